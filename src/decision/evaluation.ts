@@ -1,0 +1,152 @@
+/** What is asked and by whom: the words of one evaluation, after an adapter has decoded its protocol. */
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { DurationMs, Instant } from '../domain/instant.ts';
+import type { Reason } from '../domain/reasons.ts';
+import type { ResourceRef } from '../domain/scope.ts';
+
+export type Protocol = 'forward-auth' | 'ext-authz-http' | 'ext-authz-grpc' | 'self-service' | 'explain' | 'authzen' | 'opa' | 'kubernetes';
+
+/** The enforcement point that asks. Anonymous ones may only ask with a credential that Curfew verifies itself. */
+export interface Pep {
+  /** `undefined`: it did not prove who it is. */
+  readonly id: string | undefined;
+  /** Obligation types it can carry out. */
+  readonly obligations: readonly string[];
+}
+
+/** What the end client presented, not yet believed. */
+export type Presented =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'malformed' }
+  | { readonly kind: 'bearer'; readonly token: string; readonly proof?: ProofOfPossession }
+  /** An identity that an authenticated gateway has verified at its TLS listener. */
+  | { readonly kind: 'peer'; readonly peer: Peer };
+
+/** What came along to prove possession of the key that a token's `cnf` names. */
+export interface ProofOfPossession {
+  /** DPoP headers, verbatim; exactly one is acceptable. */
+  readonly dpop?: { readonly proofs: readonly string[]; readonly method: string; readonly url: string };
+  /** SHA-256 of the client's certificate, base64url, as an authenticated gateway verified it. */
+  readonly x5t?: string;
+}
+
+export interface Peer {
+  /** The gateway's word for the peer: URI SAN, else DNS SAN, else subject. */
+  readonly principal: string;
+  /** The peer's certificate, PEM, where the gateway passes it on. */
+  readonly certificatePem?: string;
+  /** SHA-256 of the DER certificate, hex, where only that is known (XFCC `Hash`). */
+  readonly certificateSha256?: string;
+}
+
+/** The access asked for. */
+export interface Question {
+  readonly action: string;
+  readonly resource: ResourceRef;
+  /** AuthZEN's context and the like; input to policy only. */
+  readonly context?: JsonObject;
+  /** The request opens a stream; allowed only with a bound on its length. */
+  readonly stream?: { readonly maxMs: DurationMs | undefined };
+  /** Address of the end client as the PEP reports it. */
+  readonly source?: string;
+}
+
+export interface Evaluation {
+  /** Decision id, a UUID made when the evaluation arrived. */
+  readonly id: string;
+  readonly realm: string;
+  readonly protocol: Protocol;
+  readonly pep: Pep;
+  readonly presented: Presented;
+  /** The identity that the listener does not use as its subject source; input to policy, never a replacement. */
+  readonly otherPeer?: Peer;
+  /** Absent only when `refused` says why there is none. */
+  readonly question?: Question;
+  /** The adapter found the question unacceptable: a denial with this reason, decided and recorded like every other. */
+  readonly refused?: Reason;
+  /** The protocol's own policy input (opa-envoy-plugin's document, AuthZEN entities). A member `curfew` is refused by the adapter. */
+  readonly input: JsonObject;
+  /** W3C trace context, carried through. */
+  readonly traceparent?: string;
+}
+
+/** A verified workload and the credential that proved it. */
+export interface Identity {
+  /** Canonical URI of the workload. */
+  readonly workload: string;
+  readonly kind: 'jwt-svid' | 'oidc' | 'x509';
+  readonly issuer: string;
+  readonly audience: readonly string[];
+  /** Verified claims, without the raw token; input to policy. */
+  readonly claims: JsonObject;
+  readonly credential: {
+    /** Selector keys that name this credential (jti, signing-input hash, certificate), without those of its workload. */
+    readonly selectors: readonly string[];
+    readonly issuedAt?: Instant;
+    readonly notBefore?: Instant;
+    readonly expiresAt: Instant;
+    /** Bound on `exp - iat` of its issuer. */
+    readonly maxAgeMs: DurationMs;
+    /** Short hash of the credential for records: SHA-256, hex, first 16 characters. */
+    readonly fingerprint: string;
+    /** Set when the issuer's tokens may be used once: the id that `claim` records, kept until `expiresAt`. */
+    readonly oneTime?: string;
+  };
+  /** Keys whose possession was proved for this request. */
+  readonly confirmed: { readonly x5t?: string; readonly jkt?: string };
+  /** A DPoP proof's `jti`, to be seen once; recorded by `claim` until `until`. */
+  readonly proofOnce?: { readonly id: string; readonly until: Instant };
+}
+
+/** What the policy asked to change on the way out; checked by the guard before it gets here. */
+export interface Shaping {
+  /** To the upstream on allow, to the client on deny. */
+  readonly headers: readonly (readonly [string, string])[];
+  /** To the client on allow. */
+  readonly responseHeaders: readonly (readonly [string, string])[];
+  readonly removeHeaders: readonly string[];
+  readonly setQuery: readonly (readonly [string, string])[];
+  readonly removeQuery: readonly string[];
+  /** Denials only. */
+  readonly body?: string;
+  /** Denials only; 4xx. */
+  readonly httpStatus?: number;
+  readonly metadata?: JsonObject;
+  readonly obligations: readonly JsonObject[];
+  readonly reasons?: JsonValue;
+}
+
+interface DecisionBase {
+  readonly id: string;
+  readonly realm: string;
+  readonly decidedAt: Instant;
+  readonly workload?: string;
+  readonly shaping: Shaping;
+  readonly policyRevision: string;
+  /** Position of the facts, formatted; absent when none were read. */
+  readonly position?: string;
+}
+
+export interface Allow extends DecisionBase {
+  readonly allow: true;
+  /** The grant relied on; absent under a standing entry. */
+  readonly grant?: string;
+  readonly standing?: string;
+  /** Earliest instant at which time alone makes a condition false. */
+  readonly validUntil: Instant;
+  /** Until when a PEP may reuse the answer; `decidedAt` means not at all. */
+  readonly cacheUntil: Instant;
+  /** Streams end no later than this after they began. */
+  readonly maxStreamMs?: DurationMs;
+  /** `observe: true` let it through; this is why it would have been denied. */
+  readonly wouldDeny?: Reason;
+}
+
+export interface Deny extends DecisionBase {
+  readonly allow: false;
+  readonly reason: Reason;
+  /** The nearest grant that did not count. */
+  readonly grant?: string;
+}
+
+export type Decision = Allow | Deny;

@@ -1,0 +1,52 @@
+/**
+ * What is written down about a decision: enough to replay it (I10), without secrets. Credentials appear as hashes and as
+ * verified claims; header values that carry secrets are replaced by `sha256:` and 16 hex characters.
+ */
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { Instant, TimeInterval } from '../domain/instant.ts';
+import type { Reason } from '../domain/reasons.ts';
+import type { ResourceRef } from '../domain/scope.ts';
+import type { Protocol } from './evaluation.ts';
+
+export interface DecisionRecord {
+  readonly version: 1;
+  readonly id: string;
+  readonly realm: string;
+  readonly protocol: Protocol;
+  readonly pep: string | null;
+  /** What the decision took for now. */
+  readonly now: TimeInterval;
+  readonly workload?: string;
+  readonly action?: string;
+  readonly resource?: ResourceRef;
+  readonly credential?: {
+    readonly kind: string;
+    readonly issuer: string;
+    readonly fingerprint: string;
+    readonly issuedAt?: Instant;
+    readonly expiresAt: Instant;
+  };
+  /** The policy input as evaluated, `curfew` included, secrets replaced. */
+  readonly input?: JsonObject;
+  readonly policy: { readonly revision: string; readonly digest: string; readonly entrypoint?: string; readonly result?: JsonValue };
+  readonly facts?: {
+    readonly position: string;
+    readonly endings: { readonly sequence: number; readonly hash: string };
+    /** Every grant looked at, with its record's version; `fault` says why it didn't count. */
+    readonly grants: readonly { readonly id: string; readonly version: number; readonly fault?: Reason }[];
+    readonly tasks: readonly { readonly id: string; readonly version: number; readonly state: string }[];
+  };
+  readonly result: {
+    readonly allow: boolean;
+    readonly reason?: Reason;
+    readonly grant?: string;
+    readonly standing?: string;
+    readonly validUntil?: Instant;
+    readonly cacheUntil?: Instant;
+    readonly wouldDeny?: Reason;
+  };
+  /** Why, for operators; never on the wire. */
+  readonly detail?: string;
+  readonly durationUs: number;
+  readonly traceparent?: string;
+}
