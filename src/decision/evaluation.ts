@@ -84,9 +84,10 @@ export interface Identity {
     readonly selectors: readonly string[];
     readonly issuedAt?: Instant;
     readonly notBefore?: Instant;
-    readonly expiresAt: Instant;
-    /** Bound on `exp - iat` of its issuer. */
-    readonly maxAgeMs: DurationMs;
+    /** Always there for tokens and certificates; absent only for a peer of which the gateway passed on nothing but its name. */
+    readonly expiresAt?: Instant;
+    /** Bound on `exp - iat` of its issuer; with `expiresAt`. */
+    readonly maxAgeMs?: DurationMs;
     /** Short hash of the credential for records: SHA-256, hex, first 16 characters. */
     readonly fingerprint: string;
     /** Set when the issuer's tokens may be used once: the id that `claim` records, kept until `expiresAt`. */

@@ -24,7 +24,7 @@ export interface DecisionRecord {
     readonly issuer: string;
     readonly fingerprint: string;
     readonly issuedAt?: Instant;
-    readonly expiresAt: Instant;
+    readonly expiresAt?: Instant;
   };
   /** The policy input as evaluated, `curfew` included, secrets replaced. */
   readonly input?: JsonObject;

@@ -1,6 +1,6 @@
 /**
  * The closed catalogue of why a decision came out as it did. The order is the order of reporting: of several reasons the
- * first is the answer's. `audience` is what the wire says outside development.
+ * first is the answer's. `wire` is what an answer says outside development.
  */
 export type WireReason = 'unauthenticated' | 'denied' | 'ended' | 'unavailable';
 
@@ -11,6 +11,10 @@ const catalogue = {
   'request.stream': { wire: 'denied', text: 'a stream or upgrade on a route without maxStreamMs' },
   'pep.unauthenticated': { wire: 'unauthenticated', text: 'the enforcement point did not prove who it is' },
   'pep.not_permitted': { wire: 'denied', text: 'the enforcement point may not ask this (realm, host or subject)' },
+  'pep.revoked': { wire: 'ended', text: 'a revocation covers what this enforcement point asserted' },
+  'pep.suspended': { wire: 'ended', text: 'the enforcement point is suspended' },
+  'realm.revoked': { wire: 'ended', text: 'a revocation of the whole realm covers the credential' },
+  'realm.suspended': { wire: 'ended', text: 'the realm is suspended' },
   'realm.unknown': { wire: 'denied', text: 'the realm is not configured' },
   'clock.untrusted': { wire: 'unavailable', text: 'the clock of this node is not trusted' },
   'credential.missing': { wire: 'unauthenticated', text: 'no credential was presented' },
