@@ -46,7 +46,7 @@ export interface DecisionSink {
 /** Evaluations that stopped a worker before. */
 export interface Quarantine {
   /** Notes what is about to be evaluated, for the watchdog; false when it must not be evaluated again. */
-  enter(evaluation: Evaluation, identity: Identity): boolean;
+  enter(evaluation: Evaluation, identity: Identity | undefined): boolean;
   leave(): void;
 }
 

@@ -1,0 +1,67 @@
+/** Condition 2: does a revocation or suspension cover the request as such: its credential, workload, issuer, PEP or realm? */
+import { coversCredential, type CredentialAge } from '../domain/ending.ts';
+import type { Facts } from '../domain/facts.ts';
+import type { Reason } from '../domain/reasons.ts';
+import { selectorKey, workloadSelectors, type Selector, type SelectorKind } from '../domain/selector.ts';
+import type { Evaluation, Identity } from './evaluation.ts';
+
+const parseKey = (key: string): Selector => {
+  const colon = key.indexOf(':');
+  return { kind: key.slice(0, colon) as SelectorKind, value: key.slice(colon + 1) };
+};
+
+const surroundings = (evaluation: Evaluation): readonly Selector[] => [
+  { kind: 'realm', value: evaluation.realm },
+  ...(evaluation.pep.id === undefined ? [] : [{ kind: 'pep', value: evaluation.pep.id } as const]),
+];
+
+const ofIdentity = new WeakMap<Identity, readonly Selector[]>();
+
+/** Remembered per identity object, which authenticators keep for as long as they remember the credential. */
+const identitySelectors = (identity: Identity): readonly Selector[] => {
+  const known = ofIdentity.get(identity);
+  if (known !== undefined) return known;
+  const selectors = [
+    ...identity.credential.selectors.map(parseKey),
+    ...workloadSelectors(identity.workload),
+    { kind: 'issuer', value: identity.issuer } as const,
+  ];
+  ofIdentity.set(identity, selectors);
+  return selectors;
+};
+
+/** Everything to look up before any grant is known. */
+export const coveringSelectors = (evaluation: Evaluation, identity: Identity | undefined): readonly Selector[] =>
+  identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...identitySelectors(identity)];
+
+/** Those of them that also cover every grant of the question, by position. */
+export const grantSelectorsOf = (evaluation: Evaluation, identity: Identity): readonly Selector[] => [
+  ...surroundings(evaluation), { kind: 'issuer', value: identity.issuer },
+];
+
+const reasons: Record<'revoked' | 'suspended', (kind: SelectorKind) => Reason> = {
+  revoked: (kind) => (kind === 'realm' ? 'realm.revoked' : kind === 'pep' ? 'pep.revoked' : kind.startsWith('workload') ? 'subject.revoked' : 'credential.revoked'),
+  suspended: (kind) => (kind === 'realm' ? 'realm.suspended' : kind === 'pep' ? 'pep.suspended' : kind.startsWith('workload') ? 'subject.suspended' : 'credential.suspended'),
+};
+
+const ageOf = (identity: Identity | undefined): CredentialAge | undefined => {
+  if (identity === undefined) return undefined;
+  const { issuedAt, expiresAt, maxAgeMs } = identity.credential;
+  if (expiresAt === undefined || (issuedAt === undefined && maxAgeMs === undefined)) return undefined;
+  return { expiresAt, maxAgeMs: maxAgeMs ?? (0 as CredentialAge['maxAgeMs']), ...(issuedAt === undefined ? {} : { issuedAt }) };
+};
+
+/** A credential named itself is covered whenever it was issued: ids are never used again. */
+const namesItself = (kind: SelectorKind): boolean => kind === 'credential' || kind === 'certificate';
+
+export const coverFault = (evaluation: Evaluation, identity: Identity | undefined, facts: Facts, skewMs: number): Reason | undefined => {
+  const age = ageOf(identity);
+  for (const selector of coveringSelectors(evaluation, identity)) {
+    const ending = facts.endings.get(selectorKey(selector));
+    if (ending === undefined) continue;
+    if (namesItself(selector.kind) && ending.revocation !== undefined) return 'credential.revoked';
+    const coverage = coversCredential(ending, age, skewMs);
+    if (coverage !== undefined) return reasons[coverage](selector.kind);
+  }
+  return undefined;
+};

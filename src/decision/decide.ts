@@ -1,0 +1,287 @@
+/**
+ * `decide`: the only place with the pipeline's control flow.
+ *
+ *   authenticate > gather > evaluate > guard > claim > re-check > record
+ *
+ * It is total: every failure is a denial with a reason, and the promise never rejects. Its steps are leaves; adapters only
+ * translate. An answer must be written in the same event-loop tick in which the promise resolves: the re-check is the last
+ * thing that happens before. `explain` is the same function with claim and record switched off.
+ */
+import type { Facts, GrantFact } from '../domain/facts.ts';
+import type { Instant, TimeInterval } from '../domain/instant.ts';
+import { judgeGrant, type Circumstances, type Use } from '../domain/judge-grant.ts';
+import type { Reason } from '../domain/reasons.ts';
+import { specificity } from '../domain/scope.ts';
+import { allowing, denying } from './answer.ts';
+import { claimFault, claimFor, type ClaimCommit, type ClaimOutcome } from './claim.ts';
+import { coverFault, coveringSelectors, grantSelectorsOf } from './cover.ts';
+import { Denied } from './denied.ts';
+import { recordOf } from './describe.ts';
+import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
+import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
+import { allowFault } from './guard.ts';
+import { policyInput, type LiveGrant } from './input.ts';
+import { isNearer } from './nearest.ts';
+import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './ports.ts';
+import type { Conclusion, Progress } from './progress.ts';
+import type { DecisionRecord } from './record.ts';
+import { findStanding, standingHolds, type StandingEntry } from './standing.ts';
+import { EMPTY_SHAPING, readVerdict, type Verdict } from './verdict.ts';
+
+/** The part of the store that deciding needs. */
+export interface FactsStore {
+  facts(request: FactsRequest): FactsAnswer | Promise<FactsAnswer>;
+  endings(realm: string): { readonly sequence: number; readonly hash: string } | Promise<{ readonly sequence: number; readonly hash: string }>;
+  commit(commit: ClaimCommit): Promise<ClaimOutcome>;
+}
+
+export interface DecideDeps {
+  readonly clock: Clock;
+  readonly store: FactsStore;
+  readonly authenticator: Authenticator;
+  /** The active bundle; taken once per decision. */
+  readonly policy: () => Policy | undefined;
+  readonly entrypoint: string;
+  readonly sink: DecisionSink;
+  readonly quarantine: Quarantine;
+  readonly limits: DecisionLimits;
+  readonly realms: ReadonlySet<string>;
+  readonly standing: readonly StandingEntry[];
+}
+
+export interface ExplainOptions {
+  /** Judge as if it were then. */
+  readonly at?: TimeInterval;
+  /** Judge for this identity instead of authenticating. */
+  readonly identity?: Identity;
+}
+
+export interface Decider {
+  decide(evaluation: Evaluation): Promise<Decision>;
+  /** The same pipeline without claim and without a record in the sink. */
+  explain(evaluation: Evaluation, options?: ExplainOptions): Promise<{ readonly decision: Decision; readonly record: DecisionRecord }>;
+}
+
+/** How often changed facts are read again before the answer is `facts.stale`. */
+const ATTEMPTS_MAX = 4;
+
+export const createDecider = (deps: DecideDeps): Decider => {
+  const { clock, store, limits } = deps;
+
+  /** Waits for `value` no longer than the decision's deadline; values that are there already cost nothing. */
+  const within = async <T>(value: Promise<T>, startedMs: number, late: Reason): Promise<T> => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const left = limits.decisionDeadlineMs - (clock.monotonicMs() - startedMs);
+    const timeout = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Denied(late)), Math.max(0, left));
+    });
+    try {
+      return await Promise.race([value, timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const readStore = async <T>(read: () => T | Promise<T>, startedMs: number): Promise<T> => {
+    try {
+      const answer = read();
+      return answer instanceof Promise ? await within(answer, startedMs, 'decision.deadline') : answer;
+    } catch (error) {
+      throw error instanceof Denied ? error : new Denied('facts.unavailable', error);
+    }
+  };
+
+  const trustedNow = (at: TimeInterval | undefined): TimeInterval => {
+    if (at !== undefined) return at;
+    const now = clock.now();
+    if (!now.trusted) throw new Denied('clock.untrusted');
+    return now;
+  };
+
+  const authenticate = async (evaluation: Evaluation, progress: Progress, startedMs: number): Promise<Identity | undefined> => {
+    const optional = progress.standing?.identity === 'optional';
+    if (evaluation.presented.kind === 'none' && optional) return undefined;
+    const answer = deps.authenticator.authenticate(evaluation.presented, { realm: evaluation.realm, now: progress.now });
+    const authenticated = answer instanceof Promise ? await within(answer, startedMs, 'credential.keys_unavailable') : answer;
+    if (!authenticated.ok) throw new Denied(authenticated.reason);
+    const { identity } = authenticated;
+    const { expiresAt, notBefore } = identity.credential;
+    if (identity.kind !== 'x509' && expiresAt === undefined) throw new Denied('credential.claims');
+    if (expiresAt !== undefined && !(progress.now.latest < expiresAt)) throw new Denied('credential.expired');
+    if (notBefore !== undefined && !(notBefore <= progress.now.earliest)) throw new Denied('credential.not_yet');
+    return identity;
+  };
+
+  /** Conditions 2 and 3: which grants count. Fills `live`, `faults`, `nearest`. */
+  const judge = (evaluation: Evaluation, question: Question, progress: Progress, claimed: boolean): Reason => {
+    const { facts, identity, now, policy } = progress;
+    if (facts === undefined || identity === undefined) return 'grant.none';
+    const use: Use = {
+      action: question.action, resource: question.resource, audience: identity.audience, pep: evaluation.pep.id,
+      source: question.source, confirmed: identity.confirmed, claimed,
+    };
+    const at: Circumstances = {
+      now, facts, selectors: grantSelectorsOf(evaluation, identity), entitlementExists: (id) => policy?.entitlement(id) !== undefined,
+    };
+    const live: LiveGrant[] = [];
+    let nearest: { readonly fact: GrantFact; readonly reason: Reason } | undefined;
+    for (const fact of [...facts.grants, ...facts.ended]) {
+      const judged = judgeGrant(fact, use, at);
+      if (judged.live) live.push({ fact, until: judged.until });
+      else {
+        progress.faults.set(fact.grant.id, judged.reason);
+        const candidate = { fact, reason: judged.reason };
+        if (isNearer(candidate, nearest)) nearest = candidate;
+      }
+    }
+    const rank = new Map(live.map((grant) => [grant, specificity(grant.fact.grant.scopes, question.action, question.resource)]));
+    live.sort((a, b) =>
+      (rank.get(b) ?? 0) - (rank.get(a) ?? 0) || b.fact.grant.expiresAt - a.fact.grant.expiresAt || (a.fact.grant.id < b.fact.grant.id ? -1 : 1));
+    progress.live = live;
+    if (nearest !== undefined && nearest.reason !== 'grant.none') {
+      progress.nearest = nearest.fact.grant.id;
+      return nearest.reason;
+    }
+    return facts.malformed > 0 ? 'grant.malformed' : 'grant.none';
+  };
+
+  const evaluate = (evaluation: Evaluation, question: Question, progress: Progress): Verdict => {
+    const { policy, identity, facts, now } = progress;
+    if (policy === undefined || facts === undefined) throw new Denied('policy.unavailable');
+    const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, (id) => policy.entitlement(id));
+    progress.input = input;
+    if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
+    const outcome = policy.evaluate(deps.entrypoint, input, now.latest);
+    deps.quarantine.leave();
+    if (outcome.kind === 'undefined') throw new Denied('policy.undefined');
+    if (outcome.kind === 'failed') throw new Denied(outcome.reason, outcome.detail);
+    progress.result = outcome.value;
+    const read = readVerdict(outcome.value);
+    if (!read.ok) throw new Denied(read.reason);
+    // What was meant for the upstream on allow must not reach the client when the guard denies.
+    if (!read.verdict.yes) progress.denial = read.verdict.shaping;
+    return read.verdict;
+  };
+
+  /** Without a live grant the answer is no whatever the policy says; it runs all the same, so that it can shape the denial. */
+  const withoutGrant = (evaluation: Evaluation, question: Question, progress: Progress, missing: Reason): Denied => {
+    try {
+      evaluate(evaluation, question, progress);
+    } catch (error) {
+      if (!(error instanceof Denied)) throw error;
+      return new Denied(missing, error.detail === undefined ? error.reason : `${error.reason}: ${error.detail}`);
+    }
+    return new Denied(missing);
+  };
+
+  /** Condition 4 and the envelope; gives what the allow rests on. */
+  const guard = (evaluation: Evaluation, question: Question, progress: Progress, verdict: Verdict): Conclusion => {
+    const { live, standing, identity, now } = progress;
+    if (!verdict.yes) throw new Denied('policy.denied');
+    const relied = verdict.grant === undefined ? live[0] : live.find(({ fact }) => fact.grant.id === verdict.grant);
+    if (verdict.grant !== undefined && relied === undefined) throw new Denied('policy.malformed', 'the policy named a grant that was not among those given');
+    const fault = allowFault(verdict.shaping, evaluation.pep.obligations, limits.policyMaySet);
+    if (fault !== undefined) throw new Denied(fault);
+    if (question.stream !== undefined && question.stream.maxMs === undefined) throw new Denied('request.stream');
+    const ends = [relied?.until, relied === undefined ? standing?.end : undefined, identity?.credential.expiresAt].filter((end) => end !== undefined);
+    const validUntil = Math.min(...ends) as Instant;
+    if (!(now.latest < validUntil)) throw new Denied(relied === undefined ? 'standing.ended' : 'grant.expired');
+    return {
+      validUntil,
+      verdict,
+      ...(relied === undefined ? {} : { relied }),
+      ...(relied === undefined && standing !== undefined ? { standing } : {}),
+    };
+  };
+
+  const gather = async (evaluation: Evaluation, question: Question, progress: Progress, startedMs: number): Promise<void> => {
+    const { identity } = progress;
+    const request = factsRequest({
+      realm: evaluation.realm, workload: identity?.workload, selectors: coveringSelectors(evaluation, identity), now: progress.now,
+      action: question.action, resource: question.resource,
+    });
+    const answer = await readStore(() => store.facts(request), startedMs);
+    const facts = readFacts(answer, identity?.workload);
+    progress.facts = facts;
+    progress.faults = new Map();
+    progress.live = [];
+    const fault = coverFault(evaluation, identity, facts, limits.credentialSkewMs);
+    if (fault !== undefined) throw new Denied(fault);
+  };
+
+  /** Is what was gathered still the truth? Same tick as the answer when the store answers at once. */
+  const unchanged = async (evaluation: Evaluation, facts: Facts, startedMs: number): Promise<boolean> => {
+    const mark = await readStore(() => store.endings(evaluation.realm), startedMs);
+    return mark.sequence === facts.endingsMark.sequence && mark.hash === facts.endingsMark.hash;
+  };
+
+  const conclude = async (evaluation: Evaluation, question: Question, progress: Progress, startedMs: number, options: ExplainOptions | undefined): Promise<Conclusion> => {
+    const { standing } = progress;
+    if (standing !== undefined && !standingHolds(standing, progress.now)) throw new Denied('standing.ended');
+    let claimed: string | undefined;
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+      await gather(evaluation, question, progress, startedMs);
+      const missing = judge(evaluation, question, progress, claimed !== undefined);
+      if (progress.live.length === 0 && standing === undefined) throw withoutGrant(evaluation, question, progress, missing);
+      const conclusion = guard(evaluation, question, progress, evaluate(evaluation, question, progress));
+      const grant = conclusion.relied?.fact.grant.id ?? '';
+      const claim = options !== undefined || claimed !== undefined ? undefined : claimFor(evaluation, progress.identity, conclusion.relied);
+      if (claimed !== undefined && claimed !== grant) throw new Denied('facts.stale');
+      if (claim !== undefined) {
+        const outcome = await within(store.commit(claim), startedMs, 'claim.unknown').catch((error: unknown) => {
+          throw error instanceof Denied ? error : new Denied('claim.unknown', error);
+        });
+        const fault = claimFault(outcome);
+        if (fault !== undefined) throw new Denied(fault);
+        claimed = grant;
+      }
+      if (progress.facts === undefined || !(await unchanged(evaluation, progress.facts, startedMs))) {
+        progress.now = trustedNow(options?.at);
+        continue;
+      }
+      const last = trustedNow(options?.at);
+      if (!(last.latest < conclusion.validUntil)) throw new Denied(conclusion.relied === undefined ? 'standing.ended' : 'grant.expired');
+      if (!(clock.monotonicMs() - startedMs < limits.decisionDeadlineMs)) throw new Denied('decision.deadline');
+      return conclusion;
+    }
+    throw new Denied('facts.stale');
+  };
+
+  const pipeline = async (evaluation: Evaluation, progress: Progress, startedMs: number, options: ExplainOptions | undefined): Promise<Conclusion> => {
+    if (evaluation.refused !== undefined) throw new Denied(evaluation.refused);
+    const { question } = evaluation;
+    if (question === undefined) throw new Denied('request.malformed');
+    if (!deps.realms.has(evaluation.realm)) throw new Denied('realm.unknown');
+    progress.now = trustedNow(options?.at);
+    const policy = deps.policy();
+    if (policy === undefined) throw new Denied('policy.unavailable');
+    progress.policy = policy;
+    const standing = findStanding(deps.standing, evaluation, question);
+    if (standing !== undefined) progress.standing = standing;
+    const identity = options?.identity ?? (await authenticate(evaluation, progress, startedMs));
+    if (identity !== undefined) progress.identity = identity;
+    return conclude(evaluation, question, progress, startedMs, options);
+  };
+
+  const run = async (evaluation: Evaluation, options?: ExplainOptions): Promise<{ decision: Decision; record: DecisionRecord }> => {
+    const startedMs = clock.monotonicMs();
+    const progress: Progress = { now: options?.at ?? clock.now(), faults: new Map(), live: [], denial: EMPTY_SHAPING };
+    let decision: Decision;
+    try {
+      const conclusion = await pipeline(evaluation, progress, startedMs, options);
+      decision = allowing(evaluation, progress, conclusion, limits);
+    } catch (error) {
+      decision = denying(evaluation, progress, error);
+    }
+    return { decision, record: recordOf(evaluation, progress, decision, clock.monotonicMs() - startedMs, deps.entrypoint) };
+  };
+
+  return {
+    decide: async (evaluation) => {
+      const { decision, record } = await run(evaluation);
+      deps.sink.write(record);
+      return decision;
+    },
+    explain: async (evaluation, options = {}) => run(evaluation, options),
+  };
+};

@@ -1,0 +1,34 @@
+/** What the pipeline knows on its way; the record is made of it whatever the outcome. */
+import type { Facts } from '../domain/facts.ts';
+import type { Instant, TimeInterval } from '../domain/instant.ts';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { Reason } from '../domain/reasons.ts';
+import type { Identity, Shaping } from './evaluation.ts';
+import type { LiveGrant } from './input.ts';
+import type { Policy } from './ports.ts';
+import type { StandingEntry } from './standing.ts';
+import type { Verdict } from './verdict.ts';
+
+export interface Progress {
+  now: TimeInterval;
+  policy?: Policy;
+  identity?: Identity;
+  facts?: Facts;
+  faults: Map<string, Reason>;
+  live: readonly LiveGrant[];
+  input?: JsonObject;
+  result?: JsonValue;
+  /** What the policy asked for a denial; used when it said no. */
+  denial: Shaping;
+  standing?: StandingEntry;
+  nearest?: string;
+  detail?: string | undefined;
+}
+
+/** What an allow rests on. */
+export interface Conclusion {
+  readonly relied?: LiveGrant;
+  readonly standing?: StandingEntry;
+  readonly validUntil: Instant;
+  readonly verdict: Verdict;
+}
