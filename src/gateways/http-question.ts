@@ -1,0 +1,103 @@
+/**
+ * From an HTTP request, as a gateway describes it, to one question. Guarantee: what is asked about is what the backend will
+ * see, or the request is refused. Shared by all gateways for HTTP requests; reads no body. Not covered: a method override in a
+ * query or body (`_method=DELETE`), which only the backend knows about.
+ */
+import type { Question } from '../decision/evaluation.ts';
+import { canonicalAuthority, parseScheme } from '../domain/authority.ts';
+import type { Scheme } from '../domain/authority.ts';
+import type { Reason } from '../domain/reasons.ts';
+import { RESOURCE_ID_CHARS_MAX } from '../domain/scope.ts';
+import { routeRequest } from '../domain/route.ts';
+import type { Route } from '../domain/route.ts';
+
+export { routeConfig } from './config.ts';
+
+export interface RawHttpRequest {
+  readonly method: string;
+  readonly scheme: string;
+  /** Host with optional port, as the gateway reports it. */
+  readonly authority: string;
+  /** Path and query, undecoded. */
+  readonly target: string;
+  /** By lower-case name, one entry a header line. */
+  readonly headers: ReadonlyMap<string, readonly string[]>;
+  /** Address of the end client. */
+  readonly source?: string | undefined;
+}
+
+export interface HttpQuestionRules {
+  readonly routes: readonly Route[];
+  /** Canonical authorities that the enforcement point may ask about. */
+  readonly hosts: 'any' | ReadonlySet<string>;
+}
+
+export interface HttpQuestion {
+  readonly ok: true;
+  readonly question: Question;
+  readonly scheme: Scheme;
+  /** Canonical authority. */
+  readonly host: string;
+  readonly canonicalPath: string;
+  readonly segments: readonly string[];
+  /** As sent. */
+  readonly rawPath: string;
+  readonly query: string | undefined;
+  /** Id of the route that matched. */
+  readonly route: string | undefined;
+}
+
+export type HttpQuestionOutcome = HttpQuestion | { readonly ok: false; readonly reason: Reason };
+
+const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/;
+const METHOD_OVERRIDES = ['x-http-method-override', 'x-http-method', 'x-method-override'] as const;
+/** Some frameworks take the path from these. */
+const PATH_OVERRIDES = ['x-original-url', 'x-rewrite-url'] as const;
+
+type Headers = RawHttpRequest['headers'];
+
+const mentions = (headers: Headers, name: string, pattern: RegExp): boolean =>
+  headers.get(name)?.some((value) => pattern.test(value)) === true;
+
+type Stream = 'none' | 'stream' | { readonly upgrades: readonly string[] };
+
+const streamOf = (method: string, scheme: Scheme, headers: Headers): Stream => {
+  const upgrades = headers.get('upgrade');
+  if (upgrades !== undefined) return { upgrades: upgrades.flatMap((value) => value.split(',')).map((name) => name.trim().toLowerCase()) };
+  if (scheme === 'ws' || scheme === 'wss') return { upgrades: ['websocket'] };
+  if (method === 'CONNECT') return { upgrades: ['connect'] };
+  const streams = mentions(headers, 'accept', /text\/event-stream/i) || mentions(headers, 'content-type', /^\s*application\/grpc/i);
+  return streams ? 'stream' : 'none';
+};
+
+const streamFits = (stream: Stream, route: Route | undefined): boolean => {
+  if (stream === 'none') return true;
+  if (route?.maxStreamMs === undefined) return false;
+  return stream === 'stream' || stream.upgrades.every((name) => route.upgrade.has(name));
+};
+
+const refuse = (reason: Reason): HttpQuestionOutcome => ({ ok: false, reason });
+
+export const buildHttpQuestion = (raw: RawHttpRequest, rules: HttpQuestionRules): HttpQuestionOutcome => {
+  const { method, headers, source } = raw;
+  const scheme = parseScheme(raw.scheme);
+  if (scheme === undefined || !METHOD.test(method)) return refuse('request.malformed');
+  const host = canonicalAuthority(raw.authority, scheme);
+  if (host === undefined) return refuse('request.ambiguous');
+  if (rules.hosts !== 'any' && !rules.hosts.has(host)) return refuse('pep.not_permitted');
+  const routed = routeRequest(rules.routes, { method, host, target: raw.target });
+  if (!('target' in routed)) return refuse(routed.reason);
+  const { target, route, action, resource } = routed;
+  if (resource.id.length > RESOURCE_ID_CHARS_MAX) return refuse('request.too_large');
+  if (PATH_OVERRIDES.some((name) => headers.has(name))) return refuse('request.ambiguous');
+  if (route?.methodOverride !== 'ignore' && METHOD_OVERRIDES.some((name) => headers.has(name))) return refuse('request.ambiguous');
+  const stream = streamOf(method, scheme, headers);
+  if (!streamFits(stream, route)) return refuse('request.stream');
+  // A route with maxStreamMs is known to stream, also where no header says so.
+  const bounded = route?.maxStreamMs === undefined ? {} : { stream: { maxMs: route.maxStreamMs } };
+  const question: Question = { action, resource, ...bounded, ...(source === undefined ? {} : { source }) };
+  return {
+    ok: true, question, scheme, host, canonicalPath: target.path, segments: target.segments,
+    rawPath: target.rawPath, query: target.query, route: route?.id,
+  };
+};
