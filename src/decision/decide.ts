@@ -7,26 +7,24 @@
  * translate. An answer must be written in the same event-loop tick in which the promise resolves: the re-check is the last
  * thing that happens before. `explain` is the same function with claim and record switched off.
  */
-import type { Facts, GrantFact } from '../domain/facts.ts';
-import type { Instant, TimeInterval } from '../domain/instant.ts';
-import { judgeGrant, type Circumstances, type Use } from '../domain/judge-grant.ts';
+import type { Facts } from '../domain/facts.ts';
+import type { TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
-import { specificity } from '../domain/scope.ts';
 import { allowing, denying } from './answer.ts';
 import { claimFault, claimFor, type ClaimCommit, type ClaimOutcome } from './claim.ts';
-import { coverFault, coveringSelectors, grantSelectorsOf } from './cover.ts';
+import { coverFault, coveringSelectors } from './cover.ts';
 import { Denied } from './denied.ts';
 import { recordOf } from './describe.ts';
 import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
-import { allowFault } from './guard.ts';
-import { policyInput, type LiveGrant } from './input.ts';
-import { isNearer } from './nearest.ts';
+import { guard } from './guard.ts';
+import { policyInput } from './input.ts';
 import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
 import type { DecisionRecord } from './record.ts';
 import { findStanding, standingHolds, type StandingEntry } from './standing.ts';
 import { EMPTY_SHAPING, readVerdict, type Verdict } from './verdict.ts';
+import { weigh } from './weigh.ts';
 
 /** The part of the store that deciding needs. */
 export interface FactsStore {
@@ -112,39 +110,6 @@ export const createDecider = (deps: DecideDeps): Decider => {
     return identity;
   };
 
-  /** Conditions 2 and 3: which grants count. Fills `live`, `faults`, `nearest`. */
-  const judge = (evaluation: Evaluation, question: Question, progress: Progress, claimed: boolean): Reason => {
-    const { facts, identity, now, policy } = progress;
-    if (facts === undefined || identity === undefined) return 'grant.none';
-    const use: Use = {
-      action: question.action, resource: question.resource, audience: identity.audience, pep: evaluation.pep.id,
-      source: question.source, confirmed: identity.confirmed, claimed,
-    };
-    const at: Circumstances = {
-      now, facts, selectors: grantSelectorsOf(evaluation, identity), entitlementExists: (id) => policy?.entitlement(id) !== undefined,
-    };
-    const live: LiveGrant[] = [];
-    let nearest: { readonly fact: GrantFact; readonly reason: Reason } | undefined;
-    for (const fact of [...facts.grants, ...facts.ended]) {
-      const judged = judgeGrant(fact, use, at);
-      if (judged.live) live.push({ fact, until: judged.until });
-      else {
-        progress.faults.set(fact.grant.id, judged.reason);
-        const candidate = { fact, reason: judged.reason };
-        if (isNearer(candidate, nearest)) nearest = candidate;
-      }
-    }
-    const rank = new Map(live.map((grant) => [grant, specificity(grant.fact.grant.scopes, question.action, question.resource)]));
-    live.sort((a, b) =>
-      (rank.get(b) ?? 0) - (rank.get(a) ?? 0) || b.fact.grant.expiresAt - a.fact.grant.expiresAt || (a.fact.grant.id < b.fact.grant.id ? -1 : 1));
-    progress.live = live;
-    if (nearest !== undefined && nearest.reason !== 'grant.none') {
-      progress.nearest = nearest.fact.grant.id;
-      return nearest.reason;
-    }
-    return facts.malformed > 0 ? 'grant.malformed' : 'grant.none';
-  };
-
   const evaluate = (evaluation: Evaluation, question: Question, progress: Progress): Verdict => {
     const { policy, identity, facts, now } = progress;
     if (policy === undefined || facts === undefined) throw new Denied('policy.unavailable');
@@ -174,26 +139,6 @@ export const createDecider = (deps: DecideDeps): Decider => {
     return new Denied(missing);
   };
 
-  /** Condition 4 and the envelope; gives what the allow rests on. */
-  const guard = (evaluation: Evaluation, question: Question, progress: Progress, verdict: Verdict): Conclusion => {
-    const { live, standing, identity, now } = progress;
-    if (!verdict.yes) throw new Denied('policy.denied');
-    const relied = verdict.grant === undefined ? live[0] : live.find(({ fact }) => fact.grant.id === verdict.grant);
-    if (verdict.grant !== undefined && relied === undefined) throw new Denied('policy.malformed', 'the policy named a grant that was not among those given');
-    const fault = allowFault(verdict.shaping, evaluation.pep.obligations, limits.policyMaySet);
-    if (fault !== undefined) throw new Denied(fault);
-    if (question.stream !== undefined && question.stream.maxMs === undefined) throw new Denied('request.stream');
-    const ends = [relied?.until, relied === undefined ? standing?.end : undefined, identity?.credential.expiresAt].filter((end) => end !== undefined);
-    const validUntil = Math.min(...ends) as Instant;
-    if (!(now.latest < validUntil)) throw new Denied(relied === undefined ? 'standing.ended' : 'grant.expired');
-    return {
-      validUntil,
-      verdict,
-      ...(relied === undefined ? {} : { relied }),
-      ...(relied === undefined && standing !== undefined ? { standing } : {}),
-    };
-  };
-
   const gather = async (evaluation: Evaluation, question: Question, progress: Progress, startedMs: number): Promise<void> => {
     const { identity } = progress;
     const request = factsRequest({
@@ -221,9 +166,9 @@ export const createDecider = (deps: DecideDeps): Decider => {
     let claimed: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       await gather(evaluation, question, progress, startedMs);
-      const missing = judge(evaluation, question, progress, claimed !== undefined);
+      const missing = weigh(evaluation, question, progress, claimed !== undefined);
       if (progress.live.length === 0 && standing === undefined) throw withoutGrant(evaluation, question, progress, missing);
-      const conclusion = guard(evaluation, question, progress, evaluate(evaluation, question, progress));
+      const conclusion = guard(evaluation, question, progress, limits, evaluate(evaluation, question, progress));
       const grant = conclusion.relied?.fact.grant.id ?? '';
       const claim = options !== undefined || claimed !== undefined ? undefined : claimFor(evaluation, progress.identity, conclusion.relied);
       if (claimed !== undefined && claimed !== grant) throw new Denied('facts.stale');

@@ -2,8 +2,13 @@
  * The `guard` step: owns the envelope of the answer. Whatever a policy says, it can't name a protected header, rewrite the
  * query, ask for what the PEP can't do, or dress a denial as a success. What breaks these rules denies.
  */
+import type { Instant } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
-import type { Shaping } from './evaluation.ts';
+import { Denied } from './denied.ts';
+import type { Evaluation, Question, Shaping } from './evaluation.ts';
+import type { DecisionLimits } from './ports.ts';
+import type { Conclusion, Progress } from './progress.ts';
+import type { Verdict } from './verdict.ts';
 
 /** RFC 9110 token. */
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/;
@@ -44,3 +49,23 @@ export const allowFault = (shaping: Shaping, obligations: readonly string[], may
 export const denialIsWellFormed = (shaping: Shaping): boolean =>
   headersAre(shaping.headers, (name) => !isOwn(name)) &&
   (shaping.httpStatus === undefined || (shaping.httpStatus >= 400 && shaping.httpStatus <= 499));
+
+/** Condition 4 and the envelope: gives what the allow rests on, or throws `Denied`. */
+export const guard = (evaluation: Evaluation, question: Question, progress: Progress, limits: DecisionLimits, verdict: Verdict): Conclusion => {
+  const { live, standing, identity, now } = progress;
+  if (!verdict.yes) throw new Denied('policy.denied');
+  const relied = verdict.grant === undefined ? live[0] : live.find(({ fact }) => fact.grant.id === verdict.grant);
+  if (verdict.grant !== undefined && relied === undefined) throw new Denied('policy.malformed', 'the policy named a grant that was not among those given');
+  const fault = allowFault(verdict.shaping, evaluation.pep.obligations, limits.policyMaySet);
+  if (fault !== undefined) throw new Denied(fault);
+  if (question.stream !== undefined && question.stream.maxMs === undefined) throw new Denied('request.stream');
+  const ends = [relied?.until, relied === undefined ? standing?.end : undefined, identity?.credential.expiresAt].filter((end) => end !== undefined);
+  const validUntil = Math.min(...ends) as Instant;
+  if (!(now.latest < validUntil)) throw new Denied(relied === undefined ? 'standing.ended' : 'grant.expired');
+  return {
+    validUntil,
+    verdict,
+    ...(relied === undefined ? {} : { relied }),
+    ...(relied === undefined && standing !== undefined ? { standing } : {}),
+  };
+};
