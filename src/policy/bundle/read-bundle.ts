@@ -1,0 +1,64 @@
+/** A compiled bundle, understood: what the engine loads and what a decision cites. Nothing here runs the policy. */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { JsonObject } from '../../domain/json.ts';
+import { BundleRefused, quoted } from './bundle-refused.ts';
+import { parseJsonObject } from './parse-json.ts';
+import { readArchive } from './read-archive.ts';
+import { BUNDLE_LIMITS, type BundleLimits } from './limits.ts';
+import { checkRoots } from './roots.ts';
+
+export interface Bundle {
+  /** The manifest's revision; where it has none, `sha256-` and the first 12 digits of the digest. */
+  readonly revision: string;
+  /** SHA-256 of the archive's bytes as loaded, hex. */
+  readonly digest: string;
+  readonly wasm: Uint8Array;
+  readonly data: JsonObject;
+  /** `data` as it stood in the archive: numbers keep their digits. */
+  readonly dataText: string;
+  /** Entrypoints by the manifest, in its order. */
+  readonly entrypoints: readonly string[];
+  readonly roots: readonly string[];
+  /** `.signatures.json` as it stood in the archive. */
+  readonly signatures?: Uint8Array;
+}
+
+const manifestSchema = z.object({
+  revision: z.string().max(256).regex(/^[\u0021-\u007e]*$/, 'must be printable ASCII without blanks').default(''),
+  roots: z.array(z.string().max(1024)).max(1000).default(['']),
+  wasm: z
+    .array(z.object({ entrypoint: z.string().min(1).max(1024), module: z.enum(['/policy.wasm', 'policy.wasm']) }))
+    .min(1)
+    .max(1000),
+});
+
+const readManifest = (bytes: Buffer | undefined, limits: BundleLimits) => {
+  if (bytes === undefined) throw new BundleRefused('manifest.malformed', 'has no .manifest');
+  const read = manifestSchema.safeParse(parseJsonObject(bytes, 'manifest.malformed', '.manifest', limits).value);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  throw new BundleRefused('manifest.malformed', `.manifest: ${quoted(issue?.path.join('.') ?? '')} ${issue?.message ?? 'is malformed'}`);
+};
+
+/** Reads a `.tar.gz`; rejects with `BundleRefused`, and with nothing else. */
+export const readBundle = async (archive: Uint8Array, limits: BundleLimits = BUNDLE_LIMITS): Promise<Bundle> => {
+  const files = await readArchive(archive, limits);
+  const manifest = readManifest(files.get('.manifest'), limits);
+  const wasm = files.get('policy.wasm');
+  if (wasm === undefined) throw new BundleRefused('wasm.missing', 'has no policy.wasm (build it with `opa build -t wasm`)');
+  const data = parseJsonObject(files.get('data.json') ?? Buffer.from('{}'), 'data.malformed', 'data.json', limits);
+  checkRoots(manifest.roots, data.value);
+  const digest = createHash('sha256').update(archive).digest('hex');
+  const signatures = files.get('.signatures.json');
+  return {
+    revision: manifest.revision === '' ? `sha256-${digest.slice(0, 12)}` : manifest.revision,
+    digest,
+    wasm,
+    data: data.value,
+    dataText: data.text,
+    entrypoints: manifest.wasm.map(({ entrypoint }) => entrypoint),
+    roots: manifest.roots,
+    ...(signatures === undefined ? {} : { signatures }),
+  };
+};

@@ -1,0 +1,76 @@
+/**
+ * Evaluates one policy, one question at a time. Guarantees: never throws; an instance that threw, or whose memory has grown
+ * past the mark, is never used again; memory has a maximum; exactly one result is a value. It does not bound time: WASM
+ * can't be interrupted in its own thread, which is why a supervisor watches the process.
+ */
+import type { Instant } from '../../domain/instant.ts';
+import type { JsonObject, JsonValue } from '../../domain/json.ts';
+import type { PolicyOutcome } from '../../decision/ports.ts';
+import { createInstance, type InstanceOptions, type PolicyInstance } from './instance.ts';
+import { inputFault } from './input-fault.ts';
+
+export interface EngineLimits {
+  /** The most an instance may hold, data included. */
+  readonly memoryBytesMax: number;
+  /** Past this an instance is replaced after its evaluation. */
+  readonly memoryBytesMark: number;
+  readonly inputBytesMax: number;
+  readonly inputDepthMax: number;
+  readonly resultBytesMax: number;
+}
+
+export interface Engine {
+  readonly entrypoints: readonly string[];
+  evaluate(entrypoint: string, input: JsonValue, now: Instant): PolicyOutcome;
+}
+
+const failed = (reason: 'policy.error' | 'policy.malformed', detail: string): PolicyOutcome => ({ kind: 'failed', reason, detail });
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 500);
+
+/** The result set as OPA writes it: `[{"result": value}]`. */
+const outcomeOf = (text: string): PolicyOutcome => {
+  const results = JSON.parse(text) as unknown;
+  if (!Array.isArray(results)) return failed('policy.malformed', 'the policy gave no result set');
+  if (results.length === 0) return { kind: 'undefined' };
+  if (results.length > 1) return failed('policy.malformed', `the policy gave ${results.length} results`);
+  const [first] = results as readonly JsonObject[];
+  const value = first?.['result'];
+  return value === undefined ? failed('policy.malformed', 'the policy gave a result without a value') : { kind: 'value', value };
+};
+
+/** Throws when the module, its builtins or its data don't fit. */
+export const createEngine = (options: Omit<InstanceOptions, 'memoryBytesMax'>, limits: EngineLimits): Engine => {
+  const make = (): PolicyInstance => createInstance({ ...options, memoryBytesMax: limits.memoryBytesMax });
+  let current: PolicyInstance | undefined = make();
+  const mark = Math.max(limits.memoryBytesMark, current.memoryBytes());
+  const { entrypoints } = current;
+
+  const run = (id: number, inputText: string, now: Instant): string => {
+    const instance = (current ??= make());
+    // Put back only when all went well.
+    current = undefined;
+    const text = instance.evaluate(id, inputText, now);
+    if (instance.memoryBytes() <= mark) current = instance;
+    return text;
+  };
+
+  return {
+    entrypoints: [...entrypoints.keys()],
+    evaluate(entrypoint, input, now) {
+      const id = entrypoints.get(entrypoint);
+      if (id === undefined) return failed('policy.error', `the bundle has no entrypoint ${entrypoint}`);
+      try {
+        const fault = inputFault(input, limits.inputDepthMax);
+        if (fault !== undefined) return failed('policy.error', `the input ${fault}`);
+        const inputText = JSON.stringify(input);
+        if (inputText.length > limits.inputBytesMax) return failed('policy.error', `the input is larger than ${limits.inputBytesMax} bytes`);
+        const text = run(id, inputText, now);
+        if (text.length > limits.resultBytesMax) return failed('policy.malformed', `the result is larger than ${limits.resultBytesMax} bytes`);
+        return outcomeOf(text);
+      } catch (error) {
+        return failed('policy.error', messageOf(error));
+      }
+    },
+  };
+};

@@ -1,0 +1,145 @@
+/**
+ * One WebAssembly instance of a policy with its data, on `@open-policy-agent/opa-wasm`. Not safe to use again after it has
+ * thrown: the stack of the module is then where the throw left it. opa-wasm's own import functions and `evaluate` are not
+ * used: its builtins win over ours, one that throws ends the evaluation, falsy input counts as none, and sets and large
+ * numbers are lost on the way to a builtin.
+ */
+import { isUtf8 } from 'node:buffer';
+import * as opa from '@open-policy-agent/opa-wasm';
+import type { Instant } from '../../domain/instant.ts';
+import type { Builtin } from '../builtins/registry.ts';
+import { readRegoValue, writeRegoValue } from './rego-value.ts';
+
+const PAGE_BYTES = 65_536;
+
+interface PolicyExports {
+  readonly opa_wasm_abi_version: WebAssembly.Global;
+  readonly opa_wasm_abi_minor_version: WebAssembly.Global;
+  readonly builtins: () => number;
+  readonly opa_malloc: (bytes: number) => number;
+  readonly opa_heap_ptr_set: (address: number) => void;
+  readonly opa_json_dump: (value: number) => number;
+  readonly opa_value_dump: (value: number) => number;
+  readonly opa_value_parse: (address: number, bytes: number) => number;
+  readonly opa_eval: (reserved: 0, entrypoint: number, data: number, input: number, inputBytes: number, heap: number, format: 0 | 1) => number;
+}
+
+// Its types name the exports that its CommonJS form has; as a module they are members of the default export.
+const { LoadedPolicy } = (opa as unknown as { readonly default: typeof opa }).default;
+
+const EXPORTS = ['builtins', 'opa_malloc', 'opa_heap_ptr_set', 'opa_json_dump', 'opa_value_dump', 'opa_value_parse', 'opa_eval'] as const;
+
+export interface PolicyInstance {
+  /** Ids of the entrypoints by name. */
+  readonly entrypoints: ReadonlyMap<string, number>;
+  /** Result set as JSON text. Throws on any failure inside the policy. */
+  evaluate(entrypoint: number, inputText: string, now: Instant): string;
+  memoryBytes(): number;
+}
+
+export interface InstanceOptions {
+  readonly module: WebAssembly.Module;
+  readonly dataText: string;
+  readonly memoryBytesMax: number;
+  /** Answers for every name the module needs; throws for those that aren't served. */
+  readonly resolveBuiltins: (needed: readonly string[]) => ReadonlyMap<string, Builtin>;
+}
+
+/** Makes an instance and loads its data; throws when the module, its builtins or its data don't fit. */
+export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuiltins }: InstanceOptions): PolicyInstance => {
+  const memory = new WebAssembly.Memory({ initial: 5, maximum: Math.floor(memoryBytesMax / PAGE_BYTES) });
+  let bytes = Buffer.from(memory.buffer);
+  // Growth replaces the buffer and leaves an old view empty.
+  const view = (): Buffer => (bytes.length === 0 ? (bytes = Buffer.from(memory.buffer)) : bytes);
+  const textAt = (address: number): string => {
+    const heap = view();
+    const end = heap.indexOf(0, address);
+    if (address === 0 || end === -1) throw new Error('the policy gave an address without text');
+    return heap.toString('utf8', address, end);
+  };
+
+  let now = 0 as Instant;
+  let byId: readonly (Builtin | undefined)[] = [];
+  const readArgument = (address: number): ReturnType<typeof readRegoValue> => {
+    const from = wasm.opa_value_dump(address);
+    const text = textAt(from);
+    // Rego strings may hold any bytes; a builtin must not see other ones than OPA's would.
+    if (text.includes('\ufffd') && !isUtf8(view().subarray(from, view().indexOf(0, from)))) throw new TypeError('a string argument is not UTF-8');
+    return readRegoValue(text);
+  };
+  const callBuiltin = (id: number, addresses: readonly number[]): number => {
+    const builtin = byId[id];
+    if (builtin === undefined) throw new Error(`builtin ${id} is not served`);
+    let text: string;
+    try {
+      const result = builtin(addresses.map(readArgument), { now });
+      if (result === undefined) return 0;
+      text = writeRegoValue(result);
+    } catch (error) {
+      // Resources that ran out must not turn into `undefined`, which `not` makes true; nor may what the module itself threw.
+      if (error instanceof RangeError || error instanceof PolicyAbort || error instanceof WebAssembly.RuntimeError) throw error;
+      return 0;
+    }
+    const length = Buffer.byteLength(text);
+    const address = wasm.opa_malloc(length);
+    view().write(text, address, 'utf8');
+    return wasm.opa_value_parse(address, length);
+  };
+
+  const instance = new WebAssembly.Instance(module, {
+    env: {
+      memory,
+      opa_abort: (address: number) => {
+        throw new PolicyAbort(textAt(address));
+      },
+      opa_println: () => undefined,
+      opa_builtin0: (id: number) => callBuiltin(id, []),
+      opa_builtin1: (id: number, _context: number, a: number) => callBuiltin(id, [a]),
+      opa_builtin2: (id: number, _context: number, a: number, b: number) => callBuiltin(id, [a, b]),
+      opa_builtin3: (id: number, _context: number, a: number, b: number, c: number) => callBuiltin(id, [a, b, c]),
+      opa_builtin4: (id: number, _context: number, a: number, b: number, c: number, d: number) => callBuiltin(id, [a, b, c, d]),
+    },
+  });
+  const wasm = policyExports(instance);
+  const needed = Object.entries(JSON.parse(textAt(wasm.opa_json_dump(wasm.builtins()))) as Record<string, number>);
+  const builtins = resolveBuiltins(needed.map(([name]) => name));
+  const table: (Builtin | undefined)[] = [];
+  for (const [name, id] of needed) table[id] = builtins.get(name);
+  byId = table;
+
+  const loaded = new LoadedPolicy(instance as unknown as WebAssembly.WebAssemblyInstantiatedSource, memory, 2);
+  const dataBytes = new TextEncoder().encode(dataText);
+  loaded.setData(dataBytes.buffer.slice(dataBytes.byteOffset, dataBytes.byteOffset + dataBytes.byteLength));
+  const dataEnd = loaded.dataHeapPtr as number;
+
+  return {
+    entrypoints: new Map(Object.entries(loaded.entrypoints as Record<string, number>)),
+    evaluate(entrypoint, inputText, at) {
+      now = at;
+      const length = Buffer.byteLength(inputText);
+      wasm.opa_heap_ptr_set(dataEnd);
+      const input = wasm.opa_malloc(length);
+      view().write(inputText, input, 'utf8');
+      return textAt(wasm.opa_eval(0, entrypoint, loaded.dataAddr, input, length, input + length, 0));
+    },
+    memoryBytes: () => memory.buffer.byteLength,
+  };
+};
+
+/** The policy ended itself, in OPA's words. */
+export class PolicyAbort extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'PolicyAbort';
+  }
+}
+
+const policyExports = (instance: WebAssembly.Instance): PolicyExports => {
+  const wasm = instance.exports as unknown as PolicyExports;
+  const major: unknown = wasm.opa_wasm_abi_version?.value;
+  const minor: unknown = wasm.opa_wasm_abi_minor_version?.value;
+  if (major !== 1 || typeof minor !== 'number' || minor < 2) throw new Error(`needs OPA's WASM interface 1.2 or later, not ${String(major)}.${String(minor)}`);
+  const missing = EXPORTS.filter((name) => typeof wasm[name] !== 'function');
+  if (missing.length > 0) throw new Error(`does not export ${missing.join(', ')}`);
+  return wasm;
+};

@@ -1,0 +1,75 @@
+/** From a bundle's bytes to the `Policy` that decisions use. */
+import type { Policy } from '../decision/ports.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { BundleRefused, quoted } from './bundle/bundle-refused.ts';
+import { BUNDLE_LIMITS, type BundleLimits } from './bundle/limits.ts';
+import { readBundle } from './bundle/read-bundle.ts';
+import { builtinNamed, whyNotServed, type Builtin } from './builtins/registry.ts';
+import { createEngine, type Engine, type EngineLimits } from './engine/engine.ts';
+
+export interface LoadPolicyOptions {
+  /** Entrypoints that must be there. */
+  readonly entrypoints: readonly string[];
+  readonly engine?: Partial<EngineLimits>;
+  readonly bundle?: Partial<BundleLimits>;
+}
+
+export interface LoadedPolicy extends Policy {
+  readonly entrypoints: readonly string[];
+  /** The bundle's `data.json`. */
+  readonly data: JsonObject;
+}
+
+export const ENGINE_LIMITS: EngineLimits = {
+  memoryBytesMax: 64 * 1024 * 1024,
+  memoryBytesMark: 16 * 1024 * 1024,
+  inputBytesMax: 1024 * 1024,
+  inputDepthMax: 64,
+  resultBytesMax: 1024 * 1024,
+};
+
+/** All builtins needed, or a refusal that lists every one that isn't served, with the reason. */
+const resolveBuiltins = (needed: readonly string[]): ReadonlyMap<string, Builtin> => {
+  const found = new Map<string, Builtin>();
+  for (const name of needed) {
+    const builtin = builtinNamed(name);
+    if (builtin !== undefined) found.set(name, builtin);
+  }
+  const unserved = needed.filter((name) => !found.has(name)).toSorted();
+  if (unserved.length > 0) {
+    throw new BundleRefused('builtins.unserved', `needs ${unserved.map((name) => `${name} (${whyNotServed(name)})`).join(', ')}`);
+  }
+  return found;
+};
+
+const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLimits): Promise<Engine> => {
+  try {
+    const module = await WebAssembly.compile(wasm);
+    return createEngine({ module, dataText, resolveBuiltins }, limits);
+  } catch (cause) {
+    if (cause instanceof BundleRefused) throw cause;
+    throw new BundleRefused('wasm.invalid', `policy.wasm: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+};
+
+const ownObject = (parent: JsonObject | undefined, name: string): JsonObject | undefined => {
+  const member = parent !== undefined && Object.hasOwn(parent, name) ? parent[name] : undefined;
+  return isJsonObject(member) ? member : undefined;
+};
+
+/** Reads, checks and starts a bundle; rejects with `BundleRefused`, and with nothing else. */
+export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions): Promise<LoadedPolicy> => {
+  const bundle = await readBundle(archive, { ...BUNDLE_LIMITS, ...options.bundle });
+  const engine = await startEngine(bundle.wasm, bundle.dataText, { ...ENGINE_LIMITS, ...options.engine });
+  const missing = [...new Set([...bundle.entrypoints, ...options.entrypoints])].filter((name) => !engine.entrypoints.includes(name));
+  if (missing.length > 0) throw new BundleRefused('entrypoint.missing', `has no entrypoint ${missing.map(quoted).join(', ')}`);
+  const entitlements = ownObject(ownObject(bundle.data, 'curfew'), 'entitlements');
+  return {
+    revision: bundle.revision,
+    digest: bundle.digest,
+    entrypoints: engine.entrypoints,
+    data: bundle.data,
+    evaluate: (entrypoint, input, now) => engine.evaluate(entrypoint, input, now),
+    entitlement: (id) => ownObject(entitlements, id),
+  };
+};
