@@ -1,0 +1,51 @@
+/**
+ * A decision record or a gap as one line of JSON. These bytes, without the newline, are what is kept and what a hash chain
+ * may run over: encode once. No control, bidirectional or other invisible character leaves unescaped, so that a line can't
+ * forge another one or repaint a terminal.
+ */
+import { createHash } from 'node:crypto';
+import type { DecisionRecord } from '../decision/record.ts';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import { createRedactor } from './redact.ts';
+
+/** Records that are not there, so that their absence is declared (I11). `dropped` is null when nobody could count them. */
+export interface Gap {
+  readonly version: 1;
+  readonly gap: { readonly dropped: number | null; readonly from?: number; readonly to?: number; readonly cause: string; readonly pid: number };
+}
+
+/** JSON.stringify escapes C0 and lone surrogates; these are the rest of what changes how a line looks. */
+// eslint-disable-next-line no-control-regex
+const INVISIBLE = /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g;
+
+export const escapeInvisible = (json: string): string =>
+  json.replace(INVISIBLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+const encode = (value: DecisionRecord | Gap): Buffer => Buffer.from(escapeInvisible(JSON.stringify(value)), 'utf8');
+
+export const encodeGap = (gap: Gap): Buffer => encode(gap);
+
+const hashOf = (value: JsonValue): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+
+export const createRecordEncoder = (options: { readonly redactHeaders: readonly string[]; readonly recordBytesMax: number }): ((record: DecisionRecord) => Buffer) => {
+  const redact = createRedactor(options.redactHeaders);
+  return (record) => {
+    const { input, policy } = record;
+    const clean: DecisionRecord = {
+      ...record,
+      ...(input === undefined ? {} : { input: redact(input) }),
+      ...(policy.result === undefined ? {} : { policy: { ...policy, ...redact({ result: policy.result }) } }),
+    };
+    const line = encode(clean);
+    if (line.length <= options.recordBytesMax) return line;
+    const leftOut = (value: JsonValue): JsonObject => ({ leftOut: 'too long', sha256: hashOf(value) });
+    const short = encode({
+      ...clean,
+      ...(clean.input === undefined ? {} : { input: leftOut(clean.input) }),
+      ...(clean.policy.result === undefined ? {} : { policy: { ...clean.policy, result: leftOut(clean.policy.result) } }),
+    });
+    if (short.length <= options.recordBytesMax) return short;
+    const { facts: _facts, resource: _resource, detail: _detail, ...bare } = clean;
+    return encode({ ...bare, input: { leftOut: 'too long' }, policy: { revision: policy.revision, digest: policy.digest }, detail: 'record shortened: too long' });
+  };
+};

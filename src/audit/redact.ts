@@ -1,0 +1,81 @@
+/**
+ * Takes secrets out of what is written down. A value is a secret when its member, header or query parameter has a name that
+ * carries secrets; it becomes `sha256:` and 16 hex characters, so that equal secrets stay recognisable. What the names don't
+ * tell (a password in a free text) is not found.
+ */
+import { createHash } from 'node:crypto';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+
+export const SECRET_HEADERS: readonly string[] = [
+  'authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'dpop', 'x-api-key', 'x-curfew-pep-token', 'x-amz-security-token',
+  'x-auth-token', 'x-csrf-token', 'x-forwarded-access-token', 'x-gitlab-token', 'x-vault-token',
+];
+const SECRET_PARAMETERS: readonly string[] = [
+  'access_token', 'api_key', 'apikey', 'client_assertion', 'client_secret', 'code', 'id_token', 'password', 'refresh_token', 'sig', 'token',
+];
+const IN_QUERY = new RegExp(`([?&;](?:${SECRET_PARAMETERS.join('|')})=)([^&;#\\s"]+)`, 'gi');
+const DEPTH_MAX = 64;
+const REMEMBERED_MAX = 1_000;
+
+export const secretHash = (secret: string): string => `sha256:${createHash('sha256').update(secret).digest('hex').slice(0, 16)}`;
+
+/** A function that copies what it changes and keeps the rest as it is. `extra`: header names, any case. */
+export const createRedactor = (extra: readonly string[] = []): ((value: JsonObject) => JsonObject) => {
+  const secretNames = new Set([...SECRET_HEADERS, ...SECRET_PARAMETERS, ...extra.map((name) => name.toLowerCase())]);
+  const lowered = new Map<string, boolean>();
+  const hashes = new Map<string, string>();
+
+  // Names and secrets repeat from record to record; both memories are small and start anew when full.
+  const isSecret = (name: string): boolean => {
+    let known = lowered.get(name);
+    if (known === undefined) {
+      known = secretNames.has(name.toLowerCase());
+      if (lowered.size >= REMEMBERED_MAX) lowered.clear();
+      if (name.length <= 128) lowered.set(name, known);
+    }
+    return known;
+  };
+  const hashOf = (secret: string): string => {
+    let hash = hashes.get(secret);
+    if (hash === undefined) {
+      hash = secretHash(secret);
+      if (hashes.size >= REMEMBERED_MAX) hashes.clear();
+      if (secret.length <= 16_384) hashes.set(secret, hash);
+    }
+    return hash;
+  };
+
+  const hide = (value: JsonValue): JsonValue =>
+    typeof value === 'string' ? hashOf(value) : value === null ? null : hashOf(JSON.stringify(value));
+
+  const walk = (value: JsonValue, depth: number): JsonValue => {
+    if (typeof value === 'string') {
+      return value.includes('=') ? value.replace(IN_QUERY, (_, name: string, secret: string) => name + hashOf(secret)) : value;
+    }
+    if (typeof value !== 'object' || value === null) return value;
+    if (depth > DEPTH_MAX) return 'left out: too deep';
+    if (Array.isArray(value)) {
+      const items = value as readonly JsonValue[];
+      const copy = items.map((item) => walk(item, depth + 1));
+      return copy.some((item, index) => item !== items[index]) ? copy : items;
+    }
+    return walkObject(value as JsonObject, depth);
+  };
+
+  const walkObject = (value: JsonObject, depth: number): JsonObject => {
+    // Envoy's header_map: `{key, value | rawValue}`.
+    const pairIsSecret = typeof value['key'] === 'string' && isSecret(value['key']);
+    const changed: [string, JsonValue][] = [];
+    for (const name in value) {
+      const member = value[name];
+      if (member === undefined) continue;
+      const next = isSecret(name) || (pairIsSecret && name !== 'key') ? hide(member) : walk(member, depth + 1);
+      if (next !== member) changed.push([name, next]);
+    }
+    if (changed.length === 0) return value;
+    const replaced = new Map(changed);
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, replaced.has(name) ? replaced.get(name) : member]));
+  };
+
+  return (value) => walkObject(value, 0);
+};

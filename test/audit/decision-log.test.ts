@@ -1,0 +1,188 @@
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { decisionLogConfig } from '../../src/audit/config.ts';
+import { createRecordEncoder, escapeInvisible } from '../../src/audit/encode-record.ts';
+import { createFindDecision } from '../../src/audit/find-decision.ts';
+import { createLineSink } from '../../src/audit/line-sink.ts';
+import { openDecisionSink } from '../../src/audit/open-sink.ts';
+import { createRedactor, secretHash } from '../../src/audit/redact.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
+import { sampleRecord } from './sample-record.ts';
+
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'curfew-audit-'));
+  path = join(folder, 'decisions.jsonl');
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const linesOf = (file: string): JsonObject[] =>
+  readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JsonObject);
+const encode = createRecordEncoder({ redactHeaders: [], recordBytesMax: 65_536 });
+
+describe('secrets', () => {
+  const canary = 'canary-4f1d';
+  test('G4: a canary in any secret header, in any place and case, is in no record', () => {
+    const redact = createRedactor(['X-My-Secret']);
+    const names = ['authorization', 'Authorization', 'COOKIE', 'proxy-authorization', 'x-curfew-pep-token', 'dpop', 'set-cookie', 'x-api-key', 'x-my-secret'];
+    for (const name of names) {
+      const input = {
+        attributes: { request: { http: { headers: { [name]: `Bearer ${canary}` }, headerMap: { headers: [{ key: name, rawValue: canary }, { key: 'accept', value: 'x' }] } } } },
+        list: [{ [name]: [canary, canary] }],
+        nested: { [name]: { deep: canary } },
+      };
+      const text = JSON.stringify(redact(input));
+      expect(text).not.toContain(canary);
+      expect(text).toContain(secretHash(`Bearer ${canary}`));
+      expect(text).toContain('"value":"x"');
+    }
+  });
+  test('G4: a token in a query string is hidden, the rest of the path is kept', () => {
+    const redact = createRedactor();
+    expect(redact({ path: `/a?x=1&access_token=${canary}&y=2`, parsed_query: { access_token: [canary] } })).toEqual({
+      path: `/a?x=1&access_token=${secretHash(canary)}&y=2`,
+      parsed_query: { access_token: secretHash(JSON.stringify([canary])) },
+    });
+  });
+  test('an input without secrets is not copied', () => {
+    const input = { a: { b: ['c', 1, null, true] } };
+    expect(createRedactor()(input)).toBe(input);
+  });
+  test("the policy's result is cleaned too", () => {
+    const record = { ...sampleRecord('r'), policy: { revision: 'r', digest: 'd', result: { headers: { 'Set-Cookie': canary } } } };
+    expect(encode(record).toString()).not.toContain(canary);
+  });
+});
+
+describe('G4: a record is one line that looks like what it is', () => {
+  test('line breaks, escape sequences, bidirectional and invisible characters are escaped', () => {
+    const nasty = 'a\r\nb\u001b[31mc\u009b31m\u202ed\u2066e\u200bf\ufeffg\u2028h\u007f\ud800';
+    const line = encode(sampleRecord('r', { nasty })).toString('utf8');
+    expect(line).toMatch(/^[\x20-\x7e]*$/);
+    expect(JSON.parse(line)).toMatchObject({ input: { nasty } });
+  });
+  test('escaping keeps the value, for any text', () => {
+    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => {
+      expect(JSON.parse(escapeInvisible(JSON.stringify(text)))).toBe(text);
+    }));
+  });
+  test('B8: a huge input is left out, says so, and the line stays within its bound', () => {
+    const short = createRecordEncoder({ redactHeaders: [], recordBytesMax: 4_096 });
+    const line = short({ ...sampleRecord('r', { big: 'x'.repeat(1_000_000) }), detail: 'kept' });
+    expect(line.length).toBeLessThan(4_096);
+    expect(JSON.parse(line.toString())).toMatchObject({ id: 'r', detail: 'kept', input: { leftOut: 'too long' } });
+    const deep: JsonObject = JSON.parse('{"a":'.repeat(3_000) + '1' + '}'.repeat(3_000)) as JsonObject;
+    expect(short(sampleRecord('r', deep)).length).toBeLessThan(4_096);
+  });
+});
+
+describe('the file', () => {
+  const open = (extra: object = {}) => openDecisionSink(decisionLogConfig.parse({ to: 'file', path, ...extra }));
+
+  test('holds every record once, in order, whole, and only the owner can read it', async () => {
+    const sink = open();
+    const ids = Array.from({ length: 2_000 }, (_, index) => `r${index}`);
+    for (const id of ids) sink.write(sampleRecord(id));
+    await sink.close(5_000);
+    expect(linesOf(path).map(({ id }) => id)).toEqual(ids);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+  test('nothing is encoded before the caller has gone on', () => {
+    let encoded = 0;
+    const fd = openSync(path, 'a');
+    const sink = createLineSink({ fd, encode: (record) => { encoded += 1; return encode(record); }, bufferedRecordsMax: 10, writeBytesMax: 1e6 });
+    sink.write(sampleRecord('r'));
+    expect(encoded).toBe(0);
+    sink.flushNow();
+    expect(encoded).toBe(1);
+    closeSync(fd);
+    expect(linesOf(path)).toHaveLength(1);
+  });
+  test('I11: what does not fit is dropped, counted and declared where it is missing', async () => {
+    const sink = open({ bufferedRecordsMax: 100 });
+    for (let index = 0; index < 150; index += 1) sink.write(sampleRecord(`a${index}`));
+    await sink.flush();
+    sink.write(sampleRecord('later'));
+    await sink.close(5_000);
+    const lines = linesOf(path);
+    expect(lines.slice(0, 100).map(({ id }) => id)).toEqual(Array.from({ length: 100 }, (_, index) => `a${index}`));
+    expect(lines[100]).toMatchObject({ gap: { dropped: 50, cause: 'buffer full', from: 1_001 } });
+    expect(lines.at(-1)).toMatchObject({ id: 'later' });
+    expect(lines).toHaveLength(102);
+    expect(sink.stats().dropped).toBe(50);
+  });
+  test('a torn last line of a crashed process does not swallow the next record', async () => {
+    writeFileSync(path, '{"id":"torn"');
+    const sink = open();
+    sink.write(sampleRecord('next'));
+    await sink.close(5_000);
+    const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+    expect(lines[0]).toBe('{"id":"torn"');
+    expect(JSON.parse(lines[1] as string)).toMatchObject({ id: 'next' });
+  });
+  test('a full disk is retried and reported; nothing is lost when there is room again', async () => {
+    const failures: unknown[] = [];
+    const full = openSync('/dev/full', 'w');
+    const sink = createLineSink({ fd: full, encode, bufferedRecordsMax: 100, writeBytesMax: 1e6, onFailure: (error) => failures.push(error) });
+    sink.write(sampleRecord('r'));
+    await expect.poll(() => failures.length).toBeGreaterThan(1);
+    expect(sink.stats()).toMatchObject({ buffered: 1 });
+    await sink.close(50);
+    const tried = failures.length;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(failures.length, 'a closed sink leaves its descriptor alone').toBe(tried);
+    closeSync(full);
+  });
+  test('a slow reader of a pipe delays nobody and loses no record', async () => {
+    const fifo = join(folder, 'pipe');
+    execFileSync('mkfifo', [fifo]);
+    const reader = openSync(fifo, 'r+');
+    const writer = openSync(fifo, 'w');
+    const sink = createLineSink({ fd: writer, encode, bufferedRecordsMax: 10_000, writeBytesMax: 4_096 });
+    for (let index = 0; index < 1_000; index += 1) sink.write(sampleRecord(`p${index}`));
+    // The pipe holds 64 KiB: the sink now waits, and this process still runs.
+    await expect.poll(() => sink.stats().buffered).toBeGreaterThan(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(sink.stats().buffered).toBeGreaterThan(0);
+    const { createReadStream } = await import('node:fs');
+    let text = '';
+    const stream = createReadStream('', { fd: reader, encoding: 'utf8' });
+    stream.on('data', (chunk) => { text += String(chunk); });
+    await sink.flush();
+    closeSync(writer);
+    await expect.poll(() => text.split('\n').length - 1).toBe(1_000);
+    expect(text.trimEnd().split('\n').map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(Array.from({ length: 1_000 }, (_, index) => `p${index}`));
+    execFileSync('sh', ['-c', `echo > ${fifo}`]);
+    stream.destroy();
+  });
+});
+
+describe('a decision by its id', () => {
+  test('is found at the start, in the middle, at the end and across chunks; an unknown id is not', async () => {
+    const pad = 'x'.repeat(3_000);
+    const text = Array.from({ length: 2_000 }, (_, index) => JSON.stringify({ id: `id-${index}`, pad, other: `id-${index + 1}` })).join('\n');
+    writeFileSync(path, `${text}\n`);
+    const find = createFindDecision({ path, tailBytesMax: 100_000_000 });
+    for (const index of [0, 1, 349, 350, 699, 1_000, 1_999]) expect(await find(`id-${index}`)).toMatchObject({ id: `id-${index}` });
+    expect(await find('id-2000')).toBeUndefined();
+    expect(await find('id-2001')).toBeUndefined();
+    expect(await find('"; drop')).toBeUndefined();
+  });
+  test('only the configured end of the file is read', async () => {
+    const pad = 'x'.repeat(1_000);
+    for (let index = 0; index < 200; index += 1) appendFileSync(path, `${JSON.stringify({ id: `id-${index}`, pad })}\n`);
+    const find = createFindDecision({ path, tailBytesMax: 65_536 });
+    expect(await find('id-199')).toMatchObject({ id: 'id-199' });
+    expect(await find('id-0')).toBeUndefined();
+  });
+  test('without a file there is none', async () => {
+    expect(await createFindDecision({ path: join(folder, 'absent'), tailBytesMax: 65_536 })('x')).toBeUndefined();
+  });
+});
