@@ -68,6 +68,16 @@ export interface Evaluation {
   readonly input: JsonObject;
   /** W3C trace context, carried through. */
   readonly traceparent?: string;
+  /** What the protocol can't carry to the gateway; an allow that asks for it is denied with `obligation.unsupported`. */
+  readonly unable?: Unable;
+}
+
+export interface Unable {
+  readonly removeHeaders: boolean;
+  /** Set or remove query parameters. */
+  readonly query: boolean;
+  /** Header names, lower case, that can't be set on allow. */
+  readonly headers: ReadonlySet<string>;
 }
 
 /** A verified workload and the credential that proved it. */

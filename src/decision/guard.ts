@@ -5,7 +5,7 @@
 import type { Instant } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { Denied } from './denied.ts';
-import type { Evaluation, Question, Shaping } from './evaluation.ts';
+import type { Evaluation, Question, Shaping, Unable } from './evaluation.ts';
 import type { DecisionLimits } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
 import type { Verdict } from './verdict.ts';
@@ -45,6 +45,13 @@ export const allowFault = (shaping: Shaping, obligations: readonly string[], may
   return able ? undefined : 'obligation.unsupported';
 };
 
+/** Does the allow ask for something that the protocol has no words for? */
+const exceeds = (shaping: Shaping, unable: Unable | undefined): boolean =>
+  unable !== undefined &&
+  ((unable.removeHeaders && shaping.removeHeaders.length > 0) ||
+    (unable.query && shaping.setQuery.length + shaping.removeQuery.length > 0) ||
+    [...shaping.headers, ...shaping.responseHeaders].some(([name]) => unable.headers.has(name.toLowerCase())));
+
 /** May a denial leave with this shaping? If not, it leaves bare. */
 export const denialIsWellFormed = (shaping: Shaping): boolean =>
   headersAre(shaping.headers, (name) => !isOwn(name)) &&
@@ -58,6 +65,7 @@ export const guard = (evaluation: Evaluation, question: Question, progress: Prog
   if (verdict.grant !== undefined && relied === undefined) throw new Denied('policy.malformed', 'the policy named a grant that was not among those given');
   const fault = allowFault(verdict.shaping, evaluation.pep.obligations, limits.policyMaySet);
   if (fault !== undefined) throw new Denied(fault);
+  if (exceeds(verdict.shaping, evaluation.unable)) throw new Denied('obligation.unsupported');
   if (question.stream !== undefined && question.stream.maxMs === undefined) throw new Denied('request.stream');
   const ends = [relied?.until, relied === undefined ? standing?.end : undefined, identity?.credential.expiresAt].filter((end) => end !== undefined);
   const validUntil = Math.min(...ends) as Instant;
