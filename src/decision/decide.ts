@@ -8,7 +8,7 @@
  * thing that happens before. `explain` is the same function with claim and record switched off.
  */
 import type { Facts } from '../domain/facts.ts';
-import type { TimeInterval } from '../domain/instant.ts';
+import type { Instant, TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { allowing, denying } from './answer.ts';
 import { claimFault, claimFor, type ClaimCommit, type ClaimOutcome } from './claim.ts';
@@ -62,6 +62,9 @@ export interface Decider {
 
 /** How often changed facts are read again before the answer is `facts.stale`. */
 const ATTEMPTS_MAX = 4;
+
+/** What the record says when even the clock could not be read. */
+const NO_TIME: TimeInterval = { earliest: 0 as Instant, latest: 0 as Instant };
 
 export const createDecider = (deps: DecideDeps): Decider => {
   const { clock, store, limits } = deps;
@@ -209,10 +212,12 @@ export const createDecider = (deps: DecideDeps): Decider => {
   };
 
   const run = async (evaluation: Evaluation, options?: ExplainOptions): Promise<{ decision: Decision; record: DecisionRecord }> => {
-    const startedMs = clock.monotonicMs();
-    const progress: Progress = { now: options?.at ?? clock.now(), faults: new Map(), live: [], denial: EMPTY_SHAPING };
+    const progress: Progress = { now: NO_TIME, faults: new Map(), live: [], denial: EMPTY_SHAPING };
     let decision: Decision;
+    let startedMs = 0;
     try {
+      startedMs = clock.monotonicMs();
+      progress.now = options?.at ?? clock.now();
       const conclusion = await pipeline(evaluation, progress, startedMs, options);
       decision = allowing(evaluation, progress, conclusion, limits);
     } catch (error) {

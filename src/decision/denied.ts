@@ -10,6 +10,6 @@ export class Denied extends Error {
   constructor(reason: Reason, cause?: unknown) {
     super(reason);
     this.reason = reason;
-    this.detail = cause === undefined ? undefined : (cause instanceof Error ? cause.message : String(cause)).slice(0, 500);
+    this.detail = cause === undefined ? undefined : (cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : 'not an Error').slice(0, 500);
   }
 }

@@ -46,7 +46,7 @@ const readPairs = (value: JsonValue | undefined): Pairs | undefined => {
 const readTexts = (value: JsonValue | undefined): readonly string[] | undefined => {
   if (value === undefined) return [];
   if (!Array.isArray(value) || value.length > PAIRS_MAX || !value.every((item) => typeof item === 'string')) return undefined;
-  return value as readonly string[];
+  return value;
 };
 
 const readShaping = (result: JsonObject): Shaping | undefined => {
