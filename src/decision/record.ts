@@ -48,5 +48,7 @@ export interface DecisionRecord {
   /** Why, for operators; never on the wire. */
   readonly detail?: string;
   readonly durationUs: number;
+  /** From the read of the facts to the re-check, at its start; absent when there was none. */
+  readonly factsAgeUs?: number;
   readonly traceparent?: string;
 }

@@ -1,0 +1,110 @@
+/**
+ * Prometheus metrics of one process. Labels come from closed sets and from the configuration, never from requests, so that no
+ * caller can make series. A worker hands its metrics to the supervisor as JSON; `mergeMetrics` joins them.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { DecisionSink } from '../decision/ports.ts';
+
+export type MetricsJson = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
+export interface WorkerMetrics {
+  /** Counts every decision record that passes. */
+  readonly sink: DecisionSink;
+  json(): Promise<MetricsJson>;
+  close(): void;
+}
+
+const DURATION_BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25];
+const NS_PER_S = 1e9;
+
+export interface WorkerGauges {
+  /** Of the decision log. */
+  readonly sink: () => { readonly dropped: number; readonly failures: number; readonly buffered: number };
+  readonly quarantined: () => number;
+}
+
+export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
+  const registry = new Registry();
+  const registers = [registry];
+  const decisions = new Counter({
+    name: 'curfew_decisions_total', help: 'Decisions by result, reason and protocol.', labelNames: ['result', 'reason', 'protocol'], registers,
+  });
+  const duration = new Histogram({
+    name: 'curfew_decision_duration_seconds', help: 'From arrival of an evaluation to its answer.', buckets: DURATION_BUCKETS, registers,
+  });
+  const factsAge = new Histogram({
+    name: 'curfew_facts_age_seconds', help: 'Age of the facts at the re-check.', buckets: DURATION_BUCKETS, registers,
+  });
+  const standing = new Counter({
+    name: 'curfew_standing_uses_total', help: 'Decisions that a standing entry let through.', labelNames: ['entry'], registers,
+  });
+  const wouldDeny = new Counter({
+    name: 'curfew_would_deny_total', help: 'Allows under `observe` that would have been denials.', labelNames: ['reason'], registers,
+  });
+  const storeErrors = new Counter({ name: 'curfew_store_errors_total', help: 'Decisions denied because the store could not be read or written.', registers });
+  const loop = monitorEventLoopDelay({ resolution: 10 });
+  loop.enable();
+  const maximum = { aggregator: 'max' as const, registers };
+  const loopGauge = new Gauge({
+    name: 'curfew_event_loop_delay_seconds', help: 'Delay of the event loop since the last scrape; the worst worker.', labelNames: ['quantile'], ...maximum,
+    collect: () => {
+      loopGauge.set({ quantile: '0.5' }, loop.percentile(50) / NS_PER_S);
+      loopGauge.set({ quantile: '0.99' }, loop.percentile(99) / NS_PER_S);
+      loopGauge.set({ quantile: '1' }, loop.max / NS_PER_S);
+      loop.reset();
+    },
+  });
+  const measured = (name: string, help: string, read: () => number, joined: typeof maximum | { readonly registers: Registry[] }): void => {
+    const gauge: Gauge = new Gauge({ name, help, ...joined, collect: () => gauge.set(read()) });
+  };
+  measured('curfew_worker_resident_bytes', 'Resident memory; the largest worker.', () => process.memoryUsage.rss(), maximum);
+  measured('curfew_decision_log_dropped', 'Decision records that were dropped since the process started.', () => gauges.sink().dropped, { registers });
+  measured('curfew_decision_log_write_failures', 'Failed attempts to write the decision log.', () => gauges.sink().failures, { registers });
+  measured('curfew_decision_log_buffered', 'Decision records that wait to be written.', () => gauges.sink().buffered, { registers });
+  measured('curfew_quarantined_evaluations', 'Evaluations and workloads in quarantine.', gauges.quarantined, maximum);
+
+  return {
+    sink: {
+      write: ({ result, protocol, durationUs, factsAgeUs }) => {
+        decisions.inc({ result: result.allow ? 'allow' : 'deny', reason: result.reason ?? 'none', protocol });
+        duration.observe(durationUs / 1e6);
+        if (factsAgeUs !== undefined) factsAge.observe(factsAgeUs / 1e6);
+        if (result.standing !== undefined && result.allow) standing.inc({ entry: result.standing });
+        if (result.wouldDeny !== undefined) wouldDeny.inc({ reason: result.wouldDeny });
+        if (result.reason === 'facts.unavailable' || result.reason === 'claim.unknown') storeErrors.inc();
+      },
+    },
+    json: () => registry.getMetricsAsJSON(),
+    close: () => loop.disable(),
+  };
+};
+
+/** The supervisor's own. */
+export interface SupervisorMetrics {
+  readonly restarts: Counter<'cause'>;
+  readonly workers: Gauge;
+  readonly reloads: Counter<'what' | 'result'>;
+  readonly bundle: Gauge<'revision' | 'digest'>;
+  json(): Promise<MetricsJson>;
+}
+
+export const createSupervisorMetrics = (): SupervisorMetrics => {
+  const registry = new Registry();
+  const registers = [registry];
+  const metrics = {
+    restarts: new Counter({ name: 'curfew_worker_restarts_total', help: 'Workers that were replaced, by cause.', labelNames: ['cause'] as const, registers }),
+    workers: new Gauge({ name: 'curfew_workers_ready', help: 'Workers that decide.', registers }),
+    reloads: new Counter({ name: 'curfew_reloads_total', help: 'Reloads of configuration and bundle.', labelNames: ['what', 'result'] as const, registers }),
+    bundle: new Gauge({ name: 'curfew_bundle_active', help: '1 for the active bundle.', labelNames: ['revision', 'digest'] as const, registers }),
+  };
+  for (const cause of ['watchdog', 'crash'] as const) metrics.restarts.inc({ cause }, 0);
+  return { ...metrics, json: () => registry.getMetricsAsJSON() };
+};
+
+/** Joins the metrics of several processes; counters and histograms add up. */
+export const mergeMetrics = (parts: readonly MetricsJson[]): Registry => AggregatorRegistry.aggregate([...parts]);
+
+/** Only what keeps its meaning after its process has ended: counters and histograms. */
+export const lasting = (metrics: MetricsJson): MetricsJson =>
+  metrics.filter(({ type }) => (type as unknown) === 'counter' || (type as unknown) === 'histogram');
