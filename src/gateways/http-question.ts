@@ -4,6 +4,7 @@
  * query or body (`_method=DELETE`), which only the backend knows about.
  */
 import type { Question } from '../decision/evaluation.ts';
+import type { PepConfig } from './config.ts';
 import { canonicalAuthority, parseScheme } from '../domain/authority.ts';
 import type { Scheme } from '../domain/authority.ts';
 import type { Reason } from '../domain/reasons.ts';
@@ -99,5 +100,20 @@ export const buildHttpQuestion = (raw: RawHttpRequest, rules: HttpQuestionRules)
   return {
     ok: true, question, scheme, host, canonicalPath: target.path, segments: target.segments,
     rawPath: target.rawPath, query: target.query, route: route?.id,
+  };
+};
+
+/** The rules for each enforcement point, made once; an anonymous one has no binding and may ask about any host. */
+export const httpRules = (routes: readonly Route[]): ((pep: PepConfig | undefined) => HttpQuestionRules) => {
+  const open: HttpQuestionRules = { routes, hosts: 'any' };
+  const known = new WeakMap<PepConfig, HttpQuestionRules>();
+  return (pep) => {
+    if (pep === undefined) return open;
+    let rules = known.get(pep);
+    if (rules === undefined) {
+      rules = pep.hosts.includes('*') ? open : { routes, hosts: new Set(pep.hosts) };
+      known.set(pep, rules);
+    }
+    return rules;
   };
 };

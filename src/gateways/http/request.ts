@@ -1,0 +1,46 @@
+/** One HTTP request as it was received: nothing decoded, joined or normalised. */
+import type { IncomingMessage } from 'node:http';
+import type { PepEvidence } from '../pep.ts';
+
+export interface HttpRequest {
+  readonly method: string;
+  /** The request target, verbatim. */
+  readonly target: string;
+  /** By lower-case name, one entry a header line, in order. */
+  readonly headers: ReadonlyMap<string, readonly string[]>;
+  /** More header lines than the limit; `headers` holds none of them then. */
+  readonly tooManyHeaders: boolean;
+  readonly evidence: Omit<PepEvidence, 'tokens'>;
+}
+
+export const readHeaders = (rawHeaders: readonly string[]): ReadonlyMap<string, readonly string[]> => {
+  const headers = new Map<string, string[]>();
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] as string).toLowerCase();
+    const value = rawHeaders[index + 1] as string;
+    const lines = headers.get(name);
+    if (lines === undefined) headers.set(name, [value]);
+    else lines.push(value);
+  }
+  return headers;
+};
+
+const NO_HEADERS: HttpRequest['headers'] = new Map();
+
+export const readRequest = (incoming: IncomingMessage, evidence: HttpRequest['evidence'], headerLinesMax: number): HttpRequest => {
+  const { rawHeaders } = incoming;
+  const tooManyHeaders = rawHeaders.length > headerLinesMax * 2;
+  return {
+    method: incoming.method ?? '',
+    target: incoming.url ?? '',
+    headers: tooManyHeaders ? NO_HEADERS : readHeaders(rawHeaders),
+    tooManyHeaders,
+    evidence,
+  };
+};
+
+/** The value of a header that is there exactly once; otherwise `undefined`. */
+export const once = (headers: HttpRequest['headers'], name: string): string | undefined => {
+  const lines = headers.get(name);
+  return lines?.length === 1 ? lines[0] : undefined;
+};
