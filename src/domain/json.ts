@@ -6,3 +6,15 @@ export interface JsonObject {
 
 export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * The one text of a JSON value: members sorted by UTF-16 code units, no spaces, absent members left out (RFC 8785's form).
+ * Throws on NaN and Infinity, which JSON can't say.
+ */
+export const canonicalJson = (value: JsonValue): string => {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError('JSON has no number that is not finite');
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (!isJsonObject(value)) return JSON.stringify(value);
+  const members = Object.keys(value).filter((name) => value[name] !== undefined).sort();
+  return `{${members.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name] as JsonValue)}`).join(',')}}`;
+};

@@ -1,0 +1,138 @@
+/**
+ * Applies one commit inside the current write transaction: every check comes before the first write, and the caller runs it in
+ * a nested transaction, so that a commit happens whole or not at all.
+ */
+import { isInstant, type Instant } from '../../domain/instant.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import { eventBytes, nextEndings } from '../event.ts';
+import {
+  recordKeyText,
+  type Commit,
+  type CommitOutcome,
+  type EndingsMark,
+  type EventDraft,
+  type RecordKey,
+  type Stamp,
+  type StoredRecord,
+} from '../port.ts';
+import { bytesAt, type Environment } from './environment.ts';
+import { readIdempotent, writeIdempotent } from './idempotency.ts';
+import { putIndexRow } from './index-row.ts';
+import { historyPrefix, realmPrefix, recordKeyBytes, sequenceKeyBytes } from './keys.ts';
+import { decodeRecord, encodeRecord, versionOf, type HeldRecord } from './record.ts';
+import { encodeState, INDEX_SLOT, readState, slotOf, stateKeyBytes } from './realm-state.ts';
+
+const PRESENT = Buffer.from([1]);
+
+const uniqueKeys = (commit: Commit): RecordKey[] => {
+  const keys = [...commit.puts, ...(commit.increments ?? [])].map((change) => change.key);
+  return [...new Map(keys.map((key) => [recordKeyText(key), key])).values()];
+};
+
+/** The log names every change: a commit that brings no event of its own gets this one. */
+const eventsOf = (commit: Commit): readonly EventDraft[] =>
+  commit.events.length > 0 ? commit.events : [{ type: 'changed', about: uniqueKeys(commit), ending: false, data: {} }];
+
+const heldAt = (environment: Environment, realm: string, key: RecordKey): HeldRecord | undefined => {
+  const keyBytes = recordKeyBytes(realm, key);
+  const bytes = bytesAt(environment.records, keyBytes);
+  return bytes === undefined ? undefined : decodeRecord(key.kind, key.id, keyBytes, bytes);
+};
+
+const countOf = (record: StoredRecord | undefined): number => {
+  const count = record?.value['count'];
+  return typeof count === 'number' ? count : 0;
+};
+
+export const applyCommit = (environment: Environment, epoch: string, commit: Commit, now: Instant): CommitOutcome => {
+  const { realm } = commit;
+  const remembered = commit.idempotency === undefined ? undefined : readIdempotent(environment, realm, commit.idempotency, epoch, now);
+  if (remembered !== undefined) return remembered;
+
+  for (const { key, version } of commit.expect) {
+    const bytes = bytesAt(environment.records, recordKeyBytes(realm, key));
+    if ((bytes === undefined ? 0 : versionOf(bytes)) !== version) return { outcome: 'conflict', key };
+  }
+
+  const stateKey = stateKeyBytes(realm);
+  const state = readState(environment, stateKey);
+  const events = eventsOf(commit);
+  const at = (now > state.at ? now : state.at) as Instant;
+  const stamp: Stamp = { sequence: state.sequence + events.length, at };
+
+  const changed = new Map<string, HeldRecord>();
+  const added: { readonly key: RecordKey; readonly owner: string; readonly end: Instant }[] = [];
+  const current = (key: RecordKey): HeldRecord | undefined => changed.get(recordKeyText(key)) ?? heldAt(environment, realm, key);
+  const change = (key: RecordKey, value: JsonObject, before: HeldRecord | undefined, more: Partial<Pick<Commit['puts'][number], 'index' | 'refs' | 'mark'>>): void => {
+    const index = before?.index ?? more.index;
+    if (more.index !== undefined && index !== undefined && (index.owner !== more.index.owner || index.end !== more.index.end || (before !== undefined && before.index === undefined))) {
+      throw new TypeError(`store: owner and end of ${key.kind} records never change`);
+    }
+    if (index !== undefined && before === undefined) added.push({ key, ...index });
+    const marked = more.mark === true ? stamp : before?.record.marked;
+    changed.set(recordKeyText(key), {
+      record: { key, created: before?.record.created ?? stamp, modified: stamp, value, ...(marked === undefined ? {} : { marked }) },
+      refs: more.refs?.map((ref) => ({ ...ref, text: recordKeyText(ref) })) ?? before?.refs ?? [],
+      ...(index === undefined ? {} : { index }),
+    });
+  };
+  for (const put of commit.puts) change(put.key, put.value, current(put.key), put);
+  for (const { key, max } of commit.increments ?? []) {
+    const before = current(key);
+    const count = countOf(before?.record) + 1;
+    if (!(count <= max)) return { outcome: 'exhausted', key };
+    change(key, { ...before?.record.value, count }, before, {});
+  }
+
+  const slots = Float64Array.from(state.slots);
+  for (const held of changed.values()) {
+    const keyBytes = recordKeyBytes(realm, held.record.key);
+    environment.records.putSync(keyBytes, encodeRecord(keyBytes, held));
+    slots[slotOf(held.record.key.kind)] = stamp.sequence;
+  }
+  for (const row of added) {
+    putIndexRow(environment, realm, row);
+    slots[INDEX_SLOT] = stamp.sequence;
+  }
+  const endings = writeEvents(environment, realm, events, { sequence: state.sequence, at, endings: state.endings });
+  environment.state.putSync(stateKey, encodeState({ sequence: stamp.sequence, at, endings, slots }));
+  if (commit.idempotency !== undefined) writeIdempotent(environment, realm, commit.idempotency, stamp, now);
+  return { outcome: 'committed', position: { epoch, sequence: stamp.sequence }, at };
+};
+
+const writeEvents = (
+  environment: Environment,
+  realm: string,
+  drafts: readonly EventDraft[],
+  from: { readonly sequence: number; readonly at: Instant; readonly endings: EndingsMark },
+): EndingsMark => {
+  let { sequence, endings } = from;
+  const prefix = realmPrefix(realm);
+  for (const draft of drafts) {
+    sequence += 1;
+    const bytes = eventBytes(draft, { sequence, at: from.at, ...(draft.ending ? { endingSequence: endings.sequence + 1 } : {}) });
+    environment.events.putSync(sequenceKeyBytes(prefix, sequence), bytes);
+    for (const about of draft.about) environment.history.putSync(sequenceKeyBytes(historyPrefix(realm, about), sequence), PRESENT);
+    if (!draft.ending) continue;
+    endings = nextEndings(endings, bytes);
+    const ending = Buffer.alloc(40);
+    ending.writeDoubleLE(sequence, 0);
+    ending.write(endings.hash, 8, 'hex');
+    environment.endings.putSync(sequenceKeyBytes(prefix, endings.sequence), ending);
+  }
+  return endings;
+};
+
+const COMMIT_CHANGES_MAX = 1_000;
+const EVENT_ABOUT_MAX = 64;
+
+/** Throws a `TypeError` for what no commit may hold: a mistake of the caller, nothing of the outside. */
+export const checkCommit = (commit: Commit): void => {
+  const changes = commit.puts.length + (commit.increments?.length ?? 0);
+  if (changes + commit.events.length === 0) throw new TypeError('store: an empty commit');
+  if (changes + commit.events.length + commit.expect.length > COMMIT_CHANGES_MAX) throw new TypeError('store: a commit this large is not one decision');
+  if (commit.events.some((event) => event.about.length > EVENT_ABOUT_MAX)) throw new TypeError('store: an event is about too many records');
+  for (const put of commit.puts) {
+    if (put.index !== undefined && !isInstant(put.index.end)) throw new TypeError('store: an end that is not an instant');
+  }
+};

@@ -1,0 +1,104 @@
+/**
+ * Keys of the embedded store. Every key is injective in its parts: a text is written with a tag and, unless it is last, its
+ * length, so that no text can look like two. Texts that are long or hold surrogates (which UTF-8 can't keep apart when they
+ * stand alone) are replaced by their SHA-256 under a tag of its own. LMDB's limit here is 1,978 bytes; the longest key made
+ * here is below 1,850.
+ */
+import { createHash } from 'node:crypto';
+import type { RecordKey } from '../port.ts';
+
+/** Texts longer than this are hashed; in UTF-8 each unit is at most three bytes. */
+const PLAIN_UNITS_MAX = 256;
+const REALM_UNITS_MAX = 64;
+const PLAIN = 0;
+const HASHED = 1;
+const KIND = /^[a-z][a-z0-9-]{0,31}$/;
+const SURROGATE = /[\ud800-\udfff]/;
+const PREFIXES_MAX = 1_000;
+
+const digest = (text: string): Buffer => createHash('sha256').update(text, 'utf16le').digest();
+
+const isPlain = (text: string, unitsMax: number): boolean => text.length <= unitsMax && !SURROGATE.test(text);
+
+/** A text that something follows. */
+const part = (text: string, unitsMax = PLAIN_UNITS_MAX): Buffer => {
+  if (!isPlain(text, unitsMax)) return Buffer.concat([Buffer.from([HASHED]), digest(text)]);
+  const bytes = Buffer.from(text, 'utf8');
+  return Buffer.concat([Buffer.from([PLAIN, bytes.length >> 8, bytes.length & 0xff]), bytes]);
+};
+
+/** A text at the end of a key: without its length, so that keys sort as their texts do. */
+const lastPart = (text: string): Buffer =>
+  isPlain(text, PLAIN_UNITS_MAX) ? Buffer.from(`\0${text}`, 'utf8') : Buffer.concat([Buffer.from([HASHED]), digest(text)]);
+
+/** 48 bits hold every instant up to the year 9999 and more sequences than there will be. */
+const number48 = (value: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(6);
+  bytes.writeUIntBE(value, 0, 6);
+  return bytes;
+};
+
+const prefixes = new Map<string, Buffer>();
+
+/** Begins the key of every record of one kind. */
+export const kindPrefix = (realm: string, kind: string): Buffer => {
+  const name = `${kind}/${realm}`;
+  const known = prefixes.get(name);
+  if (known !== undefined) return known;
+  if (!KIND.test(kind)) throw new TypeError(`store: "${kind.slice(0, 40)}" is not a kind of record`);
+  const prefix = Buffer.concat([part(realm, REALM_UNITS_MAX), Buffer.from([kind.length]), Buffer.from(kind, 'latin1')]);
+  if (prefixes.size >= PREFIXES_MAX) prefixes.clear();
+  prefixes.set(name, prefix);
+  return prefix;
+};
+
+export const recordKeyBytes = (realm: string, key: RecordKey): Buffer =>
+  Buffer.concat([kindPrefix(realm, key.kind), lastPart(key.id)]);
+
+/** Begins the time index's keys of one owner. */
+export const ownerPrefix = (realm: string, owner: string): Buffer => Buffer.concat([part(realm, REALM_UNITS_MAX), part(owner)]);
+
+export const indexKeyBytes = (owner: Buffer, end: number, key: RecordKey): Buffer =>
+  Buffer.concat([owner, number48(end), Buffer.from([key.kind.length]), Buffer.from(key.kind, 'latin1'), lastPart(key.id)]);
+
+/** Where rows of the owner that end at `end` begin. */
+export const indexBound = (owner: Buffer, end: number): Buffer => Buffer.concat([owner, number48(end)]);
+
+/** Takes the part of an index key that follows the owner apart; `id` is absent where the key holds a digest. */
+export const parseIndexKey = (owner: Buffer, bytes: Buffer): { readonly end: number; readonly kind: string; readonly id?: string } => {
+  const kindAt = owner.length + 6;
+  const idAt = kindAt + 1 + (bytes[kindAt] as number);
+  const row = { end: bytes.readUIntBE(owner.length, 6), kind: bytes.toString('latin1', kindAt + 1, idAt) };
+  return bytes[idAt] === PLAIN ? { ...row, id: bytes.toString('utf8', idAt + 1) } : row;
+};
+
+/** Does a key hold a digest in place of this id? */
+export const isHashed = (id: string): boolean => !isPlain(id, PLAIN_UNITS_MAX);
+
+export const realmPrefix = (realm: string): Buffer => part(realm, REALM_UNITS_MAX);
+
+export const sequenceKeyBytes = (prefix: Buffer, sequence: number): Buffer => Buffer.concat([prefix, number48(sequence)]);
+
+/** Begins the history of one record. */
+export const historyPrefix = (realm: string, about: RecordKey): Buffer => Buffer.concat([kindPrefix(realm, about.kind), part(about.id)]);
+
+export const sequenceOfKey = (bytes: Buffer): number => bytes.readUIntBE(bytes.length - 6, 6);
+
+export const idempotencyKeyBytes = (realm: string, scope: string, key: string): Buffer =>
+  createHash('sha256').update(Buffer.concat([part(realm, REALM_UNITS_MAX), part(scope), part(key)])).digest();
+
+/** The first key after every key that begins with `prefix`. */
+export const after = (prefix: Buffer): Buffer => {
+  const next = Buffer.from(prefix);
+  for (let index = next.length - 1; index >= 0; index -= 1) {
+    const byte = next[index] as number;
+    if (byte < 0xff) {
+      next[index] = byte + 1;
+      return next.subarray(0, index + 1);
+    }
+  }
+  return Buffer.alloc(64, 0xff);
+};
+
+export const startsWith = (bytes: Buffer, prefix: Buffer): boolean =>
+  bytes.length >= prefix.length && prefix.equals(bytes.subarray(0, prefix.length));
