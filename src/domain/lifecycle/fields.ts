@@ -27,9 +27,21 @@ export const isPerson = (value: string): boolean => PERSON.test(value);
 export const personFault = (value: string): string | undefined =>
   isPerson(value) ? undefined : 'must be a person or team such as user:alice or team:shop';
 
-// Percent-encodings in their one canonical form: upper-case hex, and never of an unreserved character.
-const OIDC = /^oidc:(?:[a-z0-9-]+\.)*[a-z0-9-]+(?::[1-9]\d{0,4})?(?:\/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})+)+$/;
-export const isOidcId = (value: string): boolean => value.length <= WORKLOAD_CHARS_MAX && OIDC.test(value);
+const OIDC_HOST = /^oidc:(?:(?:[a-z0-9-]+\.)*[a-z0-9-]+|\[[0-9a-f:.]+\])(?::[1-9]\d{0,4})?(?=\/)/;
+const OIDC_PATH = /^(?:\/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})+)+$/;
+const UNRESERVED = /[A-Za-z0-9\-_.!~*'()]/;
+/** Has it a percent-encoding of what `encodeURIComponent` never encodes? That would be a second spelling of one id. */
+const encodedNeedlessly = (path: string): boolean =>
+  [...path.matchAll(/%([0-9A-F]{2})/g)].some(([, hex]) => UNRESERVED.test(String.fromCharCode(Number.parseInt(hex ?? '', 16))));
+const DOT_SEGMENT = /\/\.{1,2}(?:\/|$)/;
+
+/** An id built from an issuer's verified claims (identity's templates): host and path of the issuer, then encoded claims. */
+export const isOidcId = (value: string): boolean => {
+  const host = OIDC_HOST.exec(value)?.[0];
+  if (host === undefined || value.length > WORKLOAD_CHARS_MAX) return false;
+  const path = value.slice(host.length);
+  return OIDC_PATH.test(path) && !DOT_SEGMENT.test(path) && !encodedNeedlessly(path);
+};
 
 /** Collects faults of several fields. */
 export const faultsOf = (checks: Readonly<Record<string, string | undefined>>): { path: string; message: string }[] =>

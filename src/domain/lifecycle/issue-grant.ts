@@ -1,0 +1,168 @@
+/**
+ * Issuing a grant without a request. No grant without end, owner, justification and the reference its model demands; its end
+ * lies within every cap and its task's deadline; it is refused while a suspension covers it or its task is not open.
+ */
+import { MODELS, type Grant, type Model } from '../grant.ts';
+import { endingRef, grantRef, grantRefs, taskRef, usesRef, type RecordRef } from '../grant-refs.ts';
+import { isDuration, isInstant, plus, toRfc3339, type Instant, type TimeInterval } from '../instant.ts';
+import type { JsonObject } from '../json.ts';
+import { readTask } from '../records.ts';
+import { reasonText } from '../reasons.ts';
+import { scopesWithin } from '../scope.ts';
+import { workloadSelectors, type Selector } from '../selector.ts';
+import { taskFault } from '../task.ts';
+import { coveredBy, invalid, refuse, type Actor, type Fault, type Loaded, type Refusal, type Rule } from './change.ts';
+import type { Entitlement } from './entitlement.ts';
+import { termFaults, type IssueGrant } from './grant-terms.ts';
+
+export interface GrantCaps {
+  /** Longest time from start to end, by tier and model. A tier that is not listed can't be granted. */
+  readonly tiers: Readonly<Record<string, { readonly maxTtlMs: Readonly<Record<Model, number>> }>>;
+  /** How far ahead a grant may start. */
+  readonly maxAheadMs: number;
+  readonly maxLiveGrants: number;
+}
+
+/** What issuing depends on beside the store. */
+export interface IssueSetting {
+  readonly realm: string;
+  readonly epoch: string;
+  readonly bundleRevision: string;
+  /** The entitlement named, as the active bundle has it. */
+  readonly entitlement: Entitlement | 'absent' | 'unreadable' | undefined;
+  readonly caps: GrantCaps;
+  /** Development: an entitlement need not be `direct`, and none need be named. */
+  readonly anyDirect: boolean;
+  /** Issuers of the workload's credentials, as far as its id tells. */
+  readonly issuers: readonly string[];
+}
+
+/** Instants in the past are taken up to this, for callers whose clock is behind. */
+export const PAST_START_MS_MAX = 60_000;
+
+const window = (terms: IssueGrant, now: TimeInterval): { notBefore: number; expiresAt: number } =>
+  terms.ttlMs === undefined
+    ? { notBefore: terms.notBefore ?? Number.NaN, expiresAt: terms.expiresAt ?? Number.NaN }
+    : { notBefore: now.earliest, expiresAt: plus(now.earliest, terms.ttlMs) };
+
+const windowFaults = (terms: IssueGrant, now: TimeInterval, maxTtlMs: number, caps: GrantCaps): Fault[] => {
+  if (terms.ttlMs !== undefined) {
+    return isDuration(terms.ttlMs, maxTtlMs) ? [] : [{ path: '/ttlMs', message: `must be a whole number of milliseconds from 1 to ${maxTtlMs}` }];
+  }
+  const { notBefore, expiresAt } = window(terms, now);
+  if (!isInstant(notBefore)) return [{ path: '/notBefore', message: 'must be an instant' }];
+  if (!isInstant(expiresAt)) return [{ path: '/expiresAt', message: 'must be an instant' }];
+  if (!(now.latest < expiresAt)) return [{ path: '/expiresAt', message: `must lie in the future; now is ${toRfc3339(now.latest)}` }];
+  if (!(now.earliest - PAST_START_MS_MAX <= notBefore)) return [{ path: '/notBefore', message: 'lies in the past' }];
+  if (!(notBefore - now.earliest <= caps.maxAheadMs)) return [{ path: '/notBefore', message: `may be at most ${caps.maxAheadMs} ms ahead` }];
+  if (!(notBefore < expiresAt)) return [{ path: '/expiresAt', message: 'must be later than notBefore' }];
+  return expiresAt - notBefore <= maxTtlMs ? [] : [{ path: '/expiresAt', message: `may be at most ${maxTtlMs} ms after notBefore` }];
+};
+
+const entitlementFaults = (terms: IssueGrant, setting: IssueSetting): Fault[] => {
+  const { entitlement } = setting;
+  const at = '/entitlement';
+  if (entitlement === undefined) return setting.anyDirect ? [] : [{ path: at, message: 'is missing: a grant without a request needs an entitlement marked direct' }];
+  if (entitlement === 'absent') return [{ path: at, message: 'is not in the active bundle' }];
+  if (entitlement === 'unreadable') return [{ path: at, message: 'could not be understood as the active bundle has it' }];
+  if (!setting.anyDirect && !entitlement.direct) return [{ path: at, message: 'is not marked direct: it takes a request and its approval' }];
+  const faults: Fault[] = [];
+  if (entitlement.model !== terms.model) faults.push({ path: '/model', message: `must be ${entitlement.model} for this entitlement` });
+  if (!scopesWithin(terms.scopes, entitlement.scopes)) faults.push({ path: '/scopes', message: "must lie within the entitlement's scopes" });
+  return faults;
+};
+
+const tierOf = (setting: IssueSetting): string => (typeof setting.entitlement === 'object' ? setting.entitlement.tier : 'standard');
+
+const maxTtlOf = (terms: IssueGrant, setting: IssueSetting): number | undefined => {
+  const { tiers } = setting.caps;
+  const tier = tierOf(setting);
+  const cap = Object.hasOwn(tiers, tier) && MODELS.includes(terms.model) ? tiers[tier]?.maxTtlMs[terms.model] : undefined;
+  const own = typeof setting.entitlement === 'object' ? setting.entitlement.maxTtlMs : undefined;
+  return cap === undefined || own === undefined ? cap : Math.min(cap, own);
+};
+
+const taskRefusal = (loaded: Loaded, task: string, expiresAt: number, now: TimeInterval): { readonly ok: false; readonly refusal: Refusal } | undefined => {
+  const record = loaded.record(taskRef(task));
+  if (record === undefined) return invalid([{ path: '/task', message: 'names no task of this realm' }]);
+  const found = readTask(record.value);
+  if (found === undefined) return refuse('unavailable', 'the task record could not be understood');
+  const fault = taskFault(found, now);
+  if (fault !== undefined) return refuse('state', reasonText(fault));
+  if (expiresAt <= found.deadline) return undefined;
+  return invalid([{ path: '/ttlMs', message: `would end after the task's deadline, ${toRfc3339(found.deadline)}` }]);
+};
+
+/** Every selector by which a suspension would cover the new grant. */
+const coverSelectors = (terms: IssueGrant, setting: IssueSetting): readonly Selector[] => [
+  { kind: 'realm', value: setting.realm },
+  ...workloadSelectors(terms.workload),
+  ...setting.issuers.map((value): Selector => ({ kind: 'issuer', value })),
+  ...(terms.conditions?.pep ?? []).map((value): Selector => ({ kind: 'pep', value })),
+  { kind: 'owner', value: terms.owner },
+  ...(terms.task === undefined ? [] : [{ kind: 'task', value: terms.task } as const]),
+  ...(terms.entitlement === undefined ? [] : [{ kind: 'entitlement', value: terms.entitlement } as const]),
+  { kind: 'bundle-revision', value: setting.bundleRevision },
+];
+
+/** Every issue for a workload writes this record, so that two at once can't both count as the last that fits. */
+const holderRef = (workload: string): RecordRef => ({ kind: 'holder', id: workload });
+
+export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting: IssueSetting): Rule => ({
+  ends: false,
+  grantsOf: terms.workload,
+  needs: () => [
+    grantRef(id), usesRef(id), holderRef(terms.workload),
+    ...(terms.task === undefined ? [] : [taskRef(terms.task)]),
+    ...coverSelectors(terms, setting).map(endingRef),
+  ],
+  judge: (loaded, now) => {
+    const maxTtlMs = maxTtlOf(terms, setting);
+    const faults = [
+      ...termFaults(terms),
+      ...entitlementFaults(terms, setting),
+      ...(maxTtlMs === undefined
+        ? [{ path: '/entitlement', message: `is of tier ${tierOf(setting)}, for which no longest time is configured` }]
+        : windowFaults(terms, now, maxTtlMs, setting.caps)),
+    ];
+    if (faults.length > 0) return invalid(faults.filter((fault, index) => faults.findIndex(({ path }) => path === fault.path) === index));
+    const { notBefore, expiresAt } = window(terms, now);
+    const task = terms.task === undefined ? undefined : taskRefusal(loaded, terms.task, expiresAt, now);
+    if (task !== undefined) return task;
+    const covered = coveredBy(loaded, coverSelectors(terms, setting), Number.MAX_SAFE_INTEGER);
+    if (covered !== undefined) return refuse('suspended', `the ${covered.selector.kind} ${covered.selector.value} is suspended`);
+    if (loaded.truncated || !(loaded.grants.length < setting.caps.maxLiveGrants)) {
+      return refuse('limit', `the workload has ${setting.caps.maxLiveGrants} live grants already`);
+    }
+    if (loaded.record(grantRef(id)) !== undefined) return refuse('state', 'a grant with this id was there before; ids are never used again');
+    const grant: Grant = {
+      version: 1, id, realm: setting.realm, epoch: setting.epoch,
+      workload: terms.workload, scopes: terms.scopes, conditions: terms.conditions ?? {},
+      notBefore: notBefore as Instant, expiresAt: expiresAt as Instant, model: terms.model,
+      owners: [terms.owner], approvals: [], bundleRevision: setting.bundleRevision, chain: [],
+      issuedBy: actor.id, issuedAt: now.earliest, direct: true, justification: terms.justification, tier: tierOf(setting),
+      ...(terms.binding === undefined ? {} : { binding: terms.binding }),
+      ...(terms.task === undefined ? {} : { task: terms.task }),
+      ...(terms.entitlement === undefined ? {} : { entitlement: terms.entitlement }),
+      ...(terms.reference === undefined ? {} : { reference: terms.reference }),
+      ...(terms.uses === undefined ? {} : { uses: terms.uses }),
+    };
+    return { ok: true, change: { puts: puts(grant), events: [issued(grant, actor)], reply: { grant: asJson(grant) } } };
+  },
+});
+
+const asJson = (grant: Grant): JsonObject => grant as unknown as JsonObject;
+
+const puts = (grant: Grant) => [
+  { key: grantRef(grant.id), value: asJson(grant), index: { owner: grant.workload, end: grant.expiresAt }, refs: grantRefs(grant) },
+  { key: holderRef(grant.workload), value: { version: 1, workload: grant.workload } },
+  // The time index of a task's grants, so that they can be listed without reading all of them.
+  ...(grant.task === undefined ? [] : [{ key: { kind: 'task-grant', id: grant.id }, value: { version: 1, grant: grant.id }, index: { owner: `task:${grant.task}`, end: grant.expiresAt } }]),
+];
+
+const issued = (grant: Grant, actor: Actor) => ({
+  type: 'grant.issued' as const,
+  about: [grantRef(grant.id), ...(grant.task === undefined ? [] : [taskRef(grant.task)])],
+  ending: false,
+  data: { grant: asJson(grant), by: actor.id, direct: true },
+});

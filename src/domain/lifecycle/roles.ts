@@ -1,0 +1,41 @@
+/**
+ * The authority floor: which role may give which command at all. The bundle's policy can narrow it, except for revoking and
+ * suspending by a responder, which must work with a broken or hostile bundle. Commands that are not listed don't exist.
+ */
+export const ROLES = ['issuer', 'approver', 'responder', 'configurer'] as const;
+export type Role = (typeof ROLES)[number];
+
+interface Floor {
+  readonly roles: readonly Role[];
+  /** Is the policy asked? Reading is not judged by it, so that a broken bundle can be looked into. */
+  readonly policy: 'asked' | 'not-asked';
+}
+
+const ANY: Floor = { roles: ROLES, policy: 'not-asked' };
+const ISSUER: Floor = { roles: ['issuer'], policy: 'asked' };
+
+const floor = {
+  'task.open': ISSUER,
+  'task.beat': ISSUER,
+  'task.pause': ISSUER,
+  'task.resume': ISSUER,
+  'task.close': ISSUER,
+  'task.read': ANY,
+  'grant.issue': ISSUER,
+  'grant.read': ANY,
+  revoke: { roles: ['responder'], policy: 'not-asked' },
+  suspend: { roles: ['responder'], policy: 'not-asked' },
+  lift: { roles: ['responder'], policy: 'asked' },
+  'ending.read': ANY,
+  explain: ANY,
+  'decision.read': ANY,
+  'operators.read': { roles: ['configurer'], policy: 'not-asked' },
+  'operators.set': { roles: ['configurer'], policy: 'asked' },
+} as const satisfies Record<string, Floor>;
+
+export type Command = keyof typeof floor;
+export const COMMANDS = Object.keys(floor) as readonly Command[];
+
+export const rolesFor = (command: Command): readonly Role[] => floor[command].roles;
+export const policyIsAsked = (command: Command): boolean => floor[command].policy === 'asked';
+export const mayCommand = (roles: readonly Role[], command: Command): boolean => rolesFor(command).some((role) => roles.includes(role));

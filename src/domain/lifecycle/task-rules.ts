@@ -1,0 +1,154 @@
+/**
+ * Tasks: open, beat, pause, resume, close. What is final stays so: a closed task never reopens, and after a missed heartbeat or
+ * the deadline nothing but the closing record follows; a pause does not save a task whose heartbeat was missed already.
+ */
+import type { DurationMs, Instant, TimeInterval } from '../instant.ts';
+import { isDuration, isInstant, plus, toRfc3339 } from '../instant.ts';
+import type { JsonObject } from '../json.ts';
+import { grantSelectors, endingRef, taskRef } from '../grant-refs.ts';
+import { readTask } from '../records.ts';
+import { reasonText } from '../reasons.ts';
+import { workloadSelectors, type Selector } from '../selector.ts';
+import { taskFault, type Task } from '../task.ts';
+import {
+  coveredBy, invalid, loadedGrants, refuse,
+  type Actor, type EventType, type Loaded, type Refusal, type Rule, type Ruling,
+} from './change.ts';
+import { faultsOf, idFault, personFault, REFERENCE_CHARS_MAX, textFault } from './fields.ts';
+
+export interface TaskCaps {
+  /** Longest life of a task, and the deadline of one that names none. */
+  readonly maxTaskMs: number;
+}
+
+export interface OpenTask {
+  readonly kind: string;
+  readonly owner: string;
+  readonly reference?: string | undefined;
+  readonly heartbeatMs?: number | undefined;
+  readonly deadline?: number | undefined;
+}
+
+const change = (type: EventType, task: Task, actor: Actor, ending: boolean, extra: JsonObject = {}): Ruling => ({
+  ok: true,
+  change: {
+    puts: [{ key: taskRef(task.id), value: task as unknown as JsonObject }],
+    events: [{ type, about: [taskRef(task.id)], ending, data: { task: task as unknown as JsonObject, by: actor.id, ...extra } }],
+    reply: { task: task as unknown as JsonObject },
+  },
+});
+
+export const openTask = (id: string, command: OpenTask, actor: Actor, caps: TaskCaps): Rule => ({
+  ends: false,
+  needs: () => [taskRef(id), ...ownerSelectors(command).map(endingRef)],
+  judge: (loaded, now) => {
+    const { heartbeatMs, reference } = command;
+    const deadline = command.deadline ?? plus(now.earliest, caps.maxTaskMs);
+    const faults = faultsOf({
+      '/kind': idFault(command.kind),
+      '/owner': personFault(command.owner),
+      '/reference': reference === undefined ? undefined : textFault(reference, REFERENCE_CHARS_MAX),
+      '/heartbeatMs': heartbeatMs === undefined || isDuration(heartbeatMs, caps.maxTaskMs) ? undefined : `must be a whole number of milliseconds from 1 to ${caps.maxTaskMs}`,
+      '/deadline': deadlineFault(deadline, now, caps),
+    });
+    if (faults.length > 0) return invalid(faults);
+    if (loaded.record(taskRef(id)) !== undefined) return refuse('state', 'a task with this id was there before; ids are never used again');
+    const covered = coveredBy(loaded, ownerSelectors(command), Number.MAX_SAFE_INTEGER);
+    if (covered !== undefined) return refuse('suspended', `the ${covered.selector.kind} ${covered.selector.value} is suspended`);
+    const task: Task = {
+      version: 1, id, kind: command.kind, owner: command.owner, openedBy: actor.id, openedAt: now.earliest, state: 'open', deadline: deadline as Instant,
+      ...(reference === undefined ? {} : { reference }),
+      ...(heartbeatMs === undefined ? {} : { heartbeatMs: heartbeatMs as DurationMs, lastBeatAt: now.earliest }),
+    };
+    return change('task.opened', task, actor, false);
+  },
+});
+
+const ownerSelectors = (command: OpenTask): readonly Selector[] => [{ kind: 'owner', value: command.owner }];
+
+const deadlineFault = (deadline: number, now: TimeInterval, caps: TaskCaps): string | undefined => {
+  if (!isInstant(deadline)) return 'must be an instant';
+  if (!(now.latest < deadline)) return `must lie in the future; now is ${toRfc3339(now.latest)}`;
+  return deadline - now.earliest <= caps.maxTaskMs ? undefined : `may be at most ${caps.maxTaskMs} ms ahead`;
+};
+
+/** What a workload that commands a task must be looked up by: itself, its realm, and what its grants rest on. */
+const workloadGuards = (workload: string, realm: string): readonly Selector[] => [...workloadSelectors(workload), { kind: 'realm', value: realm }];
+
+export interface TaskCommand {
+  readonly id: string;
+  readonly actor: Actor;
+  readonly realm: string;
+}
+
+/** A workload touches only a task on which it holds a grant that is live and not covered by an ending. */
+const holdsGrantOn = (loaded: Loaded, command: TaskCommand, now: TimeInterval): boolean =>
+  loadedGrants(loaded).some(({ grant, root }) =>
+    grant.task === command.id && grant.notBefore <= now.earliest && now.latest < grant.expiresAt &&
+    coveredBy(loaded, [...workloadGuards(command.actor.id, command.realm), ...grantSelectors(grant)], root) === undefined);
+
+const onTask = (command: TaskCommand, ends: boolean, judge: (task: Task, now: TimeInterval) => Ruling): Rule => {
+  const { actor, id, realm } = command;
+  return {
+    ends,
+    ...(actor.kind === 'workload' ? { grantsOf: actor.id } : {}),
+    needs: (loaded) => [
+      taskRef(id),
+      ...(actor.kind === 'workload' ? workloadGuards(actor.id, realm).map(endingRef) : []),
+      ...loadedGrants(loaded).filter(({ grant }) => grant.task === id).flatMap(({ grant }) => grantSelectors(grant).map(endingRef)),
+    ],
+    judge: (loaded, now) => {
+      const record = loaded.record(taskRef(id));
+      const unknown = refuse('not-found', 'there is no such task');
+      // A workload without a grant on the task learns nothing about it, not even whether it is there.
+      if (record === undefined || (actor.kind === 'workload' && !holdsGrantOn(loaded, command, now))) return unknown;
+      const task = readTask(record.value);
+      return task === undefined ? refuse('unavailable', 'the task record could not be understood') : judge(task, now);
+    },
+  };
+};
+
+/** Why nothing but closing is left for this task; a paused one is not over. */
+const over = (task: Task, now: TimeInterval): { readonly ok: false; readonly refusal: Refusal } | undefined => {
+  const fault = taskFault(task, now);
+  return fault === undefined || fault === 'task.paused' ? undefined : refuse('state', `${reasonText(fault)}; this is final`);
+};
+
+export const beatTask = (command: TaskCommand): Rule =>
+  onTask(command, false, (task, now) => {
+    const ended = over(task, now);
+    if (ended !== undefined) return ended;
+    if (task.heartbeatMs === undefined) return refuse('state', 'the task was opened without a heartbeat');
+    if (task.state === 'paused') return refuse('state', 'the task is paused; its heartbeat clock stands still');
+    return change('task.beat', { ...task, lastBeatAt: now.earliest }, command.actor, false);
+  });
+
+const operatorOnly = (command: TaskCommand, rule: Rule): Rule =>
+  command.actor.kind === 'workload' ? { ...rule, judge: () => refuse('not-permitted', 'a workload may at most beat and close its task') } : rule;
+
+export const pauseTask = (command: TaskCommand): Rule =>
+  operatorOnly(command, onTask(command, true, (task, now) => {
+    const ended = over(task, now);
+    if (ended !== undefined) return ended;
+    if (task.state === 'paused') return refuse('state', 'the task is paused already');
+    return change('task.paused', { ...task, state: 'paused' }, command.actor, true);
+  }));
+
+export const resumeTask = (command: TaskCommand): Rule =>
+  operatorOnly(command, onTask(command, false, (task, now) => {
+    const ended = over(task, now);
+    if (ended !== undefined) return ended;
+    if (task.state !== 'paused') return refuse('state', 'the task is not paused');
+    return change('task.resumed', { ...task, state: 'open', ...(task.heartbeatMs === undefined ? {} : { lastBeatAt: now.earliest }) }, command.actor, false);
+  }));
+
+/** Also closes a task that is over already, so that its record says what became of it; `cause` is why, where time decided. */
+export const closeTask = (command: TaskCommand): Rule =>
+  onTask(command, true, (task, now) => {
+    if (task.state === 'closed') return refuse('state', 'the task is closed already');
+    const fault = taskFault(task, now);
+    if (command.actor.kind === 'system' && (fault === undefined || fault === 'task.paused')) return refuse('state', 'the task is not over');
+    const cause = fault === 'task.deadline' || fault === 'task.heartbeat' ? fault : 'task.closed';
+    return change('task.closed', { ...task, state: 'closed', closedAt: now.latest, closedBy: command.actor.id }, command.actor, true, { cause });
+  });
+

@@ -1,0 +1,190 @@
+/**
+ * Reading grants, tasks and endings for people. A grant's state is computed at the moment of asking, by the same pure function
+ * as decisions use; nothing here says `active` where a decision would say that the grant does not hold.
+ */
+import { readFacts } from '../decision/gather.ts';
+import type { Clock, Policy } from '../decision/ports.ts';
+import { endingRef, grantRef, grantRefs, grantSelectors, taskRef, type RecordRef } from '../domain/grant-refs.ts';
+import type { GrantFact } from '../domain/facts.ts';
+import type { Grant } from '../domain/grant.ts';
+import { toRfc3339, type TimeInterval } from '../domain/instant.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
+import { judgeStanding, type Circumstances } from '../domain/judge-grant.ts';
+import { revocationRef, suspensionRef, type RevocationRecord, type SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
+import { formatPosition } from '../domain/position.ts';
+import { readGrant, readTask } from '../domain/records.ts';
+import { workloadSelectors, type Selector } from '../domain/selector.ts';
+import type { Store, StoredEvent, StoredRecord } from '../store/port.ts';
+import { grantView, revocationView, suspensionView, taskView, type GrantState, type PageView } from './view.ts';
+import { workloadIssuers } from './workload-issuers.ts';
+
+export interface InspectDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly policy: () => Pick<Policy, 'entitlement'> | undefined;
+}
+
+export interface GrantFilter {
+  readonly workload?: string | undefined;
+  readonly state?: GrantState['state'] | undefined;
+  readonly model?: Grant['model'] | undefined;
+  readonly task?: string | undefined;
+}
+
+export interface PageRequest {
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+export interface Inspect {
+  grant(realm: string, id: string): Promise<JsonObject | undefined>;
+  grants(realm: string, filter: GrantFilter, page: PageRequest): Promise<PageView>;
+  task(realm: string, id: string): Promise<JsonObject | undefined>;
+  tasks(realm: string, page: PageRequest): Promise<PageView>;
+  revocation(realm: string, id: string): Promise<JsonObject | undefined>;
+  revocations(realm: string, page: PageRequest): Promise<PageView>;
+  suspension(realm: string, id: string): Promise<JsonObject | undefined>;
+  suspensions(realm: string, page: PageRequest): Promise<PageView>;
+}
+
+/** Records looked at for one page; a sparse filter gives short pages with `next` beyond this. */
+const SCAN_MAX = 2_000;
+const HISTORY_MAX = 200;
+
+/** Selectors that cover every grant of a question in its realm, as far as they can be known without one. */
+const surroundings = (grant: Grant): readonly Selector[] => [
+  { kind: 'realm', value: grant.realm },
+  ...workloadIssuers(grant.workload).map((value): Selector => ({ kind: 'issuer', value })),
+];
+
+const stateRefs = (grant: Grant): readonly RecordRef[] => [...grantRefs(grant), ...[...workloadSelectors(grant.workload), ...surroundings(grant)].map(endingRef)];
+
+const stateOf = (fact: GrantFact, at: Circumstances): GrantState => {
+  if (fact.usesLeft !== undefined && !(fact.usesLeft > 0)) return { state: 'ended', endedBecause: 'grant.uses_exhausted' };
+  const judged = judgeStanding(fact, at);
+  if (judged.live) return { state: 'active' };
+  if (judged.reason !== 'grant.not_yet') return { state: 'ended', endedBecause: judged.reason };
+  // Not begun: what would be said of it had it begun now?
+  const begun = judgeStanding({ ...fact, grant: { ...fact.grant, notBefore: at.now.earliest } }, at);
+  return begun.live ? { state: 'scheduled' } : { state: 'ended', endedBecause: begun.reason };
+};
+
+const passes = (filter: GrantFilter, grant: Grant, state: GrantState): boolean =>
+  (filter.model === undefined || grant.model === filter.model) &&
+  (filter.task === undefined || grant.task === filter.task) &&
+  (filter.state === undefined || state.state === filter.state);
+
+const text = (value: JsonValue | undefined): string | undefined => (typeof value === 'string' ? value : undefined);
+
+/** What an event says beyond its type, without whole records. */
+const eventView = (event: StoredEvent, epoch: string): JsonObject => {
+  const { revocation, suspension, cause, by, direct } = event.data;
+  const ended = isJsonObject(revocation) ? revocation : isJsonObject(suspension) ? suspension : undefined;
+  return {
+    position: formatPosition({ epoch, sequence: event.sequence }),
+    at: toRfc3339(event.at),
+    type: event.type,
+    by: text(by) ?? 'unknown',
+    ...(direct === undefined ? {} : { direct }),
+    ...(cause === undefined ? {} : { cause }),
+    ...(ended === undefined ? {} : { id: ended['id'] ?? null, selector: ended['selector'] ?? null, reason: ended['reason'] ?? null }),
+  };
+};
+
+export const createInspect = (deps: InspectDeps): Inspect => {
+  const { store, clock, policy } = deps;
+  const positionOf = (record: StoredRecord, stamp: 'created' | 'modified') => ({ epoch: store.epoch, sequence: record[stamp].sequence });
+
+  const grantViews = async (realm: string, records: readonly StoredRecord[]): Promise<readonly { readonly view: JsonObject; readonly grant: Grant; readonly state: GrantState }[]> => {
+    const understood = records.flatMap((record) => {
+      const grant = readGrant(record.value);
+      return grant === undefined ? [] : [{ record, grant }];
+    });
+    if (understood.length === 0) return [];
+    const answer = await store.facts({ realm, keys: understood.flatMap(({ grant }) => stateRefs(grant)) });
+    const active = policy();
+    const now: TimeInterval = clock.now();
+    return understood.flatMap(({ record, grant }) => {
+      const facts = readFacts({ ...answer, rows: [record] }, grant.workload);
+      const [fact] = facts.grants;
+      if (fact === undefined) return [];
+      const state = stateOf(fact, { now, facts, selectors: surroundings(grant), entitlementExists: (id) => active?.entitlement(id) !== undefined });
+      return [{ grant, state, view: grantView(grant, state, positionOf(record, 'created'), fact.usesLeft === undefined ? undefined : Math.max(0, fact.usesLeft)) }];
+    });
+  };
+
+  const history = async (realm: string, record: StoredRecord, grant: Grant): Promise<readonly JsonObject[]> => {
+    const about = [grantRef(grant.id), ...(grant.task === undefined ? [] : [taskRef(grant.task)]), ...[...grantSelectors(grant), ...workloadSelectors(grant.workload), ...surroundings(grant)].map(endingRef)];
+    // A task's beats and earlier endings of its workload are not the grant's story.
+    const lists = await Promise.all(about.map((key) => store.events(realm, { after: key.kind === 'grant' ? 0 : record.created.sequence - 1, limit: HISTORY_MAX, about: key })));
+    const events = new Map(lists.flat().filter(({ type }) => type !== 'task.beat').map((event) => [event.sequence, event]));
+    return [...events.values()].sort((a, b) => a.sequence - b.sequence).slice(0, HISTORY_MAX).map((event) => eventView(event, store.epoch));
+  };
+
+  /** Pages through one kind until `limit` items passed the filter or enough was looked at. */
+  const pageOf = async (
+    realm: string, list: { readonly kind: string; readonly owner?: string }, page: PageRequest,
+    views: (records: readonly StoredRecord[]) => Promise<readonly JsonObject[]>,
+  ): Promise<PageView> => {
+    const items: JsonObject[] = [];
+    let { after } = page;
+    for (let scanned = 0; scanned < SCAN_MAX; ) {
+      const limit = page.limit - items.length;
+      const found = await store.list(realm, { ...list, limit, ...(after === undefined ? {} : { after }) });
+      items.push(...(await views(found.items)));
+      scanned += limit;
+      after = found.next;
+      if (after === undefined) return { items };
+      if (items.length >= page.limit) break;
+    }
+    return { items, ...(after === undefined ? {} : { next: after }) };
+  };
+
+  /** Live grants of one workload, those that end last first, from the time index: ended ones cost nothing. */
+  const liveGrants = async (realm: string, workload: string, filter: GrantFilter, page: PageRequest): Promise<PageView> => {
+    const { rows } = await store.facts({ realm, keys: [], index: { owner: workload, endsAfter: clock.now().latest, wanted: () => false } });
+    const views = (await grantViews(realm, rows)).filter(({ grant, state }) => passes(filter, grant, state));
+    const start = page.after === undefined ? 0 : views.findIndex(({ grant }) => grant.id === page.after) + 1;
+    const items = views.slice(start, start + page.limit);
+    const last = items.at(-1);
+    return { items: items.map(({ view }) => view), ...(last === undefined || start + items.length >= views.length ? {} : { next: last.grant.id }) };
+  };
+
+  const taskViewOf = (record: StoredRecord | undefined): JsonObject | undefined => {
+    const task = record === undefined ? undefined : readTask(record.value);
+    return record === undefined || task === undefined ? undefined : taskView(task, clock.now(), positionOf(record, 'modified'));
+  };
+  const revocationOf = (record: StoredRecord | undefined): JsonObject | undefined =>
+    record === undefined ? undefined : revocationView(record.value as unknown as RevocationRecord, record.created.at, positionOf(record, 'created'));
+  const suspensionOf = (record: StoredRecord | undefined): JsonObject | undefined =>
+    record === undefined ? undefined : suspensionView(record.value as unknown as SuspensionRecord, record.created.at, positionOf(record, 'created'));
+  const each = (view: (record: StoredRecord) => JsonObject | undefined) => (records: readonly StoredRecord[]) =>
+    Promise.resolve(records.map(view).filter((item) => item !== undefined));
+  const one = async (realm: string, key: RecordRef): Promise<StoredRecord | undefined> => (await store.read(realm, [key]))[0];
+
+  return {
+    grant: async (realm, id) => {
+      const record = await one(realm, grantRef(id));
+      const [found] = record === undefined ? [] : await grantViews(realm, [record]);
+      return record === undefined || found === undefined ? undefined : { ...found.view, history: await history(realm, record, found.grant) };
+    },
+    grants: (realm, filter, page) => {
+      if (filter.workload !== undefined && (filter.state === 'active' || filter.state === 'scheduled')) return liveGrants(realm, filter.workload, filter, page);
+      const byTask = filter.task !== undefined && filter.workload === undefined;
+      const list = byTask
+        ? { kind: 'task-grant', owner: `task:${filter.task}` }
+        : { kind: 'grant', ...(filter.workload === undefined ? {} : { owner: filter.workload }) };
+      return pageOf(realm, list, page, async (records) => {
+        const grants = byTask ? (await store.read(realm, records.map(({ key }) => grantRef(key.id)))).flatMap((record) => record ?? []) : records;
+        const views = await grantViews(realm, grants);
+        return views.filter(({ grant, state }) => passes(filter, grant, state)).map(({ view }) => view);
+      });
+    },
+    task: async (realm, id) => taskViewOf(await one(realm, taskRef(id))),
+    tasks: (realm, page) => pageOf(realm, { kind: 'task' }, page, each(taskViewOf)),
+    revocation: async (realm, id) => revocationOf(await one(realm, revocationRef(id))),
+    revocations: (realm, page) => pageOf(realm, { kind: 'revocation' }, page, each(revocationOf)),
+    suspension: async (realm, id) => suspensionOf(await one(realm, suspensionRef(id))),
+    suspensions: (realm, page) => pageOf(realm, { kind: 'suspension' }, page, each(suspensionOf)),
+  };
+};

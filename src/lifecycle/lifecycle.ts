@@ -1,0 +1,138 @@
+/**
+ * The lifecycle's commands: each joins a pure rule with what it depends on, and executes it. Who may give a command at all is
+ * decided before (admin, self-service); what no role may do is in the rules.
+ */
+import type { Clock, Policy } from '../decision/ports.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { Actor, Rule } from '../domain/lifecycle/change.ts';
+import { canonicalSelector, type SelectorInput } from '../domain/lifecycle/canonical-selector.ts';
+import { lift, revoke, suspend, suspensionRef, type EndCommand } from '../domain/lifecycle/ending-rules.ts';
+import { readEntitlement, type Entitlement } from '../domain/lifecycle/entitlement.ts';
+import type { IssueGrant } from '../domain/lifecycle/grant-terms.ts';
+import { issueGrant } from '../domain/lifecycle/issue-grant.ts';
+import { setOperator } from '../domain/lifecycle/operator-rules.ts';
+import type { Role } from '../domain/lifecycle/roles.ts';
+import { beatTask, closeTask, openTask, pauseTask, resumeTask, type OpenTask, type TaskCommand } from '../domain/lifecycle/task-rules.ts';
+import { isJsonObject } from '../domain/json.ts';
+import { selectorKey } from '../domain/selector.ts';
+import type { Store } from '../store/port.ts';
+import type { LifecycleConfig } from './config.ts';
+import { createExecute, type Executed, type Execution, type Idempotency } from './execute.ts';
+import { newId } from './new-id.ts';
+import { createSettle, type Settle } from './settle.ts';
+import { workloadIssuers } from './workload-issuers.ts';
+
+export interface LifecycleDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly config: LifecycleConfig;
+  readonly policy: () => Pick<Policy, 'revision' | 'entitlement'> | undefined;
+  /** Any operator may lift a suspension; grants need no entitlement, and none needs to be `direct`. */
+  readonly development: boolean;
+  /** A command that ends access is enforced everywhere so long after its commit: `maxFactsAgeMs + pepCacheMaxMs`. */
+  readonly enforcementMs: number;
+  readonly settle?: Settle;
+}
+
+/** Who commands, where, and under which idempotency key. */
+export interface Call {
+  readonly realm: string;
+  readonly actor: Actor;
+  readonly idempotency?: Omit<Idempotency, 'command'> | undefined;
+}
+
+export interface EndRequest {
+  readonly selector: SelectorInput;
+  readonly reason: string;
+}
+
+export interface Lifecycle {
+  openTask(call: Call, command: OpenTask): Promise<Executed>;
+  beatTask(call: Call, id: string): Promise<Executed>;
+  pauseTask(call: Call, id: string): Promise<Executed>;
+  resumeTask(call: Call, id: string): Promise<Executed>;
+  closeTask(call: Call, id: string): Promise<Executed>;
+  issueGrant(call: Call, terms: IssueGrant): Promise<Executed>;
+  /** Resolves once it is enforced, unless `respondAsync`; `reply.revocation` has `settleMs`. */
+  revoke(call: Call, request: EndRequest, respondAsync: boolean): Promise<Executed>;
+  suspend(call: Call, request: EndRequest, respondAsync: boolean): Promise<Executed>;
+  lift(call: Call, request: { readonly id: string; readonly reason?: string | undefined; readonly persons: readonly string[] }): Promise<Executed>;
+  setOperator(call: Call, id: string, roles: readonly Role[]): Promise<Executed>;
+}
+
+export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
+  const { store, clock, config, policy, development, enforcementMs } = deps;
+  const { caps } = config;
+  const settle = deps.settle ?? createSettle(clock);
+  const execute = createExecute({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
+  const freshId = (): string => newId(clock.now().latest);
+
+  const run = (call: Call, command: string, turn: string, rule: Rule, remember?: JsonObject): Promise<Executed> => {
+    const { realm, idempotency } = call;
+    const execution: Execution = { realm, turn, rule, remember, ...(idempotency === undefined ? {} : { idempotency: { ...idempotency, command } }) };
+    return execute(execution);
+  };
+
+  const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string): Promise<Executed> =>
+    run(call, command, `task/${id}`, rule({ id, actor: call.actor, realm: call.realm }));
+
+  const entitlementOf = (id: string | undefined, active: Pick<Policy, 'entitlement'>): Entitlement | 'absent' | 'unreadable' | undefined => {
+    if (id === undefined) return undefined;
+    const data = active.entitlement(id);
+    return data === undefined ? 'absent' : (readEntitlement(id, data) ?? 'unreadable');
+  };
+
+  const end = async (
+    call: Call, name: 'revoke' | 'suspend', rule: (command: EndCommand, actor: Actor) => Rule, request: EndRequest, respondAsync: boolean,
+  ): Promise<Executed> => {
+    const canonical = canonicalSelector(request.selector, call.realm);
+    if (!canonical.ok) {
+      const { path, message } = canonical;
+      return { ok: false, failure: { code: 'invalid', detail: `${path} ${message}`, faults: [{ path, message }] } };
+    }
+    const { selector } = canonical;
+    const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs: enforcementMs };
+    const executed = await run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync });
+    // A replay waits too: the first call may still be waiting, or its process may have ended before it could.
+    if (executed.ok && !respondAsync) await settle(enforcementMs);
+    return executed;
+  };
+
+  const suspendedWorkload = async (realm: string, id: string): Promise<string | undefined> => {
+    const [record] = await store.read(realm, [suspensionRef(id)]);
+    const selector = record?.value['selector'];
+    return isJsonObject(selector) && selector['kind'] === 'workload' && typeof selector['value'] === 'string' ? selector['value'] : undefined;
+  };
+
+  return {
+    openTask: (call, command) => {
+      const id = freshId();
+      return run(call, 'task.open', `task/${id}`, openTask(id, command, call.actor, caps));
+    },
+    beatTask: taskCommand('task.beat', beatTask),
+    pauseTask: taskCommand('task.pause', pauseTask),
+    resumeTask: taskCommand('task.resume', resumeTask),
+    closeTask: taskCommand('task.close', closeTask),
+    issueGrant: async (call, terms) => {
+      const active = policy();
+      if (active === undefined) return { ok: false, failure: { code: 'unavailable', detail: 'no policy bundle is active; nothing was issued' } };
+      const rule = issueGrant(freshId(), terms, call.actor, {
+        realm: call.realm, epoch: store.epoch, bundleRevision: active.revision, caps, anyDirect: development,
+        entitlement: entitlementOf(terms.entitlement, active), issuers: workloadIssuers(terms.workload),
+      });
+      return run(call, 'grant.issue', `holder/${terms.workload}`, rule);
+    },
+    revoke: (call, request, respondAsync) => end(call, 'revoke', revoke, request, respondAsync),
+    suspend: (call, request, respondAsync) => end(call, 'suspend', suspend, request, respondAsync),
+    lift: async (call, request) => {
+      let workload: string | undefined;
+      try {
+        workload = await suspendedWorkload(call.realm, request.id);
+      } catch {
+        return { ok: false, failure: { code: 'store-unavailable', detail: 'the store can not be read; nothing was changed' } };
+      }
+      return run(call, 'lift', `suspension/${request.id}`, lift({ ...request, workload, allowSelfLift: development }, call.actor));
+    },
+    setOperator: (call, id, roles) => run(call, 'operators.set', `operator/${id}`, setOperator(id, roles, call.actor)),
+  };
+};

@@ -1,0 +1,95 @@
+/** Lifecycle records as the API shows them: instants RFC 3339 with milliseconds, durations `...Ms`, positions opaque. */
+import type { Grant } from '../domain/grant.ts';
+import { toRfc3339, type Instant, type TimeInterval } from '../domain/instant.ts';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { RevocationRecord, SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
+import { formatPosition, type Position } from '../domain/position.ts';
+import type { Reason } from '../domain/reasons.ts';
+import { taskFault, type Task } from '../domain/task.ts';
+
+export type GrantState =
+  | { readonly state: 'scheduled' | 'active' }
+  | { readonly state: 'ended'; readonly endedBecause: Reason };
+
+const present = (members: Readonly<Record<string, unknown>>): JsonObject =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as JsonObject;
+
+/** `position` is that of the commit that issued it. */
+export const grantView = (grant: Grant, state: GrantState, position: Position, usesLeft?: number): JsonObject =>
+  present({
+    id: grant.id,
+    realm: grant.realm,
+    workload: grant.workload,
+    model: grant.model,
+    scopes: grant.scopes,
+    conditions: grant.conditions,
+    binding: grant.binding,
+    notBefore: toRfc3339(grant.notBefore),
+    expiresAt: toRfc3339(grant.expiresAt),
+    ...state,
+    owner: grant.owners[grant.owners.length - 1],
+    owners: grant.owners,
+    justification: grant.justification,
+    reference: grant.reference,
+    task: grant.task,
+    entitlement: grant.entitlement,
+    tier: grant.tier,
+    uses: grant.uses,
+    usesLeft: grant.uses === undefined ? undefined : usesLeft,
+    direct: grant.direct,
+    approvals: grant.approvals,
+    issuedBy: grant.issuedBy,
+    issuedAt: toRfc3339(grant.issuedAt),
+    bundleRevision: grant.bundleRevision,
+    position: formatPosition(position),
+  });
+
+/** A task as it stands at `now`; `endedBecause` says why it does not hold, also when no command closed it. */
+export const taskView = (task: Task, now: TimeInterval, position: Position): JsonObject =>
+  present({
+    id: task.id,
+    kind: task.kind,
+    owner: task.owner,
+    reference: task.reference,
+    state: task.state,
+    endedBecause: taskFault(task, now),
+    openedBy: task.openedBy,
+    openedAt: toRfc3339(task.openedAt),
+    deadline: toRfc3339(task.deadline),
+    heartbeatMs: task.heartbeatMs,
+    lastBeatAt: task.lastBeatAt === undefined ? undefined : toRfc3339(task.lastBeatAt),
+    closedAt: task.closedAt === undefined ? undefined : toRfc3339(task.closedAt),
+    closedBy: task.closedBy,
+    position: formatPosition(position),
+  });
+
+const endingView = (record: RevocationRecord, at: Instant, position: Position): Readonly<Record<string, unknown>> => ({
+  id: record.id,
+  position: formatPosition(position),
+  /** No evaluation that starts later is allowed. */
+  effectiveAt: toRfc3339(at),
+  /** No allow that relies on it is written later, and none in a PEP's cache is usable. */
+  enforcedAt: toRfc3339((at + record.settleMs) as Instant),
+  selector: record.selector,
+  reason: record.reason,
+  placedBy: record.placedBy,
+  notes: record.notes.length === 0 ? undefined : record.notes,
+});
+
+export const revocationView = (record: RevocationRecord, at: Instant, position: Position): JsonObject => present(endingView(record, at, position));
+
+export const suspensionView = (record: SuspensionRecord, at: Instant, position: Position): JsonObject =>
+  present({
+    ...endingView(record, at, position),
+    state: record.lifted === undefined ? 'standing' : 'lifted',
+    liftedBy: record.lifted?.by,
+    liftedAt: record.lifted === undefined ? undefined : toRfc3339(record.lifted.at as Instant),
+    liftReason: record.lifted?.reason,
+  });
+
+export interface PageView {
+  readonly items: readonly JsonObject[];
+  readonly next?: string;
+}
+
+export const pageView = (page: PageView): JsonObject => ({ items: page.items as readonly JsonValue[], ...(page.next === undefined ? {} : { next: page.next }) });
