@@ -1,0 +1,74 @@
+/** What no single section can know: rules that span the configuration. */
+import { isIP } from 'node:net';
+import type { Config } from './schema.ts';
+import type { ConfigFault } from './fault.ts';
+
+type SpanFault = Omit<ConfigFault, 'where'>;
+
+/** Does only this machine reach the address? A name other than localhost may resolve to anything, so it does not count. */
+export const isLoopback = (host: string): boolean => {
+  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
+  if (bare === 'localhost' || bare === '::1') return true;
+  return isIP(bare) === 4 && bare.startsWith('127.');
+};
+
+const listenerFaults = (config: Config): readonly SpanFault[] => {
+  const faults: SpanFault[] = [];
+  const provable = config.peps.some(({ token, certificate }) => token !== undefined || certificate !== undefined);
+  const check = (section: 'http' | 'grpc', host: string, open: boolean): void => {
+    const { pep } = config[section];
+    if (open && !isLoopback(host) && pep !== 'anonymous' && !provable) {
+      faults.push({
+        path: `${section}.host`,
+        message: `${host} is reachable from other machines, and no enforcement point proves who it is: configure \`peps\`, or write \`pep: anonymous\` here`,
+      });
+    }
+  };
+  check('http', config.http.host, config.http.port !== false);
+  check('grpc', config.grpc.host, config.grpc.port !== false);
+  return faults;
+};
+
+const duplicates = (path: string, ids: readonly string[]): readonly SpanFault[] =>
+  ids.flatMap((id, index) => (ids.indexOf(id) === index ? [] : [{ path: `${path}.${index}.id`, message: `\`${id}\` is there twice` }]));
+
+const referenceFaults = (config: Config): readonly SpanFault[] => {
+  const realms = new Set(config.realms);
+  const peps = new Set(config.peps.map(({ id }) => id));
+  const unix = new Set([...(config.http.unix === undefined ? [] : [config.http.id]), ...(config.grpc.unix === undefined ? [] : [config.grpc.id])]);
+  const faults: SpanFault[] = [];
+  const realmAt = (path: string, realm: string | undefined): void => {
+    if (realm !== undefined && !realms.has(realm)) faults.push({ path, message: `\`${realm}\` is not one of \`realms\`` });
+  };
+  realmAt('http.realm', config.http.realm);
+  realmAt('grpc.realm', config.grpc.realm);
+  config.peps.forEach((pep, index) => {
+    pep.realms.forEach((realm) => realmAt(`peps.${index}.realms`, realm));
+    if (pep.unixListener !== undefined && !unix.has(pep.unixListener)) {
+      faults.push({ path: `peps.${index}.unixListener`, message: `no listener \`${pep.unixListener}\` has a Unix socket` });
+    }
+  });
+  config.standing.forEach(({ match }, index) => {
+    match.realms?.forEach((realm) => realmAt(`standing.${index}.match.realms`, realm));
+    match.peps?.forEach((pep) => {
+      if (!peps.has(pep)) faults.push({ path: `standing.${index}.match.peps`, message: `\`${pep}\` is not one of \`peps\`` });
+    });
+  });
+  config.identity.issuers.forEach((issuer, index) => issuer.realms?.forEach((realm) => realmAt(`identity.issuers.${index}.realms`, realm)));
+  if (config.http.id === config.grpc.id) faults.push({ path: 'grpc.id', message: 'is the id of the HTTP listener too' });
+  return faults;
+};
+
+const timeFaults = ({ limits, lifecycle: _lifecycle }: Config): readonly SpanFault[] =>
+  limits.evaluationBudgetMs > limits.decisionDeadlineMs
+    ? [{ path: 'limits.evaluationBudgetMs', message: 'must not be longer than limits.decisionDeadlineMs' }]
+    : [];
+
+export const spanFaults = (config: Config): readonly SpanFault[] => [
+  ...listenerFaults(config),
+  ...referenceFaults(config),
+  ...timeFaults(config),
+  ...duplicates('peps', config.peps.map(({ id }) => id)),
+  ...duplicates('routes', config.routes.map(({ id }) => id)),
+  ...duplicates('standing', config.standing.map(({ id }) => id)),
+];

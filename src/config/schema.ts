@@ -1,0 +1,39 @@
+/** The whole configuration, assembled from what each module says about itself. */
+import { z } from 'zod';
+import { decisionLogConfig } from '../audit/config.ts';
+import { pepConfig, routeConfig } from '../gateways/config.ts';
+import { envoyGatewayConfig } from '../gateways/envoy/config.ts';
+import { httpListenerConfig } from '../gateways/http/config.ts';
+import { identityConfig } from '../identity/config.ts';
+import { lifecycleConfig } from '../lifecycle/config.ts';
+import { policyConfig } from '../policy/config.ts';
+import { embeddedStoreConfig } from '../store/embedded/config.ts';
+import { logConfig } from '../telemetry/config.ts';
+import { limitsConfig } from './limits.ts';
+import { standingConfig } from './standing.ts';
+
+const WORKERS_MAX = 256;
+
+export const configSchema = z.strictObject({
+  realms: z
+    .array(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, 'must be letters, digits, dots, dashes and underscores'))
+    .min(1)
+    .max(1_000)
+    .default(['default'])
+    .describe('Units of isolation: trust domains or tenants. A question for another realm denies.'),
+  workers: z.int().min(1).max(WORKERS_MAX).optional().describe('Processes that decide. Absent: as many as there are processors.'),
+  http: httpListenerConfig.describe('The listener for decisions over HTTP (forward-auth, ext_authz over HTTP), self-service and health.'),
+  grpc: envoyGatewayConfig.prefault({}).describe('The listener for Envoy ext_authz over gRPC.'),
+  peps: z.array(pepConfig).max(1_000).default([]).describe('Enforcement points: who may ask, and what each may say about a request.'),
+  routes: z.array(routeConfig).max(10_000).default([]).describe('How requests map to actions and resources; the first match counts.'),
+  identity: identityConfig.prefault({}),
+  policy: policyConfig.prefault({}),
+  store: embeddedStoreConfig.prefault({}).describe('The embedded store.'),
+  lifecycle: lifecycleConfig.prefault({}),
+  standing: z.array(standingConfig).max(1_000).default([]).describe('Exceptions to "no allow without a live grant", each with an owner, a reason and an end.'),
+  limits: limitsConfig,
+  decisionLog: decisionLogConfig.prefault({}).describe('Where every decision is written down.'),
+  log: logConfig.describe('What the process says about itself.'),
+});
+
+export type Config = z.output<typeof configSchema>;
