@@ -102,7 +102,8 @@ export const pepConfig = z
     subject: z.enum(['token', 'peer']).default('token').describe('Where the subject comes from: the bearer credential, or the peer that the gateway verified'),
     xfcc: z
       .strictObject({
-        elementsMax: z.int().positive().max(8).default(1).describe('Most elements of `x-forwarded-client-cert`; the last one is the peer'),
+        elementsMax: z.int().positive().max(8).default(1).describe('Most elements of `x-forwarded-client-cert`'),
+        take: z.enum(['first', 'last']).default('last').describe('Of several: `last` is the peer of the gateway itself, `first` the original client'),
       })
       .optional()
       .describe('Present: `x-forwarded-client-cert` from it is believed'),

@@ -16,25 +16,34 @@ export const httpLimitsConfig = z
 
 export type HttpLimits = z.output<typeof httpLimitsConfig>;
 
+const file = z.string().min(1);
+
 export const httpListenerConfig = z
   .strictObject({
-    id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/).default('http').describe('Id of the listener, which `unixListener` of an enforcement point names'),
+    id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/).default('http').describe('Name of this listener; `unixListener` of an enforcement point refers to it'),
     host: z.string().min(1).default('127.0.0.1').describe('Address to listen on'),
-    port: z.int().min(0).max(65_535).default(8181).describe('Port; 0: any free one'),
-    unix: z.strictObject({ path: z.string().min(1), mode: z.int().min(0).max(0o777).default(0o660) }).optional().describe('Listen on a Unix socket instead'),
+    port: z.union([z.int().min(0).max(65_535), z.literal(false)]).default(8181).describe('TCP port; 0: any free one; false: the Unix socket only'),
+    unix: z
+      .strictObject({
+        path: file.describe('Path of a Unix socket to listen on'),
+        mode: z.int().min(0).max(0o777).default(0o660).describe('Its file mode'),
+      })
+      .optional(),
     tls: z
       .strictObject({
-        certFile: z.string().min(1),
-        keyFile: z.string().min(1),
-        clientCaFile: z.string().min(1).optional().describe('Client certificates are asked for and must be signed by this'),
-        clientCertificate: z.enum(['required', 'optional']).default('required'),
+        cert: file.describe('File with the certificate chain, PEM'),
+        key: file.describe('File with the private key, PEM'),
+        clientCa: file.optional().describe('File with the authorities that sign client certificates, PEM; when set, clients are asked for one'),
+        clientCertificate: z.enum(['required', 'optional']).default('required').describe('Without `required`, a client may show none; a wrong one is refused always'),
       })
       .optional()
-      .describe('Serve TLS; files in PEM, read again on reload'),
-    realm: z.string().min(1).optional().describe("Realm of every question that comes in here; absent: the enforcement point's first realm, else `default`"),
-    pep: z.literal('anonymous').optional().describe('Serve callers that prove nothing, also beyond loopback; they may only ask with a credential'),
+      .describe('TLS on the TCP port'),
+    pep: z.literal('anonymous').optional().describe('Serve callers that do not prove which enforcement point they are; needed beyond loopback'),
+    realm: z.string().min(1).optional().describe('Realm of every question on this listener; absent: the first one of the enforcement point, else `default`'),
+    subject: z.enum(['token', 'peer']).optional().describe('Where the subject comes from; absent: as the enforcement point says'),
     limits: httpLimitsConfig,
   })
+  .refine((config) => config.port !== false || config.unix !== undefined, { message: 'needs a port or a Unix socket', path: ['port'] })
   .prefault({});
 
 export type HttpListenerConfig = z.output<typeof httpListenerConfig>;

@@ -1,0 +1,157 @@
+/**
+ * The HTTP gateway: forward-auth, Envoy's HTTP `ext_authz`, self-service and health on one listener.
+ *
+ * Decision endpoints are served straight from node's request: what they judge is the target as it was received. Everything else
+ * goes through hono, and only when its target is clean, so that router and handlers can't see different paths (THREATS B5).
+ */
+import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import type { Decision, Evaluation } from '../../decision/evaluation.ts';
+import { judgeTarget } from '../../domain/http-target.ts';
+import type { Route } from '../../domain/route.ts';
+import { EXT_AUTHZ_PREFIX } from '../ext-authz-http/original.ts';
+import { httpRules } from '../http-question.ts';
+import { pepCertificateOf } from '../pep-certificate.ts';
+import type { ListenerBinding, PepAuthenticator, PepCertificate } from '../pep.ts';
+import { writeDecision, writeFailure } from './answer.ts';
+import { createApp } from './app.ts';
+import type { AppDeps } from './app.ts';
+import type { HttpListenerConfig } from './config.ts';
+import { httpEvaluation } from './evaluation.ts';
+import type { HttpContext, HttpProtocol } from './evaluation.ts';
+import { extAuthzHttp, forwardAuth } from './protocols.ts';
+import { readRequest } from './request.ts';
+import type { HttpRequest } from './request.ts';
+import { startHttpServer } from './server.ts';
+import type { HttpServer, HttpTls } from './server.ts';
+
+export interface HttpGatewayDeps extends AppDeps {
+  readonly decide: (evaluation: Evaluation) => Promise<Decision>;
+  readonly config: HttpListenerConfig;
+  readonly peps: PepAuthenticator;
+  readonly routes: readonly Route[];
+  /** Development: the fine reason and the grant are on the wire. */
+  readonly fineReasons: boolean;
+}
+
+export interface HttpGateway {
+  /** Serves requests of a server of one's own; `reach` says who can connect to it. */
+  handler(reach: ListenerBinding['reach']): RequestListener;
+  /** Listens as configured, on TCP and on the Unix socket. Rejects when it can't. */
+  listen(): Promise<RunningHttpGateway>;
+}
+
+export interface RunningHttpGateway {
+  /** TCP first: `host:port`, `unix:` and the path. */
+  readonly addresses: readonly string[];
+  /** The TCP port, 0 without one. */
+  readonly port: number;
+  /** Reads the TLS files again, for new connections. Throws, and changes nothing, when they can't be read. */
+  reloadTls(): void;
+  close(): Promise<void>;
+}
+
+const LOOPBACK = /^(?:127(?:\.[0-9]{1,3}){3}|::1|\[::1\]|localhost)$/;
+
+export const reachOf = (host: string): ListenerBinding['reach'] => (LOOPBACK.test(host) ? 'loopback' : 'network');
+
+const readTls = (tls: HttpListenerConfig['tls']): HttpTls | undefined =>
+  tls === undefined
+    ? undefined
+    : {
+        cert: readFileSync(tls.cert),
+        key: readFileSync(tls.key),
+        clientCa: tls.clientCa === undefined ? undefined : readFileSync(tls.clientCa),
+        clientCertificate: tls.clientCertificate,
+      };
+
+/** Fits no enforcement point: a certificate that was shown but did not verify. */
+const UNVERIFIED: PepCertificate = { sans: [], sha256: '' };
+
+/** Once a connection: what its client certificate says. */
+const certificates = new WeakMap<Socket, PepCertificate | 'none'>();
+
+const certificateOf = (socket: Socket): PepCertificate | undefined => {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  let known = certificates.get(socket);
+  if (known === undefined) {
+    const certificate = socket.getPeerX509Certificate();
+    known = certificate === undefined ? 'none' : socket.authorized ? pepCertificateOf(certificate) : UNVERIFIED;
+    certificates.set(socket, known);
+  }
+  return known === 'none' ? undefined : known;
+};
+
+const startsPath = (target: string, path: string): boolean => target === path || target.startsWith(`${path}?`);
+
+const protocolOf = (target: string): HttpProtocol | undefined => {
+  if (startsPath(target, '/forward-auth')) return forwardAuth;
+  return target.startsWith(`${EXT_AUTHZ_PREFIX}/`) ? extAuthzHttp : undefined;
+};
+
+const notHere = (response: ServerResponse): void => {
+  const body = '{"title":"there is nothing here","status":404}';
+  response.writeHead(404, ['content-type', 'application/problem+json', 'cache-control', 'no-store', 'content-length', String(body.length)]);
+  response.end(body);
+};
+
+export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
+  const { config, decide, fineReasons } = deps;
+  const context: HttpContext = { authenticatePep: deps.peps, rulesFor: httpRules(deps.routes), realm: config.realm, subject: config.subject };
+  const app = getRequestListener(createApp(deps).fetch, { overrideGlobalObjects: false });
+
+  const decideOn = (request: HttpRequest, protocol: HttpProtocol, response: ServerResponse): void => {
+    const evaluation = httpEvaluation(randomUUID(), request, protocol, context);
+    // nginx answers 500 to its client for any other denial.
+    const plainDenials = request.headers.has('x-original-uri');
+    decide(evaluation)
+      .then((decision) => writeDecision(response, decision, { fineReasons, plainDenials }))
+      .catch(() => writeFailure(response));
+  };
+
+  const handler = (reach: ListenerBinding['reach']): RequestListener => {
+    const listener: ListenerBinding = { id: config.id, reach, pep: config.pep };
+    return (incoming: IncomingMessage, response: ServerResponse) => {
+      try {
+        const request = readRequest(incoming, { listener, certificate: certificateOf(incoming.socket) }, config.limits.headerLinesMax);
+        const protocol = protocolOf(request.target);
+        if (protocol !== undefined) decideOn(request, protocol, response);
+        else if (!request.tooManyHeaders && judgeTarget(request.target).ok) void app(incoming, response);
+        else notHere(response);
+      } catch {
+        writeFailure(response);
+      }
+    };
+  };
+
+  const listen = async (): Promise<RunningHttpGateway> => {
+    const { host, port, unix, limits } = config;
+    const servers: HttpServer[] = [];
+    try {
+      if (port !== false) {
+        servers.push(await startHttpServer({ listen: { host, port }, tls: readTls(config.tls), limits, handle: handler(reachOf(host)) }));
+      }
+      if (unix !== undefined) servers.push(await startHttpServer({ listen: unix, limits, handle: handler('unix') }));
+    } catch (error) {
+      await Promise.all(servers.map((server) => server.close()));
+      throw error;
+    }
+    return {
+      addresses: servers.map((server) => server.address),
+      port: port === false ? 0 : (servers[0]?.port ?? 0),
+      reloadTls: () => {
+        const tls = readTls(config.tls);
+        if (tls !== undefined && port !== false) servers[0]?.reloadTls(tls);
+      },
+      close: async () => {
+        await Promise.all(servers.map((server) => server.close()));
+      },
+    };
+  };
+
+  return { handler, listen };
+};

@@ -1,0 +1,160 @@
+/**
+ * An HTTP/1.1 listener on node's strict parser: a request with Content-Length and Transfer-Encoding, bare line feeds, a missing
+ * or repeated Host and the like is answered 400 and its connection closed (THREATS B3). Every resource that a caller can take
+ * has a limit. Nothing here knows about authorization.
+ */
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import type { HttpLimits } from './config.ts';
+
+/** PEM texts. */
+export interface HttpTls {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  readonly clientCa?: string | Buffer | undefined;
+  /** `optional`: a client may show no certificate; one that does not verify is for the caller to refuse (`socket.authorized`). */
+  readonly clientCertificate: 'required' | 'optional';
+}
+
+export type ListenAt = { readonly host: string; readonly port: number } | { readonly path: string; readonly mode: number };
+
+export interface HttpServer {
+  /** `host:port`, or `unix:` and the path. */
+  readonly address: string;
+  /** 0 on a Unix socket. */
+  readonly port: number;
+  /** New connections use these certificates; open ones stay. */
+  reloadTls(tls: HttpTls): void;
+  /** Takes no new connection, lets requests under way end within `drainMs`, then cuts. */
+  close(): Promise<void>;
+}
+
+/** Connections that fall idle while draining are closed at this pace. */
+const DRAIN_STEP_MS = 50;
+
+const STATUS_OF_ERROR = new Map([
+  ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
+  ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
+]);
+
+const refuseConnection = (error: NodeJS.ErrnoException, socket: Socket): void => {
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const status = STATUS_OF_ERROR.get(error.code ?? '') ?? '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\ncache-control: no-store\r\n\r\n`, () => socket.destroy());
+};
+
+/** Counts a request's body as it arrives and cuts the connection beyond the limit, whether or not somebody reads it. */
+const limitBody = (incoming: IncomingMessage, bytesMax: number): void => {
+  const length = incoming.headers['content-length'];
+  if (incoming.headers['transfer-encoding'] === undefined && (length === undefined || length === '0')) return;
+  let bytes = 0;
+  const push = incoming.push.bind(incoming);
+  incoming.push = (chunk: Uint8Array | null, encoding?: BufferEncoding) => {
+    bytes += chunk === null ? 0 : chunk.length;
+    if (bytes <= bytesMax) return push(chunk, encoding);
+    incoming.socket.destroy();
+    return false;
+  };
+};
+
+const secureContext = (tls: HttpTls) => ({
+  cert: tls.cert,
+  key: tls.key,
+  ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa }),
+  minVersion: 'TLSv1.2' as const,
+});
+
+const create = (limits: HttpLimits, tls: HttpTls | undefined, handle: RequestListener): Server | SecureServer => {
+  const options: ServerOptions = {
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, 1_000),
+  };
+  const listener: RequestListener = (incoming, response) => {
+    limitBody(incoming, limits.bodyBytesMax);
+    handle(incoming, response);
+  };
+  if (tls === undefined) return createServer(options, listener);
+  const ask = { requestCert: tls.clientCa !== undefined, rejectUnauthorized: tls.clientCa !== undefined && tls.clientCertificate === 'required' };
+  return createSecureServer({ ...options, ...secureContext(tls), ...ask }, listener);
+};
+
+/** Removes a socket that a dead process has left; refuses when somebody listens, or when the file is something else. */
+const clearStaleSocket = async (path: string): Promise<void> => {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) throw new Error(`${path} exists and is not a socket`);
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (alive) throw new Error(`${path} is in use by another process`);
+  unlinkSync(path);
+};
+
+/** Rejects when it can't listen. */
+export const startHttpServer = async (options: {
+  readonly listen: ListenAt;
+  readonly tls?: HttpTls | undefined;
+  readonly limits: HttpLimits;
+  readonly handle: RequestListener;
+}): Promise<HttpServer> => {
+  const { listen, limits } = options;
+  const unix = 'path' in listen;
+  if (unix) await clearStaleSocket(listen.path);
+  let closing = false;
+  const server = create(limits, options.tls, (incoming, response) => {
+    if (closing) response.shouldKeepAlive = false;
+    options.handle(incoming, response);
+  });
+  server.maxConnections = limits.connectionsMax;
+  // Node drops header lines beyond its own maximum without a word; whoever reads them counts them instead.
+  server.maxHeadersCount = 0;
+  server.on('clientError', refuseConnection);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    const ready = (): void => {
+      server.off('error', reject);
+      resolve();
+    };
+    if (unix) server.listen(listen.path, ready);
+    else server.listen(listen.port, listen.host, ready);
+  });
+  server.on('error', () => undefined);
+  if (unix) chmodSync(listen.path, listen.mode);
+  const port = unix ? 0 : (server.address() as AddressInfo).port;
+  let closed: Promise<void> | undefined;
+  return {
+    address: unix ? `unix:${listen.path}` : `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`,
+    port,
+    reloadTls: (tls) => {
+      if (!('setSecureContext' in server)) throw new Error('this listener has no TLS');
+      server.setSecureContext(secureContext(tls));
+    },
+    close: () => {
+      closed ??= new Promise((resolve) => {
+        closing = true;
+        const idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
+        const cut = setTimeout(() => server.closeAllConnections(), limits.drainMs);
+        server.close(() => {
+          clearInterval(idle);
+          clearTimeout(cut);
+          resolve();
+        });
+      });
+      return closed;
+    },
+  };
+};
