@@ -1,17 +1,23 @@
 /**
  * Credential to workload. Every failure is a denial with a reason; nothing is thrown. What is remembered of a token is only
  * what neither time nor request can change; times, the age of the keys and proofs of possession are judged at every call.
+ * Not judged here: endings, one-time use and replayed proofs, which the decision looks up in the store.
  */
+import { hash } from 'node:crypto';
 import type { Authenticated, Authenticator, Clock } from '../decision/ports.ts';
-import type { Identity, Presented, ProofOfPossession } from '../decision/evaluation.ts';
+import type { Peer, Presented, ProofOfPossession } from '../decision/evaluation.ts';
 import type { TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
+import { readCertificate } from './certificate.ts';
+import type { CertificateFacts } from './certificate.ts';
 import type { IdentityConfig } from './config.ts';
+import { verifyProof } from './dpop.ts';
 import type { OnIdentityEvent } from './events.ts';
 import { issuerOf, issuersOf } from './issuer.ts';
 import { keySourceOf } from './key-source-of.ts';
-import { TOKEN_CHARS_MAX } from './limits.ts';
-import { createRemembered, tokenKey } from './remembered.ts';
+import { REMEMBERED_CERTIFICATES_MAX, TOKEN_CHARS_MAX } from './limits.ts';
+import { identifyPeer } from './peer.ts';
+import { createRemembered } from './remembered.ts';
 import { timeFault } from './token-time.ts';
 import { verifyToken } from './verify-token.ts';
 import type { VerifiedToken } from './verify-token.ts';
@@ -21,67 +27,105 @@ export interface IdentityDeps {
   readonly onEvent?: OnIdentityEvent;
 }
 
+/** Can tokens of this issuer be verified at present? */
+export interface IssuerStatus {
+  readonly issuer: string;
+  /** Keys to verify with; 0 is what a bundle says that revokes all. `undefined`: none could be had in time. */
+  readonly keys: number | undefined;
+}
+
 export interface IdentityAuthenticator extends Authenticator {
   /** Reads key files again and fetches remote keys, now. */
   reload(): Promise<void>;
   /** Resolves when every source of keys was tried once. */
   ready(): Promise<void>;
+  status(): readonly IssuerStatus[];
   close(): void;
 }
 
-const denied = (reason: Reason): Authenticated => ({ ok: false, reason });
-
 type Bearer = Extract<Presented, { kind: 'bearer' }>;
 
-export const createAuthenticator = (config: IdentityConfig, deps: IdentityDeps): IdentityAuthenticator => {
-  const sources = config.issuers.map((one) => ({ one, keys: keySourceOf(one, config, deps) }));
-  const issuers = issuersOf(sources.map(({ one, keys }) => issuerOf(one, keys)));
-  const remembered = createRemembered<VerifiedToken>(config.rememberedTokensMax);
+const denied = (reason: Reason): Authenticated => ({ ok: false, reason });
+
+export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = () => undefined }: IdentityDeps): IdentityAuthenticator => {
+  const { filePollMs } = config;
+  const issuers = issuersOf(config.issuers.map((one) => issuerOf(one, keySourceOf(one, { clock, onEvent, filePollMs }))));
+  const sources = issuers.all.map(({ keys }) => keys);
+  const tokens = createRemembered<VerifiedToken>(config.rememberedTokensMax);
+  const certificates = createRemembered<CertificateFacts>(REMEMBERED_CERTIFICATES_MAX);
 
   const stillKnown = (token: VerifiedToken, realm: string, now: TimeInterval): boolean =>
     token.issuer.servesRealm(realm) && token.issuer.keys.current(now.latest)?.digest === token.keysDigest;
 
-  const judge = (token: VerifiedToken, proof: ProofOfPossession | undefined, now: TimeInterval): Authenticated => {
-    const fault = timeFault(token.times, now);
-    if (fault !== undefined) return denied(fault);
-    const { confirmation, identity } = token;
-    if (confirmation?.jkt !== undefined) return denied('credential.proof');
-    if (confirmation?.x5t !== undefined && confirmation.x5t !== proof?.x5t) return denied('credential.proof');
-    if (proof?.x5t === undefined) return { ok: true, identity };
-    return { ok: true, identity: { ...identity, confirmed: { x5t: proof.x5t } } satisfies Identity };
+  const judgeDpop = async (verified: VerifiedToken, raw: string, proof: ProofOfPossession, now: TimeInterval): Promise<Authenticated> => {
+    const proved = proof.dpop === undefined ? undefined : await verifyProof(proof.dpop, raw, now, config.dpop);
+    const wanted = verified.confirmation?.jkt;
+    if (proved === undefined || (wanted !== undefined && proved.jkt !== wanted)) return denied('credential.proof');
+    const confirmed = { jkt: proved.jkt, ...(proof.x5t === undefined ? {} : { x5t: proof.x5t }) };
+    return { ok: true, identity: { ...verified.identity, confirmed, proofOnce: proved.once } };
   };
 
-  const verify = async (key: string, { token, proof }: Bearer, realm: string, now: TimeInterval): Promise<Authenticated> => {
-    try {
-      const verified = await verifyToken(token, issuers, realm, now.latest);
-      if (typeof verified === 'string') return denied(verified);
-      const result = judge(verified, proof, now);
-      if (timeFault(verified.times, now) === undefined) remembered.set(key, token.length, verified);
-      return result;
-    } catch {
-      return denied('decision.failed');
-    }
+  /** What depends on the moment and on the request. A proof that came along must hold even where the token does not ask for one. */
+  const judge = (verified: VerifiedToken, { token, proof }: Bearer, now: TimeInterval): Authenticated | Promise<Authenticated> => {
+    const fault = timeFault(verified.times, now);
+    if (fault !== undefined) return denied(fault);
+    const { confirmation, identity } = verified;
+    if (confirmation?.x5t !== undefined && confirmation.x5t !== proof?.x5t) return denied('credential.proof');
+    if (confirmation?.jkt !== undefined || (proof?.dpop?.proofs.length ?? 0) > 0) return judgeDpop(verified, token, proof ?? {}, now);
+    return { ok: true, identity: proof?.x5t === undefined ? identity : { ...identity, confirmed: { x5t: proof.x5t } } };
+  };
+
+  const verify = async (key: string, bearer: Bearer, realm: string, now: TimeInterval): Promise<Authenticated> => {
+    const verified = await verifyToken(bearer.token, issuers, realm, now.latest);
+    if (typeof verified === 'string') return denied(verified);
+    if (timeFault(verified.times, now) === undefined) tokens.set(key, bearer.token.length, verified);
+    return judge(verified, bearer, now);
   };
 
   const authenticateBearer = (bearer: Bearer, realm: string, now: TimeInterval): Authenticated | Promise<Authenticated> => {
     if (bearer.token.length > TOKEN_CHARS_MAX) return denied('credential.malformed');
-    const key = tokenKey(bearer.token);
-    const known = remembered.get(key);
-    if (known !== undefined && stillKnown(known, realm, now)) return judge(known, bearer.proof, now);
-    return verify(key, bearer, realm, now);
+    const key = hash('sha256', bearer.token, 'base64');
+    const known = tokens.get(key);
+    return known !== undefined && stillKnown(known, realm, now) ? judge(known, bearer, now) : verify(key, bearer, realm, now);
+  };
+
+  const certificateOf = (pem: string): CertificateFacts | undefined => {
+    const key = hash('sha256', pem, 'base64');
+    const known = certificates.get(key) ?? readCertificate(pem);
+    if (known !== undefined) certificates.set(key, pem.length, known);
+    return known;
+  };
+
+  const authenticatePeer = (peer: Peer, realm: string, now: TimeInterval): Authenticated => {
+    const certificate = peer.certificatePem === undefined ? undefined : certificateOf(peer.certificatePem);
+    const identity = identifyPeer(peer, certificate, issuers, realm, now);
+    return typeof identity === 'string' ? denied(identity) : { ok: true, identity };
+  };
+
+  const authenticate = (presented: Presented, realm: string, now: TimeInterval): Authenticated | Promise<Authenticated> => {
+    switch (presented.kind) {
+      case 'none': return denied('credential.missing');
+      case 'malformed': return denied('credential.malformed');
+      case 'peer': return authenticatePeer(presented.peer, realm, now);
+      case 'bearer': return authenticateBearer(presented, realm, now);
+    }
   };
 
   return {
     authenticate: (presented, { realm, now }) => {
-      switch (presented.kind) {
-        case 'none': return denied('credential.missing');
-        case 'malformed': return denied('credential.malformed');
-        case 'peer': return denied('credential.issuer');
-        case 'bearer': return authenticateBearer(presented, realm, now);
+      try {
+        const result = authenticate(presented, realm, now);
+        return result instanceof Promise ? result.catch(() => denied('decision.failed')) : result;
+      } catch {
+        return denied('decision.failed');
       }
     },
-    reload: async () => void (await Promise.all(sources.map(({ keys }) => keys.reload()))),
-    ready: async () => void (await Promise.all(sources.map(({ keys }) => keys.refresh('none')))),
-    close: () => sources.forEach(({ keys }) => keys.close()),
+    reload: async () => void (await Promise.all(sources.map((one) => one.reload()))),
+    ready: async () => void (await Promise.all(sources.map((one) => one.refresh('none')))),
+    status: () => {
+      const { latest } = clock.now();
+      return issuers.all.map(({ name, keys }) => ({ issuer: name, keys: keys.current(latest)?.size }));
+    },
+    close: () => sources.forEach((one) => one.close()),
   };
 };

@@ -13,5 +13,5 @@ export const claimsMatch = (claims: JsonObject, matchers: Readonly<Record<string
   Object.entries(matchers).every(([path, matcher]) => {
     const value = claimAt(claims, path);
     if (value === undefined) return false;
-    return Array.isArray(value) ? (value as readonly JsonValue[]).some((item) => fits(item, matcher)) : fits(value as JsonValue, matcher);
+    return Array.isArray(value) ? (value as readonly JsonValue[]).some((item) => fits(item, matcher)) : fits(value, matcher);
   });

@@ -1,6 +1,7 @@
 /** What an operator may say about issuers. Strict: an unknown member is an error. */
 import { z } from 'zod';
 import { isTrustDomain } from '../domain/spiffe-id.ts';
+import { urlFault } from './config-url.ts';
 import { issuerHostAndPath, templateFault, templatesCollide } from './id-template.ts';
 import { DEVELOPMENT_TRUST_DOMAIN } from './limits.ts';
 import { presets } from './presets.ts';
@@ -16,18 +17,6 @@ const DAY_MS = 24 * HOUR_MS;
 const text = (max: number) => z.string().min(1).max(max);
 const durationMs = (min: number, max: number) => z.int().min(min).max(max);
 const path = text(4096);
-
-const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
-
-const urlFault = (value: string, insecureLoopback: boolean): string | undefined => {
-  if (!URL.canParse(value)) return 'must be an absolute URL';
-  const url = new URL(value);
-  if (url.username !== '' || url.password !== '') return 'must not contain credentials';
-  if (url.hash !== '') return 'must not have a fragment';
-  if (url.protocol === 'https:') return undefined;
-  if (url.protocol === 'http:' && insecureLoopback && LOOPBACK.has(url.hostname)) return undefined;
-  return 'must be https (http only on loopback with insecureLoopback: true)';
-};
 
 const remote = {
   ca: path.optional().describe('PEM file of the authorities that may sign the server certificate; without it the well-known ones'),
@@ -115,7 +104,7 @@ export type OidcConfig = z.output<typeof oidc>;
 export type IssuerConfig = SpiffeConfig | OidcConfig;
 export type RemoteConfig = z.output<typeof urlKeys> | z.output<typeof discoveredKeys>;
 
-const issuer = z.union([spiffe, oidc]);
+const issuer = z.discriminatedUnion('kind', [spiffe, oidc]);
 
 /** Do two issuers count in one realm? */
 const share = (a: IssuerConfig, b: IssuerConfig): boolean =>

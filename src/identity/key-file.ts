@@ -2,32 +2,13 @@
  * Keys from a file, looked at again by its size, inode and times. A file that can't be read or understood keeps the last good
  * keys and is reported once for each state it is found in; without any good state there are no keys, and tokens are denied.
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { readBounded } from './bounded-file.ts';
 import type { OnIdentityEvent } from './events.ts';
 import type { KeySet, KeyUse } from './key-set.ts';
 import { parseKeySet } from './key-set.ts';
 import type { KeySource } from './key-source.ts';
 import { JWKS_BYTES_MAX } from './limits.ts';
-
-/** Text of a regular file of at most `bytesMax`, or why not; the message holds nothing of its content. */
-export const readBounded = (file: string, bytesMax: number): { readonly text: string } | { readonly fault: string } => {
-  let handle: number | undefined;
-  try {
-    handle = openSync(file, 'r');
-    const stat = fstatSync(handle);
-    if (!stat.isFile()) return { fault: 'is not a regular file' };
-    const buffer = Buffer.alloc(bytesMax + 1);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read) read = readSync(handle, buffer, length, buffer.length - length, null);
-    if (length > bytesMax) return { fault: `is larger than ${bytesMax} bytes` };
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length)) };
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'not UTF-8';
-    return { fault: `can't be read (${code})` };
-  } finally {
-    if (handle !== undefined) closeSync(handle);
-  }
-};
 
 const stateOf = (file: string): string => {
   try {

@@ -1,26 +1,28 @@
 /** The source of keys that an issuer's configuration names. */
 import type { Clock } from '../decision/ports.ts';
-import type { IdentityConfig, IssuerConfig } from './config.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { IssuerConfig } from './config.ts';
 import type { OnIdentityEvent } from './events.ts';
 import { fileKeySource } from './key-file.ts';
+import { remoteKeySource } from './key-remote.ts';
 import { keySetOf } from './key-set.ts';
+import type { KeyUse } from './key-set.ts';
 import { inlineKeySource } from './key-source.ts';
 import type { KeySource } from './key-source.ts';
-import type { JsonObject } from '../domain/json.ts';
 
-export const keySourceOf = (
-  config: IssuerConfig,
-  { filePollMs }: Pick<IdentityConfig, 'filePollMs'>,
-  { onEvent = () => undefined }: { readonly clock: Clock; readonly onEvent?: OnIdentityEvent },
-): KeySource => {
+const inline = (document: JsonObject, use: KeyUse, issuer: string): KeySource => {
+  const keys = keySetOf(document, use);
+  if (typeof keys === 'string') throw new Error(`the keys of ${issuer}: the document ${keys}`);
+  return inlineKeySource(keys);
+};
+
+/** Throws only on inline keys that are no key set. */
+export const keySourceOf = (config: IssuerConfig, deps: { readonly clock: Clock; readonly onEvent: OnIdentityEvent; readonly filePollMs: number }): KeySource => {
+  const { clock, onEvent, filePollMs } = deps;
   const [keys, use, issuer] = config.kind === 'spiffe'
     ? [config.bundle, 'jwt-svid' as const, `spiffe://${config.trustDomain}`]
     : [config.keys, 'sig' as const, config.issuer];
   if ('file' in keys) return fileKeySource({ file: keys.file, use, issuer, pollMs: filePollMs, onEvent });
-  if ('jwks' in keys) {
-    const parsed = keySetOf(keys.jwks as JsonObject, use);
-    if (typeof parsed === 'string') throw new Error(`keys of ${issuer}: ${parsed}`);
-    return inlineKeySource(parsed);
-  }
-  throw new Error('not there yet');
+  if ('jwks' in keys) return inline(keys.jwks, use, issuer);
+  return remoteKeySource({ config: keys, use, issuer, clock, onEvent });
 };

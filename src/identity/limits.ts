@@ -5,6 +5,7 @@ export const HEADER_MEMBERS_MAX = 32;
 export const CLAIMS_MEMBERS_MAX = 256;
 export const KID_CHARS_MAX = 1_024;
 export const JTI_CHARS_MAX = 1_024;
+export const DPOP_JTI_CHARS_MAX = 256;
 export const AUDIENCES_MAX = 64;
 export const WORKLOAD_CHARS_MAX = 2_048;
 export const JWKS_BYTES_MAX = 1_048_576;
@@ -15,5 +16,6 @@ export const RSA_BITS_MAX = 8_192;
 export const REMEMBERED_CHARS_MAX = 16 * 1_048_576;
 export const XFCC_CHARS_MAX = 65_536;
 export const CERTIFICATE_CHARS_MAX = 65_536;
+export const REMEMBERED_CERTIFICATES_MAX = 10_000;
 
 export const DEVELOPMENT_TRUST_DOMAIN = 'dev.local';

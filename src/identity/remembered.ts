@@ -1,9 +1,8 @@
 /**
- * Verified tokens by the SHA-256 of the whole token, so that no raw token lies in memory longer than its request. Bounded in
- * number and in the characters of the tokens behind it; the least recently used of the older ones go first (second chance).
- * Says nothing of time, keys, proofs or endings: those are judged at every use.
+ * What was learnt of verified credentials, by their SHA-256, so that no raw credential lies in memory longer than its request.
+ * Bounded in number and in the characters of the credentials behind it; of the oldest, those not used since go first. Says
+ * nothing of time, keys, proofs or endings: those are judged at every use.
  */
-import { hash } from 'node:crypto';
 import { REMEMBERED_CHARS_MAX } from './limits.ts';
 
 interface Entry<T> {
@@ -15,11 +14,8 @@ interface Entry<T> {
 export interface Remembered<T> {
   get(key: string): T | undefined;
   set(key: string, chars: number, value: T): void;
-  delete(key: string): void;
   readonly size: number;
 }
-
-export const tokenKey = (token: string): string => hash('sha256', token, 'base64');
 
 export const createRemembered = <T>(entriesMax: number, charsMax = REMEMBERED_CHARS_MAX): Remembered<T> => {
   const entries = new Map<string, Entry<T>>();
@@ -28,12 +24,14 @@ export const createRemembered = <T>(entriesMax: number, charsMax = REMEMBERED_CH
     chars -= entries.get(key)?.chars ?? 0;
     entries.delete(key);
   };
-  const makeRoom = (): void => {
+  /** Before the new entry is there, so that it is not the one to go. Ends: an entry met twice is unused the second time. */
+  const makeRoom = (wanted: number): void => {
     for (const [key, entry] of entries) {
-      if (entries.size <= entriesMax && chars <= charsMax) return;
-      entries.delete(key);
-      if (entry.used) entries.set(key, { ...entry, used: false });
-      else chars -= entry.chars;
+      if (entries.size < entriesMax && chars + wanted <= charsMax) return;
+      drop(key);
+      if (!entry.used) continue;
+      entries.set(key, { ...entry, used: false });
+      chars += entry.chars;
     }
   };
   return {
@@ -45,11 +43,11 @@ export const createRemembered = <T>(entriesMax: number, charsMax = REMEMBERED_CH
     },
     set: (key, length, value) => {
       drop(key);
+      if (entriesMax < 1 || length > charsMax) return;
+      makeRoom(length);
       entries.set(key, { value, chars: length, used: false });
       chars += length;
-      makeRoom();
     },
-    delete: drop,
     get size() {
       return entries.size;
     },

@@ -1,6 +1,5 @@
 /** The part of verification that does not depend on the time or on the request: everything a token may be remembered for. */
 import { hash } from 'node:crypto';
-import { compactVerify } from 'jose';
 import type { Identity } from '../decision/evaluation.ts';
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
@@ -9,8 +8,9 @@ import { confirmationOf } from './confirmation.ts';
 import type { Confirmation } from './confirmation.ts';
 import { audienceOf, isAlgorithm } from './issuer.ts';
 import type { Issuer, Issuers } from './issuer.ts';
-import type { KeySet } from './key-set.ts';
+import type { KeySet, VerificationKey } from './key-set.ts';
 import { JTI_CHARS_MAX } from './limits.ts';
+import { signatureHolds } from './signature.ts';
 import { readToken } from './token.ts';
 import type { UnverifiedToken } from './token.ts';
 import { tokenTimes } from './token-time.ts';
@@ -26,7 +26,7 @@ export interface VerifiedToken {
   readonly identity: Identity;
 }
 
-const keyFor = async (issuer: Issuer, token: UnverifiedToken, latest: Instant): Promise<{ keys: KeySet; key: NonNullable<ReturnType<KeySet['find']>> } | Reason> => {
+const keyFor = async (issuer: Issuer, token: UnverifiedToken, latest: Instant): Promise<{ readonly keys: KeySet; readonly key: VerificationKey } | Reason> => {
   if (!isAlgorithm(issuer, token.alg)) return 'credential.algorithm';
   if (issuer.keys.current(latest) === undefined) await issuer.keys.refresh('none');
   let keys = issuer.keys.current(latest);
@@ -39,15 +39,6 @@ const keyFor = async (issuer: Issuer, token: UnverifiedToken, latest: Instant): 
   }
   if (keys === undefined) return 'credential.keys_unavailable';
   return key === undefined ? 'credential.key_unknown' : { keys, key };
-};
-
-const signatureHolds = async (raw: string, key: NonNullable<ReturnType<KeySet['find']>>['key'], alg: string): Promise<boolean> => {
-  try {
-    await compactVerify(raw, key, { algorithms: [alg] });
-    return true;
-  } catch {
-    return false;
-  }
 };
 
 const selectorsOf = (issuer: Issuer, token: UnverifiedToken): readonly string[] => {

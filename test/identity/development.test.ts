@@ -18,8 +18,8 @@ const authenticatorFor = (key = openDevelopmentKey(dir)) =>
 const mint = (changes: Partial<Parameters<typeof mintDevelopmentToken>[0]> = {}) =>
   mintDevelopmentToken({ key: openDevelopmentKey(dir), workload: 'spiffe://dev.local/ci/deployer', ttlMs: 300_000, now: START, ...changes });
 
-const ask = async (token: string, now: number = START) =>
-  await authenticatorFor().authenticate({ kind: 'bearer', token }, { realm: 'default', now: interval(now) });
+const ask = (token: string, now: number = START) =>
+  authenticatorFor().authenticate({ kind: 'bearer', token }, { realm: 'default', now: interval(now) });
 
 test('a development token names its workload, until its end and not at it', async () => {
   const token = await mint();
