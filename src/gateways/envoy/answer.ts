@@ -1,0 +1,131 @@
+/**
+ * Decision to CheckResponse. A denial is always a `denied_response` with a 4xx; `error_response`, which Envoy's
+ * `failure_mode_allow` would turn into an allow, is never used.
+ */
+import type { Decision, Deny } from '../../decision/evaluation.ts';
+import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import { reasonText, wireReason } from '../../domain/reasons.ts';
+import { encoder } from '../../grpc/proto/schema.ts';
+import { GRPC_STATUS } from '../../grpc/status.ts';
+
+export interface AnswerOptions {
+  /** Development: the fine reason and the grant are on the wire. In production only the coarse reason is. */
+  readonly fineReasons: boolean;
+  /** Client headers of Curfew's own family. */
+  readonly ownHeaders: readonly string[];
+  /** The request opens a stream: Envoy is told to end it with the access. */
+  readonly stream: boolean;
+}
+
+interface HeaderOption {
+  readonly header: { readonly key: string; readonly value: string };
+  readonly appendAction: number;
+}
+
+const APPEND = 0;
+const OVERWRITE = 2;
+/** In Curfew's family; removed from every request that is allowed unless the answer itself sets them. */
+const OWN_HEADERS = [
+  'x-curfew-decision-id', 'x-curfew-valid-until', 'x-curfew-valid-ms', 'x-curfew-max-stream-ms', 'x-curfew-grant', 'x-curfew-reason', 'x-curfew-pep-token',
+] as const;
+const STREAM_TIMEOUT = 'x-envoy-upstream-rq-timeout-ms';
+
+const encode = encoder('envoy.service.auth.v3.CheckResponse');
+
+const option = (key: string, value: string, appendAction = OVERWRITE): HeaderOption => ({ header: { key, value }, appendAction });
+
+/** The first line of a name replaces what was there, further ones are added to it. */
+const options = (pairs: readonly (readonly [string, string])[]): HeaderOption[] => {
+  const seen = new Set<string>();
+  return pairs.map(([name, value]) => {
+    const key = name.toLowerCase();
+    const action = seen.has(key) ? APPEND : OVERWRITE;
+    seen.add(key);
+    return option(key, value, action);
+  });
+};
+
+const structValue = (value: JsonValue): Record<string, unknown> => {
+  if (value === null) return { nullValue: 0 };
+  if (typeof value === 'number') return { numberValue: value };
+  if (typeof value === 'string') return { stringValue: value };
+  if (typeof value === 'boolean') return { boolValue: value };
+  return isJsonObject(value) ? { structValue: struct(value) } : { listValue: { values: value.map(structValue) } };
+};
+
+const struct = (object: JsonObject): { fields: Record<string, unknown> } => {
+  const fields = Object.create(null) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(object)) if (value !== undefined) fields[name] = structValue(value);
+  return { fields };
+};
+
+const metadata = (decision: Decision, { fineReasons }: AnswerOptions): { fields: Record<string, unknown> } =>
+  struct({
+    ...decision.shaping.metadata,
+    decision_id: decision.id,
+    ...(decision.workload === undefined ? {} : { workload: decision.workload }),
+    ...(decision.allow ? { valid_until_ms: decision.validUntil } : { reason: fineReasons ? decision.reason : wireReason(decision.reason) }),
+    ...(decision.grant === undefined || (!decision.allow && !fineReasons) ? {} : { grant: decision.grant }),
+    ...(decision.allow && decision.standing !== undefined ? { standing: decision.standing } : {}),
+  });
+
+/** 401 where proof of identity would help, else 403, unless the policy chose another 4xx. */
+const denialStatus = ({ reason, shaping: { httpStatus } }: Deny): number => {
+  if (httpStatus !== undefined && httpStatus >= 400 && httpStatus <= 499) return httpStatus;
+  return wireReason(reason) === 'unauthenticated' ? 401 : 403;
+};
+
+const challenge = ({ reason }: Deny): string =>
+  reason === 'credential.missing' || reason === 'pep.unauthenticated' ? 'Bearer realm="curfew"' : 'Bearer realm="curfew", error="invalid_token"';
+
+const denied = (decision: Deny, answer: AnswerOptions): Uint8Array => {
+  const status = denialStatus(decision);
+  const { shaping, reason } = decision;
+  const coarse = wireReason(reason);
+  const body = shaping.body ?? `${JSON.stringify({ error: answer.fineReasons ? reason : coarse, ...(answer.fineReasons ? { detail: reasonText(reason) } : {}), decision_id: decision.id })}\n`;
+  const headers = [
+    ...(shaping.body === undefined ? [option('content-type', 'application/json')] : []),
+    option('cache-control', 'no-store'),
+    ...(status === 401 ? [option('www-authenticate', challenge(decision))] : []),
+    ...options(shaping.headers),
+    option('x-curfew-decision-id', decision.id),
+    option('x-curfew-reason', answer.fineReasons ? reason : coarse),
+    ...(answer.fineReasons && decision.grant !== undefined ? [option('x-curfew-grant', decision.grant)] : []),
+  ];
+  return encode({
+    status: { code: status === 401 ? GRPC_STATUS.UNAUTHENTICATED : GRPC_STATUS.PERMISSION_DENIED },
+    deniedResponse: { status: { code: status }, headers, body },
+    dynamicMetadata: metadata(decision, answer),
+  });
+};
+
+export const checkResponse = (decision: Decision, answer: AnswerOptions): Uint8Array => {
+  if (!decision.allow) return denied(decision, answer);
+  const { shaping } = decision;
+  const validMs = remainingMs(decision.decidedAt, decision.validUntil);
+  const streamMs = Math.max(1, Math.min(validMs, decision.maxStreamMs ?? validMs));
+  const upstream = [
+    ...options(shaping.headers),
+    option('x-curfew-decision-id', decision.id),
+    option('x-curfew-valid-until', toRfc3339(decision.validUntil)),
+    option('x-curfew-valid-ms', String(validMs)),
+    ...(answer.fineReasons && decision.grant !== undefined ? [option('x-curfew-grant', decision.grant)] : []),
+    ...(decision.maxStreamMs === undefined ? [] : [option('x-curfew-max-stream-ms', String(decision.maxStreamMs))]),
+    ...(answer.stream ? [option(STREAM_TIMEOUT, String(streamMs))] : []),
+  ];
+  // Envoy sets before it removes: what was set here must not be in the list.
+  const set = new Set(upstream.map(({ header }) => header.key));
+  const remove = new Set([...OWN_HEADERS, ...answer.ownHeaders, ...shaping.removeHeaders.map((name) => name.toLowerCase())].filter((name) => !set.has(name)));
+  return encode({
+    status: { code: GRPC_STATUS.OK },
+    okResponse: {
+      headers: upstream,
+      headersToRemove: [...remove],
+      responseHeadersToAdd: [...options(shaping.responseHeaders), option('x-curfew-decision-id', decision.id)],
+      queryParametersToSet: shaping.setQuery.map(([key, value]) => ({ key, value })),
+      queryParametersToRemove: shaping.removeQuery,
+    },
+    dynamicMetadata: metadata(decision, answer),
+  });
+};

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { grpcLimitsConfig } from '../../grpc/config.ts';
+
+const file = z.string().min(1);
+
+export const bodyLimitsConfig = z
+  .strictObject({
+    parse: z.boolean().default(true).describe('Give policies `parsed_body` and `truncated_body`.'),
+    truncated: z.enum(['deny', 'policy']).default('deny').describe('What becomes of a request whose body the gateway cut short: denied, or left to the policy, which sees `truncated_body`.'),
+    maxBytes: z.int().min(0).max(67_108_864).default(1_048_576).describe('Longest body that is parsed; a longer one denies.'),
+    maxDepth: z.int().min(1).max(1_000).default(64).describe('Deepest nesting of a JSON body.'),
+    maxParts: z.int().min(1).max(100_000).default(1_000).describe('Most members of a form or query, and most parts of a multipart body.'),
+  })
+  .prefault({});
+
+export type BodyLimits = z.infer<typeof bodyLimitsConfig>;
+
+/** The listener for Envoy's external authorization over gRPC. */
+export const envoyGatewayConfig = z
+  .strictObject({
+    id: z.string().min(1).max(64).default('envoy').describe('Name of this listener; `unixListener` of an enforcement point refers to it.'),
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+    port: z.union([z.int().min(0).max(65_535), z.literal(false)]).default(9191).describe('TCP port; 0 takes any free one, false listens on the Unix socket only.'),
+    unix: z
+      .strictObject({
+        path: file.describe('Path of a Unix socket to listen on.'),
+        mode: z.int().min(0).max(0o777).default(0o660).describe('Its file mode.'),
+      })
+      .optional(),
+    tls: z
+      .strictObject({
+        cert: file.describe('File with the certificate chain, PEM.'),
+        key: file.describe('File with the private key, PEM.'),
+        clientCa: file.optional().describe('File with the authorities that sign client certificates, PEM. When set, every client must show one.'),
+      })
+      .optional()
+      .describe('TLS on the TCP port.'),
+    pep: z.literal('anonymous').optional().describe('Serve callers that do not prove which enforcement point they are; needed beyond loopback.'),
+    realm: z.string().min(1).optional().describe('Realm of every question on this listener; absent: the first one of the enforcement point, else `default`.'),
+    subject: z
+      .enum(['token', 'peer'])
+      .optional()
+      .describe('Where the subject comes from: the bearer credential, or the peer identity that Envoy verified. Absent: as the enforcement point says.'),
+    bodies: bodyLimitsConfig,
+    health: z.boolean().default(true).describe('Serve `grpc.health.v1.Health`.'),
+    reflection: z.boolean().default(false).describe('Serve gRPC reflection, for grpcurl and the like.'),
+    limits: grpcLimitsConfig,
+  })
+  .refine((config) => config.port !== false || config.unix !== undefined, { message: 'needs a port or a Unix socket', path: ['port'] });
+
+export type EnvoyGatewayConfig = z.output<typeof envoyGatewayConfig>;

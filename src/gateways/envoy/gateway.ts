@@ -1,0 +1,80 @@
+/**
+ * `envoy.service.auth.v3.Authorization`. Every CheckRequest gets a CheckResponse that allows or denies; bytes that are none,
+ * messages too long or cut short get a denial as well, so that no setting of Envoy's decides in our place. The response is
+ * written in the tick in which `decide` resolves.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Decision, Evaluation } from '../../decision/evaluation.ts';
+import type { GrpcCall, GrpcMethod, GrpcPeer } from '../../grpc/method.ts';
+import { GRPC_STATUS } from '../../grpc/status.ts';
+import type { PepConfig } from '../config.ts';
+import type { HttpQuestionRules } from '../http-question.ts';
+import { pepCertificateOf } from '../pep-certificate.ts';
+import { PEP_TOKEN_HEADER, type ListenerBinding, type PepAuthenticator, type PepCertificate, type PepOutcome } from '../pep.ts';
+import { checkResponse, type AnswerOptions } from './answer.ts';
+import { readCheckRequest } from './check-request.ts';
+import type { EnvoyGatewayConfig } from './config.ts';
+import { evaluationOf, refusedEvaluation, type AskContext } from './evaluation.ts';
+
+export interface EnvoyGatewayDeps {
+  /** Total: never rejects. */
+  readonly decide: (evaluation: Evaluation) => Promise<Decision>;
+  readonly config: EnvoyGatewayConfig;
+  readonly pep: PepAuthenticator;
+  /** Routes, and the authorities that this enforcement point may ask about; `undefined` for an anonymous one. */
+  readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
+  /** Development: the fine reason and the grant are on the wire. */
+  readonly fineReasons: boolean;
+}
+
+export interface EnvoyGateway {
+  readonly services: readonly string[];
+  readonly methods: readonly (readonly [path: string, method: GrpcMethod])[];
+}
+
+export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+
+export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons }: EnvoyGatewayDeps): EnvoyGateway => {
+  const certificates = new WeakMap<GrpcPeer, PepCertificate>();
+  const certificateFor = (peer: GrpcPeer): PepCertificate | undefined => {
+    if (peer.certificate === undefined) return undefined;
+    let certificate = certificates.get(peer);
+    if (certificate === undefined) certificates.set(peer, (certificate = pepCertificateOf(peer.certificate)));
+    return certificate;
+  };
+
+  const overNetwork: ListenerBinding = { id: config.id, reach: isLoopback(config.host) ? 'loopback' : 'network', pep: config.pep };
+  const overUnix: ListenerBinding = { id: config.id, reach: 'unix', pep: config.pep };
+  const identify = ({ peer, metadata }: GrpcCall): PepOutcome => {
+    const token = metadata[PEP_TOKEN_HEADER];
+    return pep({
+      listener: peer.transport === 'unix' ? overUnix : overNetwork,
+      tokens: token === undefined ? [] : Array.isArray(token) ? token : [token],
+      certificate: certificateFor(peer),
+    });
+  };
+  const context = (call: GrpcCall): AskContext => ({ id: randomUUID(), pep: identify(call), config, rulesFor });
+
+  const decided = async (evaluation: Evaluation, ownHeaders: readonly string[]): Promise<Uint8Array> => {
+    const stream = evaluation.question?.stream !== undefined;
+    const options: AnswerOptions = { fineReasons, ownHeaders, stream };
+    return checkResponse(await decide(evaluation), options);
+  };
+
+  const check: GrpcMethod = {
+    kind: 'unary',
+    handle: (message, call) => {
+      const asking = context(call);
+      const request = readCheckRequest(message);
+      if (request === undefined) return decided(refusedEvaluation(asking, 'request.malformed'), []);
+      const { evaluation, ownHeaders } = evaluationOf(request, asking);
+      return decided(evaluation, ownHeaders);
+    },
+    refuse: (fault, call) =>
+      decided(refusedEvaluation(context(call), fault.status === GRPC_STATUS.RESOURCE_EXHAUSTED ? 'request.too_large' : 'request.malformed'), []),
+  };
+
+  return { services: [AUTHORIZATION_SERVICE], methods: [[`/${AUTHORIZATION_SERVICE}/Check`, check]] };
+};

@@ -1,0 +1,17 @@
+import { z } from 'zod';
+
+/** Limits of one gRPC listener. */
+export const grpcLimitsConfig = z
+  .strictObject({
+    maxMessageBytes: z.int().min(1_024).max(67_108_864).default(4_194_304).describe('Longest message that is read; a longer one is refused.'),
+    maxConnections: z.int().min(1).max(65_536).default(1_024).describe('Connections at once; further ones are closed.'),
+    maxConcurrentStreams: z.int().min(1).max(65_536).default(1_024).describe('Calls under way at once on one connection.'),
+    maxHeaderListBytes: z.int().min(1_024).max(65_536).default(16_384).describe('Metadata of one call.'),
+    maxSessionMemoryMiB: z.int().min(1).max(1_024).default(32).describe('Memory of one connection, beyond which new calls on it are refused.'),
+    idleTimeoutMs: z.int().min(1_000).max(86_400_000).default(3_600_000).describe('A connection without any traffic is closed after this time.'),
+    receiveTimeoutMs: z.int().min(100).max(600_000).default(10_000).describe('A call whose request has not arrived whole within this time is refused.'),
+    drainMs: z.int().min(0).max(600_000).default(5_000).describe('At shutdown, how long open calls may take to end.'),
+  })
+  .prefault({});
+
+export type GrpcLimits = z.infer<typeof grpcLimitsConfig>;

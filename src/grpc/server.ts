@@ -1,0 +1,155 @@
+/**
+ * gRPC over node:http2, in the clear (prior knowledge), over TLS, or on a Unix socket. Every resource that a caller can take has a
+ * limit: connections, calls at once, metadata, message size, memory, idle and receive time. Streams opened and reset in rapid
+ * succession close the connection (nghttp2's own limit: 1,000 at once, 33 a second). Nothing here knows about authorization.
+ */
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { createSecureServer, createServer, type Http2SecureServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import { connect, type AddressInfo } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { serveCall } from './call.ts';
+import type { GrpcLimits } from './config.ts';
+import type { GrpcMethods, GrpcPeer } from './method.ts';
+
+/** PEM texts. With `clientCa` every client must show a certificate that it has signed. */
+export interface GrpcTls {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  readonly clientCa?: string | Buffer;
+}
+
+export interface GrpcServerOptions {
+  /** `port` 0 takes any free one. A Unix socket is made with `mode` (default 0660). */
+  readonly listen: { readonly host: string; readonly port: number } | { readonly path: string; readonly mode?: number };
+  readonly tls?: GrpcTls;
+  readonly limits: GrpcLimits;
+  readonly methods: GrpcMethods;
+}
+
+export interface GrpcServer {
+  /** `host:port`, or `unix:` and the path. */
+  readonly address: string;
+  /** The port, 0 on a Unix socket. */
+  readonly port: number;
+  /** New connections use these certificates; open ones stay. */
+  reloadTls(tls: GrpcTls): void;
+  /** Takes no new connection or call, lets open calls end within `drainMs`, then cuts. */
+  close(): Promise<void>;
+}
+
+const peerOf = (session: ServerHttp2Session, unix: boolean): GrpcPeer => {
+  if (unix) return { transport: 'unix', address: undefined, certificate: undefined };
+  const socket = session.socket;
+  const address = socket?.remoteAddress;
+  if (!(socket instanceof TLSSocket)) return { transport: 'plain', address, certificate: undefined };
+  return { transport: 'tls', address, certificate: socket.authorized ? socket.getPeerX509Certificate() : undefined };
+};
+
+const secureContext = (tls: GrpcTls) => ({
+  cert: tls.cert,
+  key: tls.key,
+  ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa }),
+  minVersion: 'TLSv1.2' as const,
+});
+
+/** Removes a socket that a dead process has left; refuses when somebody listens, or when the file is something else. */
+const clearStaleSocket = async (path: string): Promise<void> => {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) throw new Error(`${path} exists and is not a socket`);
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (alive) throw new Error(`${path} is in use by another process`);
+  unlinkSync(path);
+};
+
+const create = ({ tls, limits }: GrpcServerOptions): Http2Server | Http2SecureServer => {
+  const options = {
+    maxSessionMemory: limits.maxSessionMemoryMiB,
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 100,
+    settings: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderListBytes,
+      initialWindowSize: 1_048_576,
+    },
+  };
+  if (tls === undefined) return createServer(options);
+  return createSecureServer({
+    ...options,
+    ...secureContext(tls),
+    ALPNProtocols: ['h2'],
+    requestCert: tls.clientCa !== undefined,
+    rejectUnauthorized: true,
+  });
+};
+
+/** Listens, and serves `methods` until closed. Rejects when it can't listen. */
+export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcServer> => {
+  const { listen, limits, methods } = options;
+  const unix = 'path' in listen;
+  if (unix) await clearStaleSocket(listen.path);
+  const server = create(options);
+  const sessions = new Map<ServerHttp2Session, GrpcPeer>();
+  let closing = false;
+
+  server.maxConnections = limits.maxConnections;
+  server.on('session', (session: ServerHttp2Session) => {
+    if (closing) return session.destroy();
+    sessions.set(session, peerOf(session, unix));
+    session.on('error', () => undefined);
+    session.once('close', () => sessions.delete(session));
+    session.setLocalWindowSize(4 * 1_048_576);
+    session.setTimeout(limits.idleTimeoutMs, () => session.close());
+  });
+  server.on('stream', (stream, headers) => {
+    const peer = stream.session === undefined ? undefined : sessions.get(stream.session as ServerHttp2Session);
+    if (peer === undefined) stream.destroy();
+    else serveCall(stream, headers, methods, peer, limits);
+  });
+  server.on('sessionError', () => undefined);
+  server.on('unknownProtocol', (socket: { destroy(): void }) => socket.destroy());
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    const ready = (): void => {
+      server.off('error', reject);
+      resolve();
+    };
+    if (unix) server.listen(listen.path, ready);
+    else server.listen(listen.port, listen.host, ready);
+  });
+  server.on('error', () => undefined);
+  if (unix) chmodSync(listen.path, listen.mode ?? 0o660);
+
+  const bound = server.address();
+  const port = unix ? 0 : (bound as AddressInfo).port;
+  let closed: Promise<void> | undefined;
+  return {
+    address: unix ? `unix:${listen.path}` : `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`,
+    port,
+    reloadTls: (tls) => {
+      if (!('setSecureContext' in server)) throw new Error('this listener has no TLS');
+      server.setSecureContext(secureContext(tls));
+    },
+    close: () => {
+      closed ??= new Promise((resolve) => {
+        closing = true;
+        const cut = setTimeout(() => {
+          for (const session of sessions.keys()) session.destroy();
+        }, limits.drainMs);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        for (const session of sessions.keys()) session.close();
+      });
+      return closed;
+    },
+  };
+};

@@ -1,0 +1,55 @@
+/** The service behind a gateway: answers 200 to whatever reaches it, and remembers every request as it arrived. */
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface Hit {
+  readonly method: string;
+  /** Request target, byte for byte. */
+  readonly target: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly rawHeaders: readonly string[];
+  readonly body: string;
+}
+
+export interface Service {
+  readonly port: number;
+  readonly hits: Hit[];
+  close(): Promise<void>;
+}
+
+/** `stream`: paths under `/stream` are answered with endless server-sent events, one every 20 ms. */
+export const startService = async (): Promise<Service> => {
+  const hits: Hit[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      hits.push({
+        method: request.method ?? '', target: request.url ?? '', headers: request.headers, rawHeaders: request.rawHeaders, body: Buffer.concat(chunks).toString(),
+      });
+      if (request.url?.startsWith('/stream') === true) {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        const beat = setInterval(() => response.write('data: beat\n\n'), 20);
+        response.once('close', () => clearInterval(beat));
+        return;
+      }
+      response.writeHead(200, { 'content-type': 'text/plain', 'x-service': 'yes' });
+      response.end('served');
+    });
+  });
+  server.on('upgrade', (request, socket) => {
+    hits.push({ method: request.method ?? '', target: request.url ?? '', headers: request.headers, rawHeaders: request.rawHeaders, body: '' });
+    socket.on('error', () => undefined);
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    hits,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+};
