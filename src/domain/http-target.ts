@@ -47,8 +47,9 @@ const QUERY = /^[\x21\x22\x24-\x7e]*$/;
 const ONLY_DOTS = /^\.+$/;
 const NON_ASCII_ESCAPES = /(?:%[89A-Fa-f][0-9A-Fa-f])+/y;
 const ESCAPE = /%[0-9A-Fa-f]{2}/y;
-const DELIMITER = /[/\\.%;?#]/g;
-const C1_CONTROL = /[\u0080-\u009f]/;
+const ASCII = /[\u0021-\u007e]/;
+/** Controls, and the format characters that make a line look like another one. */
+const UNPRINTABLE = /[\u0080-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/;
 
 /** Strict UTF-8 of a run of escapes; `undefined` for overlong forms, surrogates, truncated or non-normalised text. */
 const decodeNonAscii = (escapes: string): string | undefined => {
@@ -58,9 +59,9 @@ const decodeNonAscii = (escapes: string): string | undefined => {
   } catch {
     return undefined;
   }
-  if (C1_CONTROL.test(text) || text.normalize('NFC') !== text) return undefined;
-  // Compatibility forms of delimiters (a full-width slash) become delimiters where a backend normalises to NFKC.
-  return text.normalize('NFKC').search(DELIMITER) === -1 ? text : undefined;
+  if (UNPRINTABLE.test(text) || text.normalize('NFC') !== text) return undefined;
+  // Compatibility forms (a full-width slash or letter) become plain ASCII where a backend normalises to NFKC.
+  return ASCII.test(text.normalize('NFKC')) ? undefined : text;
 };
 
 const keptEscape = (char: string, options: TargetOptions, follows: string): string | undefined => {

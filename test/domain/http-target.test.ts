@@ -16,7 +16,7 @@ const hostile: readonly string[] = [
   '/a%7f', '/a%c2%85b', '/%61dmin', '/%41', '/%30', '/a%2dmin', '/a%7e', '/a%5f', '/a%25b', '/%252e%252e/a', '/%252fa', '/%2561',
   '/a;x=1', '/;/a', '/..;/a', '/a%3bx', '/a#b', '/a?x#b', '/a%23b', '/a%3fb', '/é', '/a b', '/a\tb', '/a\r\nb', '/a\u0000b', '/a?x y', '/a?é',
   '/%ff', '/%c0%af', '/%c0%ae%c0%ae/a', '/%e0%80%af', '/%f0%80%80%af', '/%ed%a0%80', '/%c3', '/%f8%88%80%80%80', '/%f4%90%80%80', '/%80',
-  '/%', '/%a', '/%zz', '/%u002f', '/a%2', '/a%2 f', '/admin.', '/admin%20', '/a/b.', '/%EF%BC%8Fadmin', '/%EF%BC%8E%EF%BC%8E/a', '/e%CC%81',
+  '/%', '/%a', '/%zz', '/%u002f', '/a%2', '/a%2 f', '/admin.', '/admin%20', '/a/b.', '/%EF%BC%8Fadmin', '/%EF%BC%8E%EF%BC%8E/a', '/adm%EF%BD%89n', '/a%E2%80%AEb', '/e%CC%81',
   '/"', '/<a>', '/a^b', '/a`b', '/a{b}', '/a|b', '/a[b]', 'http://h/a', 'https://h/a', '//h/a', 'h:443', 'h', '?x', '#', '/a\u007f', '/a\u0085b', '/a?\u0000',
 ];
 
@@ -69,6 +69,7 @@ const readers: readonly ((raw: string) => string)[] = [
   (raw) => posix.normalize(decodeURIComponent(raw)),
   (raw) => raw.split('/').map((segment) => decodeURIComponent((segment.split(';')[0] as string).replace(/[. ]+$/, ''))).join('/'),
   (raw) => decodeURIComponent(raw).normalize('NFC').replaceAll('\0', ''),
+  (raw) => raw.split('/').map((segment) => (/[A-Za-z]/.test(decodeURIComponent(segment).replaceAll(/[!-~]/g, '').normalize('NFKC')) ? '' : decodeURIComponent(segment))).join('/'),
   (raw) => raw.split('/').map(decodeURIComponent).join('/'),
   (raw) => decodeURIComponent(raw.split(/[?#]/)[0] as string),
 ];
