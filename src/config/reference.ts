@@ -6,6 +6,8 @@ import { variableName } from './variables.ts';
 const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
+const literal = (value: unknown): string => code(typeof value === 'string' ? value : JSON.stringify(value));
+
 const limits = ({ minimum, maximum }: SchemaNode): string => {
   const bound = (value: number | undefined): number | undefined => (value !== undefined && Math.abs(value) < Number.MAX_SAFE_INTEGER ? value : undefined);
   const [low, high] = [bound(minimum), bound(maximum)];
@@ -16,8 +18,8 @@ const limits = ({ minimum, maximum }: SchemaNode): string => {
 const typeText = (node: SchemaNode): string => {
   const variants = variantsOf(node);
   if (variants.length > 1) return [...new Set(variants.map(typeText))].join(' or ');
-  if (node.enum !== undefined) return node.enum.map((value) => code(String(value))).join(', ');
-  if (node.const !== undefined) return code(String(node.const));
+  if (node.enum !== undefined) return node.enum.map(literal).join(', ');
+  if (node.const !== undefined) return literal(node.const);
   if (node.type === 'array') return `list of ${node.items === undefined ? 'anything' : typeText(node.items)}`;
   if (node.properties !== undefined) return 'section';
   if (node.type === 'object') return 'mapping';

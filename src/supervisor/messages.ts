@@ -1,0 +1,51 @@
+/** What supervisor and workers say to each other over the IPC channel (structured clones). */
+import type { Instant } from '../domain/instant.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { MetricsJson } from '../telemetry/metrics.ts';
+import type { QuarantineList } from './watchdog/quarantine.ts';
+
+export type Mode = 'development' | 'production';
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly mode: Mode;
+  /** Gives the configuration when parsed by its schema. */
+  readonly rawConfig: JsonObject;
+  /** The bundle that the supervisor has accepted. */
+  readonly bundle: Uint8Array;
+  readonly quarantine: QuarantineList;
+  /** No time of the worker lies below. */
+  readonly clockMark: Instant;
+  /** Development: key of the identities, as JWK. */
+  readonly developmentKeyDir?: string;
+}
+
+export interface WorkerPorts {
+  readonly http: number | undefined;
+  readonly grpc: number | undefined;
+}
+
+export type ToWorker =
+  | { readonly type: 'start'; readonly start: WorkerStart }
+  | { readonly type: 'bundle'; readonly bundle: Uint8Array; readonly digest: string }
+  | { readonly type: 'quarantine'; readonly list: QuarantineList }
+  | { readonly type: 'ask'; readonly id: number; readonly what: 'metrics' | 'health' }
+  | { readonly type: 'reload-files' }
+  | { readonly type: 'reset-clock' }
+  | { readonly type: 'drain' };
+
+export interface WorkerHealth {
+  readonly ready: boolean;
+  /** What is missing, by name. */
+  readonly faults: readonly string[];
+}
+
+export type FromWorker =
+  | { readonly type: 'hello' }
+  | { readonly type: 'ready'; readonly ports: WorkerPorts }
+  | { readonly type: 'failed'; readonly message: string; readonly kind: 'port-in-use' | 'other' }
+  | { readonly type: 'bundle'; readonly digest: string; readonly fault?: string }
+  | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricsJson }
+  | { readonly type: 'health'; readonly id: number; readonly health: WorkerHealth }
+  /** The last words of a worker that drained. */
+  | { readonly type: 'drained'; readonly metrics: MetricsJson };

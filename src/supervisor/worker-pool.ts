@@ -1,0 +1,154 @@
+/**
+ * The workers: keeps `count` of them deciding. One that dies is replaced, the others go on. A reload replaces them one after
+ * the other, each new one deciding before its predecessor drains.
+ */
+import type { MetricsJson } from '../telemetry/metrics.ts';
+import { createBackoff, type Backoff } from './backoff.ts';
+import type { ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
+import { startWorker, type WorkerExit, type WorkerProcess } from './worker-process.ts';
+
+export interface WorkerPoolOptions {
+  readonly count: number;
+  /** What the next worker is started with. */
+  readonly start: () => WorkerStart;
+  readonly drainMs: number;
+  readonly monotonicMs: () => number;
+  /** A worker ended that was not told to. Called before it is replaced. */
+  readonly onLost: (worker: WorkerProcess, exit: WorkerExit) => void;
+  /** A worker is gone, drained or lost. */
+  readonly onGone: (worker: WorkerProcess) => void;
+  readonly onStartFailed: (error: unknown, retryMs: number) => void;
+}
+
+export interface WorkerPool {
+  /** Starts all; rejects, with nothing left running, when the first one can't start. */
+  start(): Promise<WorkerPorts>;
+  /** Replaces all. Rejects, with the old ones still deciding, when the first new one can't start. */
+  roll(next: { readonly count: number; readonly drainMs: number }): Promise<void>;
+  broadcast(message: ToWorker): void;
+  activate(bundle: Uint8Array, digest: string): Promise<readonly string[]>;
+  metrics(): Promise<readonly MetricsJson[]>;
+  health(): Promise<readonly (WorkerHealth | undefined)[]>;
+  pids(): readonly number[];
+  stop(): Promise<void>;
+}
+
+const ANSWER_MS = 1_000;
+const ACTIVATE_MS = 10_000;
+
+export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
+  let { count, drainMs } = options;
+  const live = new Set<WorkerProcess>();
+  const draining = new Set<WorkerProcess>();
+  const timers = new Set<NodeJS.Timeout>();
+  const backoff: Backoff = createBackoff();
+  let stopping = false;
+  /** Replacements under way or waiting; they count as present. */
+  let coming = 0;
+
+  const add = async (): Promise<WorkerPorts> => {
+    const worker = startWorker(options.start());
+    draining.add(worker);
+    try {
+      const ports = await worker.ready;
+      if (stopping) throw new Error('the supervisor stops');
+      draining.delete(worker);
+      live.add(worker);
+      watch(worker, options.monotonicMs());
+      return ports;
+    } catch (error) {
+      await worker.drain(0);
+      draining.delete(worker);
+      throw error;
+    }
+  };
+
+  const replace = (delayMs: number): void => {
+    coming += 1;
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      add().then(
+        () => { coming -= 1; },
+        (error: unknown) => {
+          coming -= 1;
+          if (stopping) return;
+          const retryMs = backoff.next(0);
+          options.onStartFailed(error, retryMs);
+          replace(retryMs);
+        },
+      );
+    }, delayMs);
+    timers.add(timer);
+  };
+
+  const watch = (worker: WorkerProcess, readyAtMs: number): void => {
+    void worker.exited.then((exit) => {
+      const wanted = live.delete(worker);
+      draining.delete(worker);
+      if (wanted && !stopping) {
+        options.onLost(worker, exit);
+        // A stall is explained by its evaluation, which is now in quarantine: nothing to wait for.
+        const delayMs = exit.stall?.cause === 'evaluation' ? 0 : backoff.next(options.monotonicMs() - readyAtMs);
+        if (live.size + coming < count) replace(delayMs);
+      }
+      options.onGone(worker);
+    });
+  };
+
+  const drain = async (worker: WorkerProcess): Promise<void> => {
+    live.delete(worker);
+    draining.add(worker);
+    await worker.drain(drainMs);
+    draining.delete(worker);
+  };
+
+  return {
+    start: async () => {
+      // The first one takes the ports; the others then share them.
+      const ports = await add();
+      await Promise.all(Array.from({ length: count - 1 }, () => add().catch((error: unknown) => {
+        if (stopping) return;
+        const retryMs = backoff.next(0);
+        options.onStartFailed(error, retryMs);
+        replace(retryMs);
+      })));
+      return ports;
+    },
+    roll: async (next) => {
+      const old = [...live];
+      await add();
+      ({ count, drainMs } = next);
+      const drained: Promise<void>[] = [];
+      const retire = (): void => {
+        const worker = old.pop();
+        if (worker !== undefined) drained.push(drain(worker));
+      };
+      retire();
+      for (let started = 1; started < count; started += 1) {
+        await add().catch((error: unknown) => {
+          options.onStartFailed(error, 0);
+          replace(backoff.next(0));
+        });
+        retire();
+      }
+      while (old.length > 0) retire();
+      await Promise.all(drained);
+    },
+    broadcast: (message) => {
+      for (const worker of [...live, ...draining]) worker.send(message);
+    },
+    activate: async (bundle, digest) => {
+      const faults = await Promise.all([...live].map((worker) => worker.activate(bundle, digest, ACTIVATE_MS)));
+      return faults.filter((fault) => fault !== undefined);
+    },
+    metrics: async () => (await Promise.all([...live].map((worker) => worker.metrics(ANSWER_MS)))).filter((metrics) => metrics !== undefined),
+    health: () => Promise.all([...live].map((worker) => worker.health(ANSWER_MS))),
+    pids: () => [...live].map(({ pid }) => pid),
+    stop: async () => {
+      stopping = true;
+      for (const timer of timers) clearTimeout(timer);
+      await Promise.all([...live].map(drain));
+      await Promise.all([...draining].map((worker) => worker.drain(drainMs)));
+    },
+  };
+};
