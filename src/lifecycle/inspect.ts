@@ -143,11 +143,13 @@ export const createInspect = (deps: InspectDeps): Inspect => {
   /** Live grants of one workload, those that end last first, from the time index: ended ones cost nothing. */
   const liveGrants = async (realm: string, workload: string, filter: GrantFilter, page: PageRequest): Promise<PageView> => {
     const { rows } = await store.facts({ realm, keys: [], index: { owner: workload, endsAfter: clock.now().latest, wanted: () => false } });
-    const views = (await grantViews(realm, rows)).filter(({ grant, state }) => passes(filter, grant, state));
-    const start = page.after === undefined ? 0 : views.findIndex(({ grant }) => grant.id === page.after) + 1;
-    const items = views.slice(start, start + page.limit);
+    const found = page.after === undefined ? 0 : rows.findIndex(({ key }) => key.id === page.after) + 1;
+    // The grant of the cursor has ended meanwhile, and with it all that come after it in this order.
+    const rest = page.after !== undefined && found === 0 ? [] : rows.slice(found);
+    const views = (await grantViews(realm, rest)).filter(({ grant, state }) => passes(filter, grant, state));
+    const items = views.slice(0, page.limit);
     const last = items.at(-1);
-    return { items: items.map(({ view }) => view), ...(last === undefined || start + items.length >= views.length ? {} : { next: last.grant.id }) };
+    return { items: items.map(({ view }) => view), ...(last === undefined || items.length >= views.length ? {} : { next: last.grant.id }) };
   };
 
   const taskViewOf = (record: StoredRecord | undefined): JsonObject | undefined => {
@@ -157,7 +159,7 @@ export const createInspect = (deps: InspectDeps): Inspect => {
   const revocationOf = (record: StoredRecord | undefined): JsonObject | undefined =>
     record === undefined ? undefined : revocationView(record.value as unknown as RevocationRecord, record.created.at, positionOf(record, 'created'));
   const suspensionOf = (record: StoredRecord | undefined): JsonObject | undefined =>
-    record === undefined ? undefined : suspensionView(record.value as unknown as SuspensionRecord, record.created.at, positionOf(record, 'created'));
+    record === undefined ? undefined : suspensionView(record.value as unknown as SuspensionRecord, record.created.at, positionOf(record, 'modified'));
   const each = (view: (record: StoredRecord) => JsonObject | undefined) => (records: readonly StoredRecord[]) =>
     Promise.resolve(records.map(view).filter((item) => item !== undefined));
   const one = async (realm: string, key: RecordRef): Promise<StoredRecord | undefined> => (await store.read(realm, [key]))[0];

@@ -171,7 +171,8 @@ export const lift = (command: LiftCommand, actor: Actor): Rule => {
       return [own, endingRef(selector), ...(named === undefined ? [] : [named])];
     },
     judge: (loaded, now) => {
-      if (loaded.record(own) === undefined) return refuse('not-found', 'there is no such suspension');
+      const record = loaded.record(own);
+      if (record === undefined) return refuse('not-found', 'there is no such suspension');
       const suspension = suspensionOf(loaded);
       const ending = suspension === undefined ? undefined : standing(loaded, suspension.selector);
       if (suspension === undefined || ending === undefined) return UNREADABLE;
@@ -192,7 +193,7 @@ export const lift = (command: LiftCommand, actor: Actor): Rule => {
             { key: own, value: asJson(lifted) },
           ],
           events: [{ type: 'suspension.lifted', about: [own, endingRef(selector), ...(named === undefined ? [] : [named])], ending: false, data: { suspension: asJson(lifted), by: actor.id } }],
-          reply: { suspension: asJson(lifted) },
+          reply: { suspension: asJson(lifted), placedAt: record.created.at },
         },
       };
     },

@@ -1,10 +1,21 @@
 /** The terms of a grant as asked for, checked field by field without any state. Everything that is wrong is named, with its place. */
 import { isCidr } from '../cidr.ts';
-import type { Binding, Conditions, Model } from '../grant.ts';
+import type { Model } from '../grant.ts';
 import { ACTIONS_MAX, resourcePatternFault, SCOPES_MAX, type Scope } from '../scope.ts';
 import { parseSpiffeId } from '../spiffe-id.ts';
 import type { Fault } from './change.ts';
 import { faultsOf, idFault, isOidcId, personFault, REFERENCE_CHARS_MAX, textFault } from './fields.ts';
+
+/** `Conditions` and `Binding` as asked for. */
+export interface AskedConditions {
+  readonly audience?: readonly string[] | undefined;
+  readonly pep?: readonly string[] | undefined;
+  readonly source?: readonly string[] | undefined;
+}
+export interface AskedBinding {
+  readonly x5t?: string | undefined;
+  readonly jkt?: string | undefined;
+}
 
 export interface IssueGrant {
   readonly workload: string;
@@ -19,8 +30,8 @@ export interface IssueGrant {
   readonly reference?: string | undefined;
   readonly task?: string | undefined;
   readonly entitlement?: string | undefined;
-  readonly conditions?: Conditions | undefined;
-  readonly binding?: Binding | undefined;
+  readonly conditions?: AskedConditions | undefined;
+  readonly binding?: AskedBinding | undefined;
   readonly uses?: number | undefined;
 }
 
@@ -58,7 +69,7 @@ const KEY_THUMBPRINT = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 const thumbprintFault = (value: string | undefined): string | undefined =>
   value === undefined || KEY_THUMBPRINT.test(value) ? undefined : 'must be a SHA-256 in base64url (43 characters)';
 
-const bindingFaults = (binding: Binding | undefined): Fault[] =>
+const bindingFaults = (binding: AskedBinding | undefined): Fault[] =>
   binding === undefined ? [] : faultsOf({
     '/binding': binding.x5t === undefined && binding.jkt === undefined ? 'must have x5t or jkt' : undefined,
     '/binding/x5t': thumbprintFault(binding.x5t),
@@ -73,7 +84,7 @@ const listFaults = (name: string, values: readonly string[] | undefined, fault: 
   return values.flatMap((value, index) => faultsOf({ [`${at}/${index}`]: fault(value) }));
 };
 
-const conditionFaults = (conditions: Conditions | undefined): Fault[] => [
+const conditionFaults = (conditions: AskedConditions | undefined): Fault[] => [
   ...listFaults('audience', conditions?.audience, (value) => textFault(value, REFERENCE_CHARS_MAX)),
   ...listFaults('pep', conditions?.pep, idFault),
   ...listFaults('source', conditions?.source, (value) => (isCidr(value) ? undefined : 'must be a CIDR block with zero host bits, such as 10.0.0.0/8')),

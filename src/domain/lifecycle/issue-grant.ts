@@ -2,7 +2,7 @@
  * Issuing a grant without a request. No grant without end, owner, justification and the reference its model demands; its end
  * lies within every cap and its task's deadline; it is refused while a suspension covers it or its task is not open.
  */
-import { MODELS, type Grant, type Model } from '../grant.ts';
+import { MODELS, type Binding, type Conditions, type Grant, type Model } from '../grant.ts';
 import { endingRef, grantRef, grantRefs, taskRef, usesRef, type RecordRef } from '../grant-refs.ts';
 import { isDuration, isInstant, plus, toRfc3339, type Instant, type TimeInterval } from '../instant.ts';
 import type { JsonObject } from '../json.ts';
@@ -13,7 +13,7 @@ import { workloadSelectors, type Selector } from '../selector.ts';
 import { taskFault } from '../task.ts';
 import { coveredBy, invalid, refuse, type Actor, type Fault, type Loaded, type Refusal, type Rule } from './change.ts';
 import type { Entitlement } from './entitlement.ts';
-import { termFaults, type IssueGrant } from './grant-terms.ts';
+import { termFaults, type AskedBinding, type IssueGrant } from './grant-terms.ts';
 
 export interface GrantCaps {
   /** Longest time from start to end, by tier and model. A tier that is not listed can't be granted. */
@@ -137,11 +137,11 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
     if (loaded.record(grantRef(id)) !== undefined) return refuse('state', 'a grant with this id was there before; ids are never used again');
     const grant: Grant = {
       version: 1, id, realm: setting.realm, epoch: setting.epoch,
-      workload: terms.workload, scopes: terms.scopes, conditions: terms.conditions ?? {},
+      workload: terms.workload, scopes: terms.scopes, conditions: conditionsOf(terms),
       notBefore: notBefore as Instant, expiresAt: expiresAt as Instant, model: terms.model,
       owners: [terms.owner], approvals: [], bundleRevision: setting.bundleRevision, chain: [],
       issuedBy: actor.id, issuedAt: now.earliest, direct: true, justification: terms.justification, tier: tierOf(setting),
-      ...(terms.binding === undefined ? {} : { binding: terms.binding }),
+      ...(terms.binding === undefined ? {} : { binding: bindingOf(terms.binding) }),
       ...(terms.task === undefined ? {} : { task: terms.task }),
       ...(terms.entitlement === undefined ? {} : { entitlement: terms.entitlement }),
       ...(terms.reference === undefined ? {} : { reference: terms.reference }),
@@ -150,6 +150,14 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
     return { ok: true, change: { puts: puts(grant), events: [issued(grant, actor)], reply: { grant: asJson(grant) } } };
   },
 });
+
+const conditionsOf = ({ conditions: { audience, pep, source } = {} }: IssueGrant): Conditions => ({
+  ...(audience === undefined ? {} : { audience }),
+  ...(pep === undefined ? {} : { pep }),
+  ...(source === undefined ? {} : { source }),
+});
+
+const bindingOf = ({ x5t, jkt }: AskedBinding): Binding => ({ ...(x5t === undefined ? {} : { x5t }), ...(jkt === undefined ? {} : { jkt }) });
 
 const asJson = (grant: Grant): JsonObject => grant as unknown as JsonObject;
 

@@ -1,0 +1,101 @@
+/**
+ * Operator credentials to principals. Roles come from the groups of the token and from the operator's record in the realm; an
+ * account that no person is configured for stays an account, and is nobody's approver.
+ */
+import type { Authenticator, Clock } from '../decision/ports.ts';
+import { coversCredential } from '../domain/ending.ts';
+import type { DurationMs } from '../domain/instant.ts';
+import { isJsonObject, type JsonValue } from '../domain/json.ts';
+import { operatorRef, readOperatorRoles } from '../domain/lifecycle/operator-rules.ts';
+import { ROLES, type Role } from '../domain/lifecycle/roles.ts';
+import { readEnding } from '../domain/records.ts';
+import { selectorKey } from '../domain/selector.ts';
+import type { Identity } from '../decision/evaluation.ts';
+import type { Store } from '../store/port.ts';
+import type { OperatorsConfig } from './config.ts';
+import type { AuthenticateOperator, Principal } from './principal.ts';
+import { holdsToken, type HeldToken } from './token-file.ts';
+
+export const DEVELOPMENT_OPERATOR = 'user:developer';
+const GROUPS_MAX = 500;
+
+const groupsOf = (identity: Identity, claim: string): readonly string[] => {
+  const value: JsonValue | undefined = isJsonObject(identity.claims) && Object.hasOwn(identity.claims, claim) ? identity.claims[claim] : undefined;
+  return Array.isArray(value) ? value.filter((group): group is string => typeof group === 'string').slice(0, GROUPS_MAX) : [];
+};
+
+const uniqueRoles = (roles: readonly Role[]): readonly Role[] => ROLES.filter((role) => roles.includes(role));
+
+/** Development: one token with every role. */
+export const developmentOperator = (held: HeldToken, clock: Pick<Clock, 'now'>): AuthenticateOperator => async (token) =>
+  holdsToken(held, token, clock.now().latest)
+    ? { kind: 'development', id: DEVELOPMENT_OPERATOR, roles: ROLES, groups: [], persons: [DEVELOPMENT_OPERATOR] }
+    : undefined;
+
+/** The credential of the first start; it ends, and configures operators only. */
+export const bootstrapOperator = (held: HeldToken, clock: Pick<Clock, 'now'>): AuthenticateOperator => async (token) =>
+  holdsToken(held, token, clock.now().latest)
+    ? { kind: 'bootstrap', id: 'bootstrap', roles: ['configurer'], groups: [], persons: ['bootstrap'] }
+    : undefined;
+
+export interface OidcOperatorDeps {
+  readonly authenticator: Authenticator;
+  readonly config: OperatorsConfig;
+  readonly clock: Clock;
+  readonly store: Pick<Store, 'read'>;
+  /** Clock differences of issuers, for revocations. */
+  readonly credentialSkewMs: number;
+}
+
+/**
+ * Was this credential, its account or its issuer revoked, or its account suspended? A suspended issuer or realm does not lock
+ * operators out: someone must be able to lift it.
+ */
+const isEnded = async ({ store, credentialSkewMs }: OidcOperatorDeps, realm: string, identity: Identity): Promise<boolean> => {
+  const { issuedAt, expiresAt, maxAgeMs, selectors } = identity.credential;
+  const keys = [...selectors, selectorKey({ kind: 'workload', value: identity.workload }), selectorKey({ kind: 'issuer', value: identity.issuer })];
+  const records = await store.read(realm, keys.map((id) => ({ kind: 'ending', id })));
+  return records.some((record) => {
+    if (record === undefined) return false;
+    const ending = readEnding(record.value);
+    if (ending === undefined) return true;
+    const { key, marked } = record;
+    const suspensions = key.id.startsWith('issuer:') ? [] : ending.suspensions;
+    if (selectors.includes(key.id)) return ending.revocation !== undefined;
+    const age = expiresAt === undefined ? undefined : { expiresAt, maxAgeMs: maxAgeMs ?? (0 as DurationMs), ...(issuedAt === undefined ? {} : { issuedAt }) };
+    return coversCredential({ ...ending, suspensions, ...(marked === undefined ? {} : { revokedAt: marked.at, revokedSequence: marked.sequence }) }, age, credentialSkewMs) !== undefined;
+  });
+};
+
+export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => async (token, realm) => {
+  const { authenticator, config, clock, store } = deps;
+  const now = clock.now();
+  // Without a trusted clock it can't be known whether a token has expired.
+  if (!now.trusted) return undefined;
+  const result = await authenticator.authenticate({ kind: 'bearer', token }, { realm, now });
+  if (!result.ok) return undefined;
+  const { identity } = result;
+  if (identity.kind !== 'oidc' || !config.issuers.includes(identity.issuer) || !identity.audience.includes(config.audience)) return undefined;
+  if (!(now.latest < (identity.credential.expiresAt ?? 0))) return undefined;
+  if (await isEnded(deps, realm, identity)) return undefined;
+  const id = config.persons[identity.workload] ?? identity.workload;
+  const groups = groupsOf(identity, config.groupsClaim);
+  const given = groups.flatMap((group) => {
+    const entry = Object.hasOwn(config.groups, group) ? config.groups[group] : undefined;
+    return entry !== undefined && (entry.realms === undefined || entry.realms.includes(realm)) ? [entry] : [];
+  });
+  const [record] = await store.read(realm, [operatorRef(id)]);
+  const roles = uniqueRoles([...given.flatMap((entry) => entry.roles), ...readOperatorRoles(record?.value)]);
+  const persons = [...new Set([id, identity.workload, ...given.flatMap(({ team }) => team ?? [])])];
+  const principal: Principal = { kind: 'operator', id, roles, groups, persons };
+  return principal;
+};
+
+/** The first that knows the token. A failure of one counts as not knowing it. */
+export const firstOf = (ways: readonly AuthenticateOperator[]): AuthenticateOperator => async (token, realm) => {
+  for (const way of ways) {
+    const principal = await way(token, realm).catch(() => undefined);
+    if (principal !== undefined) return principal;
+  }
+  return undefined;
+};

@@ -1,0 +1,42 @@
+/** Configuration of the admin listener and of who its operators are. */
+import { z } from 'zod';
+import { ROLES } from '../domain/lifecycle/roles.ts';
+import { isOidcId, isPerson } from '../domain/lifecycle/fields.ts';
+
+const roles = z.array(z.enum(ROLES)).min(1);
+
+export const operatorsConfig = z
+  .strictObject({
+    issuers: z
+      .array(z.string().min(1).max(500))
+      .default([])
+      .describe('issuers whose tokens may be operator credentials, as in identity.issuers; none: only what the bootstrap credential and the store know'),
+    audience: z.string().min(1).max(500).default('curfew-admin').describe('audience that an operator token must have, so that no workload token is one'),
+    groupsClaim: z.string().min(1).max(200).default('groups').describe('claim that lists the groups of an operator'),
+    groups: z
+      .record(z.string().min(1).max(500), z.strictObject({
+        roles,
+        realms: z.array(z.string().min(1)).min(1).optional().describe('realms in which it gives them; default all'),
+        team: z.string().refine((team) => isPerson(team) && team.startsWith('team:'), 'must be a team such as team:shop').optional().describe('the team that this group is'),
+      }))
+      .default({})
+      .describe('roles by group'),
+    persons: z
+      .record(z.string().refine(isOidcId, 'must be an account such as oidc:issuer.example/subject'), z.string().refine((person) => isPerson(person) && person.startsWith('user:'), 'must be a person such as user:alice'))
+      .default({})
+      .describe('which person an account is; several accounts may be one person'),
+    bootstrapTokenFile: z.string().min(1).optional().describe('where the bootstrap credential is written at the first start; it ends after 1 h and configures operators only'),
+  })
+  .describe('who may use the admin API, and as what');
+export type OperatorsConfig = z.infer<typeof operatorsConfig>;
+
+export const adminConfig = z
+  .strictObject({
+    host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
+    port: z.int().min(0).max(65_535).default(8182).describe('0: any free one, printed'),
+    allowedHosts: z.array(z.string().regex(/^[a-z0-9.-]+$|^\[[0-9a-f:.]+\]$/, 'must be a host name in lower case, without port')).default([]).describe('values of the Host header accepted beside loopback names'),
+    allowedOrigins: z.array(z.string().regex(/^https?:\/\/[a-z0-9.:[\]-]+$/, 'must be an origin such as https://console.example')).default([]).describe('web origins whose requests are accepted'),
+    operators: operatorsConfig.prefault({}),
+  })
+  .describe('the admin API');
+export type AdminConfig = z.infer<typeof adminConfig>;

@@ -1,0 +1,47 @@
+/** Tasks over HTTP. */
+import type { JsonObject } from '../domain/json.ts';
+import type { Command } from '../domain/lifecycle/roles.ts';
+import type { Task } from '../domain/task.ts';
+import type { Executed } from '../lifecycle/execute.ts';
+import type { Inspect } from '../lifecycle/inspect.ts';
+import type { Call, Lifecycle } from '../lifecycle/lifecycle.ts';
+import { pageView, taskView } from '../lifecycle/view.ts';
+import { endpoint, type Answer, type Endpoint } from './endpoint.ts';
+import { done, found } from './answers.ts';
+import { openTaskBody, pageAnswer, pageQuery, taskAnswer } from './schemas.ts';
+
+const tag = 'tasks';
+
+const asView = (reply: JsonObject, { at, position }: { readonly at: Task['openedAt']; readonly position: Parameters<typeof taskView>[2] }): JsonObject =>
+  taskView(reply['task'] as unknown as Task, { earliest: at, latest: at }, position);
+
+const answered = (executed: Executed, status: number): Answer => done(executed, status, asView);
+
+const change = (name: string, command: Command, summary: string, run: (call: Call, id: string) => Promise<Executed>): Endpoint =>
+  endpoint({
+    method: 'post', path: `/tasks/{id}/${name}`, command, summary, tag,
+    answers: { 200: { description: 'The task as it is now', schema: taskAnswer } },
+    handle: async ({ call, params }) => answered(await run(call, params['id'] ?? ''), 200),
+  });
+
+export const taskEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonly Endpoint[] => [
+  endpoint({
+    method: 'post', path: '/tasks', command: 'task.open', summary: 'Open a task', tag, body: openTaskBody,
+    answers: { 201: { description: 'The task', schema: taskAnswer } },
+    handle: async ({ call, body }) => answered(await lifecycle.openTask(call, body), 201),
+  }),
+  change('heartbeat', 'task.beat', 'Say that the task goes on', lifecycle.beatTask),
+  change('pause', 'task.pause', 'Pause the task: its grants do not hold meanwhile', lifecycle.pauseTask),
+  change('resume', 'task.resume', 'Resume a paused task', lifecycle.resumeTask),
+  change('close', 'task.close', 'Close the task for good', lifecycle.closeTask),
+  endpoint({
+    method: 'get', path: '/tasks', command: 'task.read', summary: 'List tasks', tag, query: pageQuery,
+    answers: { 200: { description: 'A page of tasks', schema: pageAnswer(taskAnswer) } },
+    handle: async ({ realm, query }) => ({ status: 200, body: pageView(await inspect.tasks(realm, query)) }),
+  }),
+  endpoint({
+    method: 'get', path: '/tasks/{id}', command: 'task.read', summary: 'One task', tag,
+    answers: { 200: { description: 'The task', schema: taskAnswer } },
+    handle: async ({ realm, params }) => found(await inspect.task(realm, params['id'] ?? ''), 'task'),
+  }),
+];

@@ -1,0 +1,70 @@
+/** The lifecycle over a real embedded store and the committed bundle, with a clock that the test moves. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Clock, Policy } from '../../src/decision/ports.ts';
+import { lifecycleConfig, type LifecycleConfig } from '../../src/lifecycle/config.ts';
+import type { Instant } from '../../src/domain/instant.ts';
+import { createInspect, type Inspect } from '../../src/lifecycle/inspect.ts';
+import { createLifecycle, type Call, type Lifecycle } from '../../src/lifecycle/lifecycle.ts';
+import { loadPolicy } from '../../src/policy/load-policy.ts';
+import { openEmbeddedStore, type EmbeddedStore } from '../../src/store/embedded/open.ts';
+import { repositoryRoot } from '../parts.ts';
+
+export const T0 = 1_800_000_000_000;
+export const WORKLOAD = 'spiffe://dev.local/ci/deployer';
+export const OPERATOR = { kind: 'operator', id: 'user:op' } as const;
+export const CALL: Call = { realm: 'default', actor: OPERATOR };
+
+export const terms = (over: object = {}): Parameters<Lifecycle['issueGrant']>[1] => ({
+  workload: WORKLOAD, model: 'time-boxed', scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'shop.local/orders/**' } }],
+  ttlMs: 60_000, owner: 'team:shop', justification: 'deploy the shop', reference: 'CHG-1', ...over,
+});
+
+export interface World {
+  readonly store: EmbeddedStore;
+  readonly clock: Clock;
+  readonly lifecycle: Lifecycle;
+  readonly inspect: Inspect;
+  readonly config: LifecycleConfig;
+  /** What the test sets. */
+  readonly at: { now: number; trusted: boolean; policy: Policy | undefined };
+  /** How long each ending waited. */
+  readonly settled: number[];
+  /** How many events the realm has. */
+  events(): Promise<number>;
+  close(): Promise<void>;
+}
+
+let policy: Promise<Policy> | undefined;
+export const committedPolicy = (): Promise<Policy> =>
+  (policy ??= loadPolicy(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')), { entrypoints: ['curfew/access/decision', 'curfew/admin/decision'] }));
+
+export const createWorld = async (over: { development?: boolean; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore } = {}): Promise<World> => {
+  const path = mkdtempSync(join(tmpdir(), 'curfew-lifecycle-'));
+  const at: World['at'] = { now: T0, trusted: true, policy: await committedPolicy() };
+  let monotonic = 0;
+  const clock: Clock = {
+    now: () => ({ earliest: at.now as Instant, latest: at.now as Instant, trusted: at.trusted }),
+    monotonicMs: () => (monotonic += 0.01),
+  };
+  const opened = await openEmbeddedStore({ path, mode: 'development', clock, mapSizeBytes: 256 * 2 ** 20 });
+  const store = over.wrap?.(opened) ?? opened;
+  const config = lifecycleConfig.parse(over.config ?? {});
+  const settled: number[] = [];
+  const lifecycle = createLifecycle({
+    store, clock, config, policy: () => at.policy, development: over.development ?? true, enforcementMs: 250,
+    settle: async (ms) => {
+      settled.push(ms);
+    },
+  });
+  return {
+    store, clock, lifecycle, config, at, settled,
+    inspect: createInspect({ store, clock, policy: () => at.policy }),
+    events: async () => (await store.facts({ realm: 'default', keys: [] })).position.sequence,
+    close: async () => {
+      await opened.close();
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+};
