@@ -1,0 +1,116 @@
+/**
+ * A policy that can't hold up its caller: it is loaded and evaluated in a thread of its own, which is ended when an evaluation
+ * exceeds its budget. For the supervisor, whose death would end everything: operators must be able to revoke and suspend also
+ * with a broken or hostile bundle. `evaluate` blocks the caller, for at most the budget.
+ */
+import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
+import type { Policy, PolicyOutcome } from '../decision/ports.ts';
+import { isJsonObject } from '../domain/json.ts';
+import type { LoadPolicyOptions } from '../policy/load-policy.ts';
+import type { PolicyThreadData, PolicyThreadLoaded, PolicyThreadQuestion } from './policy-thread.ts';
+
+export interface BoundedPolicy extends Policy {
+  readonly entrypoints: readonly string[];
+  close(): Promise<void>;
+}
+
+export interface BoundedPolicyOptions {
+  readonly load: LoadPolicyOptions;
+  readonly evaluationBudgetMs: number;
+  readonly loadTimeoutMs: number;
+}
+
+/** The bundle was refused, or did not load in time. */
+export class PolicyRefused extends Error {
+  override readonly name = 'PolicyRefused';
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+  readonly answered: Int32Array;
+  readonly loaded: Extract<PolicyThreadLoaded, { ok: true }>;
+}
+
+const startThread = async (bundle: Uint8Array, options: BoundedPolicyOptions): Promise<Thread> => {
+  const { port1: port, port2 } = new MessageChannel();
+  const signal = new SharedArrayBuffer(4);
+  const workerData: PolicyThreadData = { bundle, options: options.load, port: port2, signal };
+  const worker = new Worker(new URL('./policy-thread.js', import.meta.url), { workerData, transferList: [port2], execArgv: [] });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const loaded = await new Promise<PolicyThreadLoaded>((resolve, reject) => {
+      port.once('message', resolve);
+      worker.once('error', reject);
+      worker.once('exit', () => reject(new PolicyRefused('ended while it was loaded')));
+      timer = setTimeout(() => reject(new PolicyRefused('took too long to load')), options.loadTimeoutMs);
+    });
+    if (!loaded.ok) throw new PolicyRefused(loaded.message);
+    worker.on('error', () => undefined);
+    worker.unref();
+    port.unref();
+    return { worker, port, answered: new Int32Array(signal), loaded };
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const failed = (reason: 'policy.error' | 'policy.unavailable', detail: string): PolicyOutcome => ({ kind: 'failed', reason, detail });
+
+/** Rejects when the bundle can't be loaded. */
+export const startBoundedPolicy = async (bundle: Uint8Array, options: BoundedPolicyOptions): Promise<BoundedPolicy> => {
+  const first = await startThread(bundle, options);
+  const { revision, digest, entrypoints, entitlements } = first.loaded;
+  let thread: Thread | undefined = first;
+  let closed = false;
+  let asked = 0;
+
+  const restart = (stuck: Thread): void => {
+    thread = undefined;
+    void stuck.worker.terminate();
+    startThread(bundle, options).then(
+      (next) => {
+        if (closed) void next.worker.terminate();
+        else thread = next;
+      },
+      () => undefined,
+    );
+  };
+
+  return {
+    revision,
+    digest,
+    entrypoints,
+    entitlement: (id) => {
+      const value = Object.hasOwn(entitlements, id) ? entitlements[id] : undefined;
+      return isJsonObject(value) ? value : undefined;
+    },
+    evaluate: (entrypoint, input, now) => {
+      const current = thread;
+      if (current === undefined) return failed('policy.unavailable', 'the policy is being started again');
+      const id = (asked += 1);
+      const question: PolicyThreadQuestion = { id, entrypoint, input, now };
+      try {
+        Atomics.store(current.answered, 0, 0);
+        current.port.postMessage(question);
+        if (Atomics.wait(current.answered, 0, 0, options.evaluationBudgetMs) === 'timed-out') {
+          restart(current);
+          return failed('policy.error', 'the evaluation exceeded its budget');
+        }
+        const answer = receiveMessageOnPort(current.port)?.message as { readonly id: number; readonly outcome: PolicyOutcome } | undefined;
+        if (answer?.id === id) return answer.outcome;
+      } catch {
+        // Falls through: an input that can't be sent, or a thread that is gone.
+      }
+      restart(current);
+      return failed('policy.error', 'the policy gave no answer');
+    },
+    close: async () => {
+      closed = true;
+      await thread?.worker.terminate();
+    },
+  };
+};

@@ -1,0 +1,48 @@
+/** Entry of the thread in which the supervisor evaluates policies; see `bounded-policy.ts`. */
+import { workerData, type MessagePort } from 'node:worker_threads';
+import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
+import type { Instant } from '../domain/instant.ts';
+import { loadPolicy, type LoadPolicyOptions } from '../policy/load-policy.ts';
+
+export interface PolicyThreadData {
+  readonly bundle: Uint8Array;
+  readonly options: LoadPolicyOptions;
+  readonly port: MessagePort;
+  /** Set to 1 and notified after each answer. */
+  readonly signal: SharedArrayBuffer;
+}
+
+export type PolicyThreadLoaded =
+  | { readonly ok: true; readonly revision: string; readonly digest: string; readonly entrypoints: readonly string[]; readonly entitlements: JsonObject }
+  | { readonly ok: false; readonly message: string };
+
+export interface PolicyThreadQuestion {
+  readonly id: number;
+  readonly entrypoint: string;
+  readonly input: JsonObject;
+  readonly now: Instant;
+}
+
+const member = (value: JsonValue | undefined, name: string): JsonValue | undefined =>
+  isJsonObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+
+const { bundle, options, port, signal } = workerData as PolicyThreadData;
+const answered = new Int32Array(signal);
+
+try {
+  const policy = await loadPolicy(bundle, options);
+  const entitlements = member(member(policy.data, 'curfew'), 'entitlements');
+  port.on('message', ({ id, entrypoint, input, now }: PolicyThreadQuestion) => {
+    port.postMessage({ id, outcome: policy.evaluate(entrypoint, input, now) });
+    Atomics.store(answered, 0, 1);
+    Atomics.notify(answered, 0);
+  });
+  const loaded: PolicyThreadLoaded = {
+    ok: true, revision: policy.revision, digest: policy.digest, entrypoints: policy.entrypoints, entitlements: isJsonObject(entitlements) ? entitlements : {},
+  };
+  port.postMessage(loaded);
+} catch (error) {
+  const loaded: PolicyThreadLoaded = { ok: false, message: error instanceof Error ? error.message : 'can not be loaded' };
+  port.postMessage(loaded);
+  port.close();
+}
