@@ -1,0 +1,138 @@
+/** Full decisions in one process: latency of each answer, and what a decision costs with its record encoded and written. */
+import type { Decision, Evaluation } from '../../src/decision/evaluation.ts';
+import { randomOf, uniform, zipf, type Draw } from '../harness/draw.ts';
+import { ratios, spreadOf, summarize, type Latency, type Spread } from '../harness/latency.ts';
+import { GRANTS_PER_WORKLOAD, isRevoked, type FilledStore } from '../support/filled-store.ts';
+import { grantOf, workloadOf } from '../support/fill-store.ts';
+import type { BenchIssuer } from '../support/workload-tokens.ts';
+import { evaluationOf, type BenchDecider } from './decider.ts';
+
+export type Drawing = 'uniform' | 'zipf';
+
+export interface Scenario {
+  readonly name: string;
+  readonly store: FilledStore;
+  readonly drawing: Drawing;
+  readonly decider: BenchDecider;
+}
+
+export interface Measured {
+  readonly scenario: Scenario;
+  /** Microseconds until the answer, over all rounds. */
+  readonly latency: Latency;
+  /** Median of each round's latencies. */
+  readonly p50s: readonly number[];
+  /** Microseconds of wall time a decision, records written, for each round. */
+  readonly costs: readonly number[];
+}
+
+export interface Extent {
+  readonly rounds: number;
+  readonly decisionsPerRound: number;
+  readonly seed: number;
+}
+
+/** Decisions between two turns of the event loop, as many as a busy worker finds in one read of its sockets. */
+const BATCH = 16;
+
+const grantIdsOf = (store: FilledStore, workload: number): ReadonlySet<string> =>
+  new Set(Array.from({ length: GRANTS_PER_WORKLOAD }, (_, index) => grantOf({ ...store, realm: 'default' }, '', workload + index * store.workloads).id));
+
+/** Throws unless the decision is an allow that rests on a grant of this workload and ends with it. */
+export const checkAllow = (decision: Decision, store: FilledStore, workload: number): void => {
+  if (decision.allow !== true) throw new Error(`wrong answer: ${workloadOf(workload)} was denied with ${decision.reason}`);
+  if (decision.grant === undefined || !grantIdsOf(store, workload).has(decision.grant)) throw new Error(`wrong answer: relied on ${decision.grant}`);
+  if (!(decision.validUntil <= store.expiresAt)) throw new Error('wrong answer: allowed beyond the end of the grant');
+};
+
+/** Throws unless what must be denied is: no covering grant, a revoked workload, a token of somebody else. */
+export const checkDenials = async ({ decider, store }: Scenario, issuer: BenchIssuer): Promise<void> => {
+  const expect = async (evaluation: Evaluation, ...reasons: readonly string[]): Promise<void> => {
+    const decision = await decider.decide(evaluation);
+    if (decision.allow || !reasons.includes(decision.reason)) throw new Error(`wrong answer: ${decision.allow ? 'allow' : decision.reason} where ${reasons.join(' or ')} is right`);
+  };
+  await expect(evaluationOf(issuer.tokenOf(0), '/invoices/1'), 'grant.none');
+  await expect(evaluationOf(`${issuer.tokenOf(0).slice(0, -8)}AAAAAAAA`, '/orders/1'), 'credential.signature');
+  for (let workload = 0; workload < store.workloads; workload += 1) {
+    if (!isRevoked(store, workload)) continue;
+    // The token itself is covered too when the store was filled a moment ago.
+    await expect(evaluationOf(issuer.tokenOf(workload), '/orders/1'), 'grant.revoked', 'subject.revoked');
+    break;
+  }
+};
+
+const drawOf = ({ drawing, store }: Scenario, seed: number): Draw => {
+  const random = randomOf(seed);
+  const draw = drawing === 'uniform' ? uniform(store.workloads, random) : zipf(store.workloads, random);
+  return () => {
+    for (;;) {
+      const workload = draw();
+      if (!isRevoked(store, workload)) return workload;
+    }
+  };
+};
+
+interface Asked {
+  readonly workload: number;
+  readonly evaluation: Evaluation;
+}
+
+const ask = (draw: Draw, issuer: BenchIssuer, count: number): readonly Asked[] =>
+  Array.from({ length: count }, () => {
+    const workload = draw();
+    return { workload, evaluation: evaluationOf(issuer.tokenOf(workload), `/orders/${workload % 1_000}/lines`) };
+  });
+
+interface Round {
+  readonly latencies: Float64Array;
+  readonly cost: number;
+}
+
+const runRound = async ({ decider, store }: Scenario, asked: readonly Asked[]): Promise<Round> => {
+  const latencies = new Float64Array(asked.length);
+  const decisions: Decision[] = [];
+  const startedMs = performance.now();
+  for (let index = 0; index < asked.length; index += 1) {
+    const fromMs = performance.now();
+    const decision = await decider.decide((asked[index] as Asked).evaluation);
+    latencies[index] = (performance.now() - fromMs) * 1_000;
+    decisions.push(decision);
+    if (index % BATCH === BATCH - 1) await new Promise(setImmediate);
+  }
+  await decider.flush();
+  const cost = ((performance.now() - startedMs) * 1_000) / asked.length;
+  decisions.forEach((decision, index) => checkAllow(decision, store, (asked[index] as Asked).workload));
+  return { latencies, cost };
+};
+
+/** Rounds go round the scenarios, so that what the machine does meanwhile falls on all of them. Tokens are remembered before. */
+export const measureScenarios = async (scenarios: readonly Scenario[], issuer: BenchIssuer, extent: Extent, beforeRounds: () => Promise<void> = async () => {}): Promise<readonly Measured[]> => {
+  const lanes = scenarios.map((scenario, index) => ({ scenario, draw: drawOf(scenario, extent.seed + index), rounds: [] as Round[] }));
+  for (const { scenario } of lanes) await checkDenials(scenario, issuer);
+  for (let round = -1; round < extent.rounds; round += 1) {
+    if (round === 0) await beforeRounds();
+    for (let turn = 0; turn < lanes.length; turn += 1) {
+      const lane = lanes[(turn + round + 1) % lanes.length] as (typeof lanes)[number];
+      const asked = ask(lane.draw, issuer, extent.decisionsPerRound);
+      for (const { evaluation: { presented } } of asked) if (presented.kind === 'bearer') await lane.scenario.decider.remember(presented.token);
+      const measured = await runRound(lane.scenario, asked);
+      // The first round warms up.
+      if (round >= 0) lane.rounds.push(measured);
+    }
+  }
+  return lanes.map(({ scenario, rounds }) => ({
+    scenario,
+    latency: summarize(rounds.flatMap(({ latencies }) => [...latencies])),
+    p50s: rounds.map(({ latencies }) => summarize(latencies).p50),
+    costs: rounds.map(({ cost }) => cost),
+  }));
+};
+
+export interface Scale {
+  readonly p50: Spread;
+  readonly cost: Spread;
+}
+
+export const scaleOf = (large: Measured, small: Measured): Scale => ({ p50: ratios(large.p50s, small.p50s), cost: ratios(large.costs, small.costs) });
+
+export const costOf = (measured: Measured): Spread => spreadOf(measured.costs);

@@ -1,0 +1,103 @@
+/**
+ * Filled stores, kept under `.cache/bench-stores/` from run to run: filling one with a million grants takes a minute. A kept store
+ * is used again while what wrote it is unchanged and its grants live for another day. Benches only read them.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Instant } from '../../src/domain/instant.ts';
+import { selectorKey } from '../../src/domain/selector.ts';
+import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
+import type { Commit, Store } from '../../src/store/port.ts';
+import { repositoryRoot, say } from '../harness/run-bench.ts';
+import { fillStore, workloadOf, type Filling } from './fill-store.ts';
+
+export interface Wanted {
+  readonly grants: number;
+  readonly revocations: number;
+}
+
+export interface FilledStore extends Wanted {
+  readonly path: string;
+  readonly workloads: number;
+  readonly notBefore: Instant;
+  readonly expiresAt: Instant;
+}
+
+export const GRANTS_PER_WORKLOAD = 3;
+const DAY_MS = 86_400_000;
+const LIFE_MS = 30 * DAY_MS;
+const REVOKED_EVERY = 50;
+
+/** Of every fifty workloads one is revoked; the other revocations are of grants that nobody asks about. */
+export const isRevoked = (store: Wanted, workload: number): boolean => store.revocations > 0 && workload % REVOKED_EVERY === REVOKED_EVERY - 1;
+
+/** Changes when what is written to a store may have changed. */
+const writersDigest = (root: string): string => {
+  const digest = createHash('sha256');
+  for (const folder of ['src/store', 'src/store/embedded', 'src/domain', 'bench/support']) {
+    for (const name of readdirSync(join(root, folder)).filter((file) => /^(?!.*(?:judge|lifecycle|http|route|authority)).*\.ts$/.test(file)).toSorted()) {
+      digest.update(`${name}\n`).update(readFileSync(join(root, folder, name)));
+    }
+  }
+  return digest.digest('hex').slice(0, 12);
+};
+
+const revokeWorkloads = async (store: Store, wanted: Wanted, workloads: number): Promise<number> => {
+  const keys: string[] = [];
+  for (let workload = 0; workload < workloads; workload += 1) if (isRevoked(wanted, workload)) keys.push(selectorKey({ kind: 'workload', value: workloadOf(workload) }));
+  for (let from = 0; from < keys.length; from += 250) {
+    const part = keys.slice(from, from + 250);
+    const commit: Commit = {
+      realm: 'default',
+      expect: [],
+      puts: part.map((selector) => ({ key: { kind: 'ending', id: selector }, value: { version: 1, selector, revocation: 'bench', suspensions: [] }, mark: true })),
+      events: part.map((selector) => ({ type: 'revoked', about: [{ kind: 'ending', id: selector }], ending: true, data: { selector } })),
+    };
+    const { outcome } = await store.commit(commit);
+    if (outcome !== 'committed') throw new Error(`filling: ${outcome}`);
+  }
+  return keys.length;
+};
+
+/** The store's own clock while it is filled. */
+const wallClock = {
+  now: () => {
+    const at = Date.now() as Instant;
+    return { earliest: at, latest: at, trusted: true };
+  },
+};
+
+const fill = async (path: string, wanted: Wanted): Promise<FilledStore> => {
+  const workloads = Math.max(1, Math.floor(wanted.grants / GRANTS_PER_WORKLOAD));
+  const notBefore = (Date.now() - 60_000) as Instant;
+  const expiresAt = (notBefore + LIFE_MS) as Instant;
+  const store = await openEmbeddedStore({ path, mode: 'production', clock: wallClock });
+  try {
+    const revoked = Array.from({ length: workloads }).filter((_, index) => isRevoked(wanted, index)).length;
+    const filling: Filling = { realm: 'default', grants: workloads * GRANTS_PER_WORKLOAD, workloads, revocations: Math.max(0, wanted.revocations - revoked), notBefore, expiresAt };
+    await fillStore(store, filling);
+    await revokeWorkloads(store, wanted, workloads);
+  } finally {
+    await store.close();
+  }
+  return { ...wanted, path, workloads, notBefore, expiresAt };
+};
+
+export const filledStore = async (wanted: Wanted, root = repositoryRoot()): Promise<FilledStore> => {
+  const folder = join(root, '.cache', 'bench-stores');
+  const kind = `${wanted.grants}-${wanted.revocations}-`;
+  const path = join(folder, `${kind}${writersDigest(root)}`);
+  const note = join(path, 'filled.json');
+  if (existsSync(note)) {
+    const kept = JSON.parse(readFileSync(note, 'utf8')) as FilledStore;
+    if (kept.expiresAt - Date.now() > DAY_MS) return { ...kept, path };
+  }
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder)) if (name.startsWith(kind)) rmSync(join(folder, name), { recursive: true, force: true });
+  const from = performance.now();
+  const filled = await fill(path, wanted);
+  writeFileSync(note, JSON.stringify(filled));
+  say(`filled a store with ${wanted.grants} grants and ${wanted.revocations} revocations in ${((performance.now() - from) / 1_000).toFixed(1)} s`);
+  return filled;
+};
