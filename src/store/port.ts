@@ -77,7 +77,7 @@ export interface Put {
   readonly value: JsonObject;
   /** Places the record in the time index. A record's owner and end never change. */
   readonly index?: { readonly owner: string; readonly end: Instant };
-  /** Records that a facts read of this row brings along. */
+  /** Records that a facts read of this row brings along; kept by puts that don't say. */
   readonly refs?: readonly RecordKey[];
   readonly mark?: boolean;
 }
@@ -112,7 +112,9 @@ export interface Commit {
   /** Versions that must still hold; 0 = the record must not exist. */
   readonly expect: readonly { readonly key: RecordKey; readonly version: number }[];
   readonly puts: readonly Put[];
+  /** After the puts. */
   readonly increments?: readonly Increment[];
+  /** A commit without events gets one of type `changed` about its records, so that the log names every change. */
   readonly events: readonly EventDraft[];
   /** At most one effect: a later commit with the same scope and key gets the first one's outcome, if the digest is equal. */
   readonly idempotency?: {
@@ -150,6 +152,11 @@ export interface StoreHealth {
 /** Reading fails, the file is damaged, the disk is full, the outcome of a commit is unknown. The message has no secret. */
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
+}
+
+/** The cursor given to `list` is not one that this listing gave out: the asker's mistake. */
+export class CursorInvalid extends Error {
+  override readonly name = 'CursorInvalid';
 }
 
 export interface Store {

@@ -72,7 +72,7 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
     const marked = more.mark === true ? stamp : before?.record.marked;
     changed.set(recordKeyText(key), {
       record: { key, created: before?.record.created ?? stamp, modified: stamp, value, ...(marked === undefined ? {} : { marked }) },
-      refs: more.refs?.map((ref) => ({ ...ref, text: recordKeyText(ref) })) ?? before?.refs ?? [],
+      refs: more.refs ?? before?.refs ?? [],
       ...(index === undefined ? {} : { index }),
     });
   };

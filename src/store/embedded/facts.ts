@@ -1,139 +1,154 @@
 /**
- * Reads the facts of one decision from one read transaction, made after the call began: what any process acknowledged before is
- * in it. What is remembered from earlier reads is used only where this same transaction proves it unchanged: by the realm's slot
- * of the record's kind, else by the version in the record's bytes.
+ * Reads the facts of one decision from one read transaction, which the caller has renewed: what any process acknowledged before
+ * is in it. What is remembered from earlier reads is used only where this same transaction proves it unchanged: by the realm's
+ * slot of the record's kind, else by the version in the record's bytes.
  */
 import { recordKeyText, ROWS_MAX, StoreUnavailable, type FactsQuery, type FactsRead, type RecordKey, type StoredRecord } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
 import { indexRow, type IndexRow } from './index-row.ts';
-import { indexBound, ownerPrefix, recordKeyBytes } from './keys.ts';
-import { createMemo, type Memo } from './memo.ts';
-import { decodeRecord, versionOf, type HeldRecord, type NamedKey } from './record.ts';
+import { indexBound, keyBytes, kindPrefix, ownerPrefix } from './keys.ts';
+import { createDoorkeeper, createMemo, createMemoSpace, type Memo } from './memo.ts';
+import { decodeRecord, versionOf, type HeldRecord } from './record.ts';
 import { INDEX_SLOT, NEW_REALM, readState, slotOf, stateKeyBytes, type RealmState } from './realm-state.ts';
 
-/** What one read found under a key, exact while the kind's slot is `slot`. */
+/** What a read found under a key (`undefined`: nothing), exact while the kind's slot stands at `changed`. */
 interface Found {
   readonly held: HeldRecord | undefined;
-  readonly slot: number;
+  readonly changed: number;
+  readonly kept: boolean;
+  readonly cost: number;
 }
 
-/** Rows of one owner that end after `from`, latest first, exact while the index' slot is `slot`. */
-interface Rows {
+interface KindReader {
+  readonly slot: number;
+  readonly prefix: Buffer;
+  readonly memo: Memo<Found>;
+}
+
+/** Rows of one owner that end after `from`, latest first, exact while the index' slot stands at `changed`. */
+interface OwnerRows {
   readonly rows: readonly IndexRow[];
   readonly from: number;
-  readonly slot: number;
+  readonly changed: number;
+  readonly cost: number;
 }
 
 interface RealmReader {
+  readonly name: string;
   readonly stateKey: Buffer;
   state: RealmState;
+  readonly kinds: Map<string, KindReader>;
+  readonly owners: Memo<OwnerRows>;
 }
 
 export interface FactsReader {
   facts(query: FactsQuery): FactsRead;
   state(realm: string): RealmState;
-  /** Reads one record in the transaction that is current. */
-  find(realm: string, key: RecordKey): HeldRecord | undefined;
+  find(realm: string, key: RecordKey): StoredRecord | undefined;
 }
-
-/** Injective; the usual realm needs no new text. */
-const memoName = (realm: string, text: string): string => (realm === 'default' ? `:${text}` : `${realm.length}:${realm}${text}`);
 
 const REALMS_MAX = 1_000;
 /** What an entry costs beyond its bytes, and how much larger a record is in memory than in bytes: rough, on the large side. */
 const ENTRY_COST = 250;
 const OBJECT_FACTOR = 4;
+const SEEN = 32_768;
+/** As an end that no row has: bounds are 48 bits wide. */
+const NEVER = 2 ** 48 - 1;
 
 export const createFactsReader = (environment: Environment, epoch: string, memoBytesMax: number): FactsReader => {
-  const records: Memo<Found> = createMemo(memoBytesMax);
-  const indexes: Memo<Rows> = createMemo(memoBytesMax / 4);
+  const space = createMemoSpace(memoBytesMax);
+  const seenBefore = createDoorkeeper(SEEN);
   const realms = new Map<string, RealmReader>();
 
-  const state = (realm: string): RealmState => {
-    let reader = realms.get(realm);
-    if (reader === undefined) {
+  const realmReader = (name: string): RealmReader => {
+    let realm = realms.get(name);
+    if (realm === undefined) {
       if (realms.size >= REALMS_MAX) realms.clear();
-      reader = { stateKey: stateKeyBytes(realm), state: NEW_REALM };
-      realms.set(realm, reader);
+      realm = { name, stateKey: stateKeyBytes(name), state: NEW_REALM, kinds: new Map(), owners: createMemo(space) };
+      realms.set(name, realm);
     }
-    reader.state = readState(environment, reader.stateKey, reader.state);
-    return reader.state;
+    realm.state = readState(environment, realm.stateKey, realm.state);
+    return realm;
   };
 
-  const lookup = (realm: string, now: RealmState, key: RecordKey, text: string): HeldRecord | undefined => {
-    const name = memoName(realm, text);
-    const slot = now.slots[slotOf(key.kind)] as number;
-    const known = records.get(name);
-    if (known !== undefined && known.slot === slot) return known.held;
-    const keyBytes = recordKeyBytes(realm, key);
-    const bytes = bytesAt(environment.records, keyBytes);
+  const kindReader = (realm: RealmReader, kind: string): KindReader => {
+    const known = realm.kinds.get(kind);
+    if (known !== undefined) return known;
+    const reader = { slot: slotOf(kind), prefix: kindPrefix(realm.name, kind), memo: createMemo<Found>(space) };
+    realm.kinds.set(kind, reader);
+    return reader;
+  };
+
+  const lookup = (realm: RealmReader, { kind, id }: RecordKey): Found => {
+    const { slot, prefix, memo } = kindReader(realm, kind);
+    const changed = realm.state.slots[slot] as number;
+    const known = memo.get(id);
+    if (known !== undefined && known.changed === changed) return known;
+    const bytes = bytesAt(environment.records, { prefix, id });
     let held: HeldRecord | undefined;
-    if (bytes !== undefined) {
-      const unchanged = known?.held !== undefined && known.held.record.modified.sequence === versionOf(bytes);
-      held = unchanged ? known.held : decodeRecord(key.kind, key.id, keyBytes, bytes);
-    }
-    records.set(name, { held, slot }, ENTRY_COST + text.length + (bytes === undefined ? 0 : bytes.length * OBJECT_FACTOR));
-    return held;
+    if (bytes !== undefined) held = known?.held?.record.modified.sequence === versionOf(bytes) ? known.held : decodeRecord(kind, id, keyBytes({ prefix, id }), bytes);
+    const kept = known !== undefined || seenBefore(id);
+    const found = { held, changed, kept, cost: ENTRY_COST + id.length + (bytes?.length ?? 0) * OBJECT_FACTOR };
+    if (kept) memo.set(id, found);
+    return found;
   };
 
-  const scan = (owner: Buffer, from: number | undefined, downFrom: number | undefined, limit: number): IndexRow[] => {
-    // A reverse range begins at `start` and leaves out `end`.
-    const start = downFrom === undefined ? indexBound(owner, 2 ** 48 - 1) : indexBound(owner, downFrom + 1);
-    const end = from === undefined ? owner : indexBound(owner, from + 1);
-    const rows: IndexRow[] = [];
-    for (const bytes of environment.index.getKeys({ start, end, reverse: true, limit })) rows.push(indexRow(environment, owner, bytes));
-    return rows;
+  const scan = (owner: Buffer, bounds: { readonly after?: number; readonly upTo?: number; readonly limit: number }): IndexRow[] => {
+    // A reverse range begins at `start` and leaves out `end`; no key equals a bound.
+    const start = indexBound(owner, bounds.upTo === undefined ? NEVER : bounds.upTo + 1);
+    const end = bounds.after === undefined ? owner : indexBound(owner, bounds.after + 1);
+    const keys = environment.index.getKeys({ start, end, reverse: true, limit: bounds.limit });
+    return [...keys].map((bytes) => indexRow(environment, owner, bytes));
+  };
+
+  const ownerRows = (realm: RealmReader, owner: string, endsAfter: number): OwnerRows => {
+    const changed = realm.state.slots[INDEX_SLOT] as number;
+    const known = realm.owners.get(owner);
+    if (known !== undefined && known.changed === changed && endsAfter >= known.from) return known;
+    const rows = scan(ownerPrefix(realm.name, owner), { after: endsAfter, limit: ROWS_MAX + 1 });
+    return { rows, from: endsAfter, changed, cost: ENTRY_COST * (rows.length + 1) + owner.length };
+  };
+
+  const rowRecord = (realm: RealmReader, { key }: IndexRow): Found & { readonly held: HeldRecord } => {
+    const found = lookup(realm, key);
+    if (found.held === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
+    return found as Found & { readonly held: HeldRecord };
   };
 
   return {
-    state,
-    find: (realm, key) => lookup(realm, state(realm), key, recordKeyText(key)),
+    state: (name) => realmReader(name).state,
+    find: (name, key) => lookup(realmReader(name), key).held?.record,
     facts: (query) => {
-      const { realm } = query;
-      const now = state(realm);
-      const found = new Map<string, StoredRecord>();
-      const bring = (key: RecordKey, text: string): void => {
-        const held = lookup(realm, now, key, text);
-        if (held !== undefined) found.set(text, held.record);
+      const realm = realmReader(query.realm);
+      const records = new Map<string, StoredRecord>();
+      const bring = (key: RecordKey): void => {
+        const { held } = lookup(realm, key);
+        if (held !== undefined) records.set(recordKeyText(key), held.record);
       };
-      for (const key of query.keys) bring(key, recordKeyText(key));
-      const read = { position: { epoch, sequence: now.sequence }, endings: now.endings, records: found };
+      for (const key of query.keys) bring(key);
+      const { sequence, endings } = realm.state;
+      const read = { position: { epoch, sequence }, endings, records };
       if (query.index === undefined) return { ...read, rows: [], ended: [], truncated: false };
 
       const { owner, endsAfter, wanted, lookBack } = query.index;
-      const name = memoName(realm, owner);
-      const slot = now.slots[INDEX_SLOT] as number;
-      let known = indexes.get(name);
-      if (known === undefined || known.slot !== slot || endsAfter < known.from) {
-        const rows = scan(ownerPrefix(realm, owner), endsAfter, undefined, ROWS_MAX + 1);
-        known = { rows, from: endsAfter, slot };
-        indexes.set(name, known, ENTRY_COST + owner.length + rows.length * ENTRY_COST);
-      }
+      const index = ownerRows(realm, owner, endsAfter);
+      // Remembered rows may have ended since; those that end last stand first.
+      const live = index.rows.filter((row) => endsAfter < row.end);
       const rows: StoredRecord[] = [];
-      let truncated = false;
       let anyWanted = false;
-      const record = (key: NamedKey): HeldRecord => {
-        const held = lookup(realm, now, key, key.text);
-        if (held === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
-        return held;
-      };
-      for (const row of known.rows) {
-        if (!(endsAfter < row.end)) break;
-        if (rows.length === ROWS_MAX) {
-          truncated = true;
-          break;
-        }
-        const held = record(row.key);
-        rows.push(held.record);
-        if (wanted !== undefined && !wanted(held.record)) continue;
+      let kept = true;
+      for (const row of live.slice(0, ROWS_MAX)) {
+        const found = rowRecord(realm, row);
+        const { record, refs } = found.held;
+        kept &&= found.kept;
+        rows.push(record);
+        if (wanted !== undefined && !wanted(record)) continue;
         anyWanted = true;
-        for (const ref of held.refs) if (!found.has(ref.text)) bring(ref, ref.text);
+        for (const ref of refs) bring(ref);
       }
-      const ended =
-        anyWanted || lookBack === undefined || lookBack <= 0
-          ? []
-          : scan(ownerPrefix(realm, owner), undefined, endsAfter, lookBack).map((row) => record(row.key).record);
-      return { ...read, rows, ended, truncated };
+      if (kept) realm.owners.set(owner, index);
+      const back = anyWanted || lookBack === undefined || lookBack <= 0 ? [] : scan(ownerPrefix(realm.name, owner), { upTo: endsAfter, limit: lookBack });
+      return { ...read, rows, ended: back.map((row) => rowRecord(realm, row).held.record), truncated: live.length > ROWS_MAX };
     },
   };
 };

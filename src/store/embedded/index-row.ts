@@ -1,12 +1,11 @@
 /** Rows of the time index: the key says everything, except an id that is too long for it, which is the row's value. */
-import { recordKeyText, StoreUnavailable, type RecordKey } from '../port.ts';
+import { StoreUnavailable, type RecordKey } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
 import { indexKeyBytes, isHashed, ownerPrefix, parseIndexKey } from './keys.ts';
-import type { NamedKey } from './record.ts';
 
 export interface IndexRow {
   readonly end: number;
-  readonly key: NamedKey;
+  readonly key: RecordKey;
 }
 
 const NO_VALUE = Buffer.from([0]);
@@ -19,7 +18,7 @@ export const putIndexRow = (environment: Environment, realm: string, row: { read
 
 export const indexRow = (environment: Environment, owner: Buffer, bytes: Buffer): IndexRow => {
   const { end, kind, id = longId(environment, bytes) } = parseIndexKey(owner, bytes);
-  return { end, key: { kind, id, text: recordKeyText({ kind, id }) } };
+  return { end, key: { kind, id } };
 };
 
 const longId = (environment: Environment, keyBytes: Buffer): string => {

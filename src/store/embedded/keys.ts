@@ -52,8 +52,34 @@ export const kindPrefix = (realm: string, kind: string): Buffer => {
   return prefix;
 };
 
-export const recordKeyBytes = (realm: string, key: RecordKey): Buffer =>
-  Buffer.concat([kindPrefix(realm, key.kind), lastPart(key.id)]);
+/** A record's key before it is bytes. */
+export interface PrefixedId {
+  /** `kindPrefix` of the record's realm and kind. */
+  readonly prefix: Buffer;
+  readonly id: string;
+}
+
+export const recordKeyBytes = (realm: string, key: RecordKey): Buffer => keyBytes({ prefix: kindPrefix(realm, key.kind), id: key.id });
+
+export const keyBytes = ({ prefix, id }: PrefixedId): Buffer => Buffer.concat([prefix, lastPart(id)]);
+
+/** Writes a key where LMDB looks for it: for a decision's many lookups, without a buffer for each. Returns where it ends. */
+export const writeKey = (key: Uint8Array | PrefixedId, target: Buffer, start: number): number => {
+  if (key instanceof Uint8Array) {
+    target.set(key, start);
+    return start + key.length;
+  }
+  const { prefix, id } = key;
+  target.set(prefix, start);
+  const at = start + prefix.length;
+  // The tag is part of the text, as in `lastPart`.
+  if (isPlain(id, PLAIN_UNITS_MAX)) return at + target.write(`\0${id}`, at, 'utf8');
+  const last = lastPart(id);
+  target.set(last, at);
+  return at + last.length;
+};
+
+export const readKey = (target: Buffer, start: number, end: number): Buffer => Buffer.from(target.subarray(start, end));
 
 /** Begins the time index's keys of one owner. */
 export const ownerPrefix = (realm: string, owner: string): Buffer => Buffer.concat([part(realm, REALM_UNITS_MAX), part(owner)]);

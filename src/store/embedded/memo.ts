@@ -1,39 +1,68 @@
-/** A bounded memory of two generations: what was used since the last turn survives the next one. */
+/**
+ * Bounded memory for what was read. Memos of one space share its bound; each has two generations, so that what was used since
+ * the last turn survives the next one.
+ */
+export interface MemoSpace {
+  /** Bytes spent in this generation, estimated. */
+  spent: number;
+  generation: number;
+  readonly generationBytes: number;
+}
+
 export interface Memo<V> {
   get(key: string): V | undefined;
-  /** `cost` in bytes, estimated. */
-  set(key: string, value: V, cost: number): void;
+  set(key: string, value: V): void;
 }
 
-interface Held<V> {
-  readonly value: V;
-  readonly cost: number;
-}
+/** All memos of the space together hold about `bytesMax` bytes. */
+export const createMemoSpace = (bytesMax: number): MemoSpace => ({ spent: 0, generation: 0, generationBytes: bytesMax / 2 });
 
-/** Keeps at most about `costMax` bytes. */
-export const createMemo = <V>(costMax: number): Memo<V> => {
-  let young = new Map<string, Held<V>>();
-  let old = new Map<string, Held<V>>();
-  let spent = 0;
-  const keep = (key: string, held: Held<V>): void => {
-    if (spent + held.cost > costMax / 2) {
-      old = young;
-      young = new Map();
-      spent = 0;
-    }
-    // A replaced value is counted again: the bound errs on the small side.
-    spent += held.cost;
-    young.set(key, held);
+export const createMemo = <V extends { readonly cost: number }>(space: MemoSpace): Memo<V> => {
+  let young = new Map<string, V>();
+  let old = new Map<string, V>();
+  let generation = space.generation;
+  const turn = (): void => {
+    if (generation === space.generation) return;
+    old = generation === space.generation - 1 ? young : new Map();
+    young = new Map();
+    generation = space.generation;
+  };
+  const keep = (key: string, value: V): void => {
+    // A value that replaces another is counted as well: the bound errs on the small side.
+    space.spent += value.cost;
+    young.set(key, value);
+    if (space.spent <= space.generationBytes) return;
+    space.spent = 0;
+    space.generation += 1;
   };
   return {
     get: (key) => {
-      const held = young.get(key);
-      if (held !== undefined) return held.value;
+      turn();
+      const value = young.get(key);
+      if (value !== undefined) return value;
       const older = old.get(key);
-      if (older === undefined) return undefined;
-      keep(key, older);
-      return older.value;
+      if (older !== undefined) keep(key, older);
+      return older;
     },
-    set: (key, value, cost) => keep(key, { value, cost }),
+    set: (key, value) => {
+      turn();
+      keep(key, value);
+    },
+  };
+};
+
+/**
+ * Says whether a key was asked about lately. With more records than memory, remembering each one that is read would cost more
+ * than it saves, so only what is read a second time is kept. It may err either way; that costs a read, nothing else.
+ */
+export const createDoorkeeper = (size: number): ((key: string) => boolean) => {
+  const seen = new Int32Array(size);
+  return (key) => {
+    let hash = 0x811c9dc5;
+    for (let index = 0; index < key.length; index += 1) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+    const place = (hash >>> 1) % size;
+    if (seen[place] === hash) return true;
+    seen[place] = hash;
+    return false;
   };
 };

@@ -1,5 +1,5 @@
 /** Reads for people and programs that list: pages of records, and events in order. */
-import { StoreUnavailable, type Page, type RecordKey, type StoredEvent, type StoredRecord } from '../port.ts';
+import { CursorInvalid, StoreUnavailable, type Page, type RecordKey, type StoredEvent, type StoredRecord } from '../port.ts';
 import { parseEvent } from '../event.ts';
 import { bytesAt, type Environment } from './environment.ts';
 import { indexRow } from './index-row.ts';
@@ -16,7 +16,7 @@ const keyOfCursor = (cursor: string | undefined, prefix: Buffer): Buffer | undef
   if (cursor === undefined) return undefined;
   const bytes = Buffer.from(cursor, 'base64url');
   if (bytes.length > CURSOR_BYTES_MAX || !startsWith(bytes, prefix) || bytes.toString('base64url') !== cursor) {
-    throw new RangeError('this cursor does not belong to this listing');
+    throw new CursorInvalid('this cursor does not belong to this listing');
   }
   return bytes;
 };

@@ -1,61 +1,63 @@
 /**
- * Bytes of a record: a fixed head, then JSON. The head begins with the version, so that a reader that has the record in memory
- * sees without parsing that it is unchanged. The checksum runs over key and bytes: a damaged record, or one that stands under
+ * Bytes of a record: a fixed head, then JSON `[id, value, [kind, id, ...] of the refs, [owner, end] | null]`. The version is in the
+ * head, so that a reader that has the record in memory sees without parsing that it is unchanged. The checksum runs over key and bytes: a damaged record, or one that stands under
  * another's key, is refused. It protects against accidents, not against someone who may write the file.
  */
 import { crc32 } from 'node:zlib';
 import type { Instant } from '../../domain/instant.ts';
 import { isJsonObject, type JsonValue } from '../../domain/json.ts';
-import { recordKeyText, StoreUnavailable, type RecordKey, type Stamp, type StoredRecord } from '../port.ts';
-
-/** A key with its text, made once. */
-export interface NamedKey extends RecordKey {
-  readonly text: string;
-}
+import { StoreUnavailable, type RecordKey, type Stamp, type StoredRecord } from '../port.ts';
 
 /** A record with what only the store needs to know. */
 export interface HeldRecord {
   readonly record: StoredRecord;
-  readonly refs: readonly NamedKey[];
+  readonly refs: readonly RecordKey[];
   readonly index?: { readonly owner: string; readonly end: Instant };
 }
 
 const FORMAT = 1;
-/** version 0, instant 8, created 16 and 24, marked 32 and 40 (sequence 0 = never), format 48, checksum 52. */
+/** checksum 0, format 4, version 8, instant 16, created 24 and 32, marked 40 and 48 (sequence 0 = never). */
 const HEAD_BYTES = 56;
-const FORMAT_AT = 48;
-const CHECKSUM_AT = 52;
+const FORMAT_AT = 4;
+const MODIFIED_AT = 8;
+const CREATED_AT = 24;
+const MARKED_AT = 40;
 
-const checksum = (key: Uint8Array, bytes: Buffer): number =>
-  crc32(bytes.subarray(HEAD_BYTES), crc32(bytes.subarray(0, CHECKSUM_AT), crc32(key)));
-
-const namedKey = (kind: string, id: string): NamedKey => ({ kind, id, text: recordKeyText({ kind, id }) });
+const checksum = (key: Uint8Array, bytes: Buffer): number => crc32(bytes.subarray(FORMAT_AT), crc32(key));
 
 export const encodeRecord = (keyBytes: Buffer, held: HeldRecord): Buffer => {
   const { record, refs, index } = held;
   const body = JSON.stringify([
     record.key.id,
     record.value,
-    refs.map((ref) => [ref.kind, ref.id]),
+    refs.flatMap((ref) => [ref.kind, ref.id]),
     index === undefined ? null : [index.owner, index.end],
   ]);
   const bytes = Buffer.alloc(HEAD_BYTES + Buffer.byteLength(body, 'utf8'));
-  bytes.writeDoubleLE(record.modified.sequence, 0);
-  bytes.writeDoubleLE(record.modified.at, 8);
-  bytes.writeDoubleLE(record.created.sequence, 16);
-  bytes.writeDoubleLE(record.created.at, 24);
-  bytes.writeDoubleLE(record.marked?.sequence ?? 0, 32);
-  bytes.writeDoubleLE(record.marked?.at ?? 0, 40);
   bytes.writeUInt32LE(FORMAT, FORMAT_AT);
+  writeStamp(bytes, record.modified, MODIFIED_AT);
+  writeStamp(bytes, record.created, CREATED_AT);
+  writeStamp(bytes, record.marked ?? { sequence: 0, at: 0 as Instant }, MARKED_AT);
   bytes.write(body, HEAD_BYTES, 'utf8');
-  bytes.writeUInt32LE(checksum(keyBytes, bytes), CHECKSUM_AT);
+  bytes.writeUInt32LE(checksum(keyBytes, bytes), 0);
   return bytes;
 };
 
-export const versionOf = (bytes: Buffer): number => bytes.readDoubleLE(0);
+const writeStamp = (bytes: Buffer, stamp: Stamp, offset: number): void => {
+  bytes.writeDoubleLE(stamp.sequence, offset);
+  bytes.writeDoubleLE(stamp.at, offset + 8);
+};
+
+export const versionOf = (bytes: Buffer): number => bytes.readDoubleLE(MODIFIED_AT);
 
 const damaged = (kind: string, cause?: unknown): StoreUnavailable =>
   new StoreUnavailable(`a record of kind ${kind} is damaged or not of a known format; restore the store from a backup`, { cause });
+
+const pairs = (texts: readonly string[]): RecordKey[] => {
+  const keys: RecordKey[] = [];
+  for (let at = 0; at + 1 < texts.length; at += 2) keys.push({ kind: texts[at] as string, id: texts[at + 1] as string });
+  return keys;
+};
 
 const stampAt = (bytes: Buffer, offset: number): Stamp => ({
   sequence: bytes.readDoubleLE(offset),
@@ -65,8 +67,8 @@ const stampAt = (bytes: Buffer, offset: number): Stamp => ({
 /** Throws `StoreUnavailable` when the bytes aren't exactly what was written under this key (and for this id, where it is known). */
 export const decodeRecord = (kind: string, id: string | undefined, keyBytes: Uint8Array, bytes: Buffer): HeldRecord => {
   if (bytes.length < HEAD_BYTES || bytes.readUInt32LE(FORMAT_AT) !== FORMAT) throw damaged(kind);
-  if (bytes.readUInt32LE(CHECKSUM_AT) !== checksum(keyBytes, bytes)) throw damaged(kind);
-  let body: readonly [string, JsonValue, readonly (readonly [string, string])[], readonly [string, Instant] | null];
+  if (bytes.readUInt32LE(0) !== checksum(keyBytes, bytes)) throw damaged(kind);
+  let body: readonly [string, JsonValue, readonly string[], readonly [string, Instant] | null];
   try {
     body = JSON.parse(bytes.toString('utf8', HEAD_BYTES)) as typeof body;
   } catch (cause) {
@@ -74,14 +76,14 @@ export const decodeRecord = (kind: string, id: string | undefined, keyBytes: Uin
   }
   const [storedId, value, refs, index] = body;
   if ((id !== undefined && storedId !== id) || !isJsonObject(value)) throw damaged(kind);
-  const marked = stampAt(bytes, 32);
+  const marked = stampAt(bytes, MARKED_AT);
   const record: StoredRecord = {
     key: { kind, id: storedId },
-    created: stampAt(bytes, 16),
-    modified: stampAt(bytes, 0),
+    created: stampAt(bytes, CREATED_AT),
+    modified: stampAt(bytes, MODIFIED_AT),
     value,
     ...(marked.sequence > 0 ? { marked } : {}),
   };
-  const held = { record, refs: refs.map(([refKind, refId]) => namedKey(refKind, refId)) };
+  const held = { record, refs: pairs(refs) };
   return index === null ? held : { ...held, index: { owner: index[0], end: index[1] } };
 };
