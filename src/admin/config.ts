@@ -1,6 +1,7 @@
 /** Configuration of the admin listener and of who its operators are. */
 import { z } from 'zod';
 import { ROLES } from '../domain/lifecycle/roles.ts';
+import { httpLimitsConfig } from '../gateways/http/config.ts';
 import { isOidcId, isPerson } from '../domain/lifecycle/fields.ts';
 
 const roles = z.array(z.enum(ROLES)).min(1);
@@ -30,13 +31,22 @@ export const operatorsConfig = z
   .describe('who may use the admin API, and as what');
 export type OperatorsConfig = z.infer<typeof operatorsConfig>;
 
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+
 export const adminConfig = z
   .strictObject({
     host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
     port: z.int().min(0).max(65_535).default(8182).describe('0: any free one, printed'),
-    allowedHosts: z.array(z.string().regex(/^[a-z0-9.-]+$|^\[[0-9a-f:.]+\]$/, 'must be a host name in lower case, without port')).default([]).describe('values of the Host header accepted beside loopback names'),
-    allowedOrigins: z.array(z.string().regex(/^https?:\/\/[a-z0-9.:[\]-]+$/, 'must be an origin such as https://console.example')).default([]).describe('web origins whose requests are accepted'),
+    tls: z.strictObject({ cert: z.string().min(1).describe('file with the certificate chain, PEM'), key: z.string().min(1).describe('file with the private key, PEM') }).optional().describe('TLS; needed beyond loopback'),
+    plaintext: z.literal('allowed').optional().describe('serve operators without TLS beyond loopback: only behind something that brings it'),
+    allowedHosts: z.array(z.string().regex(/^[a-z0-9.-]+$|^\[[0-9a-f:.]+\]$/, 'must be a host name in lower case, without port')).max(100).default([]).describe('values of the Host header accepted beside loopback names'),
+    allowedOrigins: z.array(z.string().regex(/^https?:\/\/[a-z0-9.:[\]-]+$/, 'must be an origin such as https://console.example')).max(100).default([]).describe('web origins whose requests are accepted'),
     operators: operatorsConfig.prefault({}),
+    limits: httpLimitsConfig,
+  })
+  .superRefine(({ host, tls, plaintext }, context) => {
+    if (LOOPBACK.has(host) || tls !== undefined || plaintext !== undefined) return;
+    context.addIssue({ code: 'custom', path: ['tls'], message: 'is needed on an address beyond loopback, because operator credentials cross it; or write `plaintext: allowed`' });
   })
   .describe('the admin API');
 export type AdminConfig = z.infer<typeof adminConfig>;

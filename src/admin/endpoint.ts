@@ -61,7 +61,7 @@ export interface Endpoint<Body = unknown, Query = unknown> {
 }
 
 /** Keeps the types of body and query within one endpoint, and hides them from the list of all. */
-export const endpoint = <Body, Query>(definition: Endpoint<Body, Query>): Endpoint => definition as unknown as Endpoint;
+export const endpoint = <Body, Query>(definition: Endpoint<Body, Query>): Endpoint => definition as Endpoint;
 
 const BEARER = /^Bearer ([A-Za-z0-9._~+/=-]{1,8192})$/;
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,200}$/;
@@ -112,7 +112,7 @@ const answer = async (context: Context, definition: Endpoint, deps: EndpointDeps
   if (!body.ok) return { problem: body.problem };
 
   if (policyIsAsked(command)) {
-    const fault = askPolicy(deps.policy(), { now: deps.clock.now().latest, realm, operator: principal, command, target: { ...body.json, ...params } });
+    const fault = await askPolicy(deps.policy(), { now: deps.clock.now().latest, realm, operator: principal, command, target: { ...body.json, ...params } });
     if (fault !== undefined) return { problem: fault };
   }
 

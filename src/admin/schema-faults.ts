@@ -1,31 +1,11 @@
 /** What a schema finds wrong, as faults with JSON pointers; an unknown member is told with the nearest known one. */
 import type { z } from 'zod';
 import type { Fault } from '../domain/lifecycle/change.ts';
+import { nearestName } from '../domain/nearest-name.ts';
 
 const FAULTS_MAX = 20;
 
 const pointer = (path: readonly PropertyKey[]): string => path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
-
-/** Edits that turn one word into the other, each letter inserted, removed or changed. */
-const distance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-};
-
-/** The known name that looks most like `name`, if one looks like it at all. */
-export const nearestName = (name: string, known: readonly string[]): string | undefined => {
-  const word = name.slice(0, 64).toLowerCase();
-  const ranked = known.map((candidate) => ({ candidate, edits: distance(word, candidate.toLowerCase()) })).sort((a, b) => a.edits - b.edits);
-  const [best] = ranked;
-  return best !== undefined && best.edits <= Math.max(2, Math.floor(best.candidate.length / 2)) ? best.candidate : undefined;
-};
 
 interface Definition {
   readonly shape?: Readonly<Record<string, z.core.$ZodType>>;

@@ -7,7 +7,7 @@ import type { Clock, Policy } from '../decision/ports.ts';
 import { endingRef, grantRef, grantRefs, grantSelectors, taskRef, type RecordRef } from '../domain/grant-refs.ts';
 import type { GrantFact } from '../domain/facts.ts';
 import type { Grant } from '../domain/grant.ts';
-import { toRfc3339, type TimeInterval } from '../domain/instant.ts';
+import { toRfc3339, type Instant, type TimeInterval } from '../domain/instant.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import { judgeStanding, type Circumstances } from '../domain/judge-grant.ts';
 import { revocationRef, suspensionRef, type RevocationRecord, type SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
@@ -39,6 +39,8 @@ export interface PageRequest {
 export interface Inspect {
   grant(realm: string, id: string): Promise<JsonObject | undefined>;
   grants(realm: string, filter: GrantFilter, page: PageRequest): Promise<PageView>;
+  /** A workload's grants, live ones first; at most as many as the store reads at once (`ROWS_MAX`), those that end last. */
+  grantsOf(realm: string, workload: string, page: PageRequest): Promise<PageView>;
   task(realm: string, id: string): Promise<JsonObject | undefined>;
   tasks(realm: string, page: PageRequest): Promise<PageView>;
   revocation(realm: string, id: string): Promise<JsonObject | undefined>;
@@ -140,11 +142,12 @@ export const createInspect = (deps: InspectDeps): Inspect => {
     return { items, ...(after === undefined ? {} : { next: after }) };
   };
 
-  /** Live grants of one workload, those that end last first, from the time index: ended ones cost nothing. */
-  const liveGrants = async (realm: string, workload: string, filter: GrantFilter, page: PageRequest): Promise<PageView> => {
-    const { rows } = await store.facts({ realm, keys: [], index: { owner: workload, endsAfter: clock.now().latest, wanted: () => false } });
+  /** Grants of one workload that end after `endsAfter`, those that end last first, from the time index. */
+  const ofWorkload = async (realm: string, workload: string, endsAfter: Instant, filter: GrantFilter, page: PageRequest): Promise<PageView> => {
+    const read = await store.facts({ realm, keys: [], index: { owner: workload, endsAfter, wanted: () => false } });
+    const rows = read.rows.filter(({ key }) => key.kind === 'grant');
     const found = page.after === undefined ? 0 : rows.findIndex(({ key }) => key.id === page.after) + 1;
-    // The grant of the cursor has ended meanwhile, and with it all that come after it in this order.
+    // The grant of the cursor is no longer among them, nor then is what comes after it in this order.
     const rest = page.after !== undefined && found === 0 ? [] : rows.slice(found);
     const views = (await grantViews(realm, rest)).filter(({ grant, state }) => passes(filter, grant, state));
     const items = views.slice(0, page.limit);
@@ -171,7 +174,7 @@ export const createInspect = (deps: InspectDeps): Inspect => {
       return record === undefined || found === undefined ? undefined : { ...found.view, history: await history(realm, record, found.grant) };
     },
     grants: (realm, filter, page) => {
-      if (filter.workload !== undefined && (filter.state === 'active' || filter.state === 'scheduled')) return liveGrants(realm, filter.workload, filter, page);
+      if (filter.workload !== undefined && (filter.state === 'active' || filter.state === 'scheduled')) return ofWorkload(realm, filter.workload, clock.now().latest, filter, page);
       const byTask = filter.task !== undefined && filter.workload === undefined;
       const list = byTask
         ? { kind: 'task-grant', owner: `task:${filter.task}` }
@@ -182,6 +185,7 @@ export const createInspect = (deps: InspectDeps): Inspect => {
         return views.filter(({ grant, state }) => passes(filter, grant, state)).map(({ view }) => view);
       });
     },
+    grantsOf: (realm, workload, page) => ofWorkload(realm, workload, 0 as Instant, {}, page),
     task: async (realm, id) => taskViewOf(await one(realm, taskRef(id))),
     tasks: (realm, page) => pageOf(realm, { kind: 'task' }, page, each(taskViewOf)),
     revocation: async (realm, id) => revocationOf(await one(realm, revocationRef(id))),

@@ -1,7 +1,7 @@
 /** Lifecycle records as the API shows them: instants RFC 3339 with milliseconds, durations `...Ms`, positions opaque. */
 import type { Grant } from '../domain/grant.ts';
 import { toRfc3339, type Instant, type TimeInterval } from '../domain/instant.ts';
-import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { JsonObject } from '../domain/json.ts';
 import type { RevocationRecord, SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
 import { formatPosition, type Position } from '../domain/position.ts';
 import type { Reason } from '../domain/reasons.ts';
@@ -92,4 +92,4 @@ export interface PageView {
   readonly next?: string;
 }
 
-export const pageView = (page: PageView): JsonObject => ({ items: page.items as readonly JsonValue[], ...(page.next === undefined ? {} : { next: page.next }) });
+export const pageView = (page: PageView): JsonObject => ({ items: page.items, ...(page.next === undefined ? {} : { next: page.next }) });

@@ -32,7 +32,7 @@ export interface World {
   /** How long each ending waited. */
   readonly settled: number[];
   /** How many events the realm has. */
-  events(): Promise<number>;
+  events(): number;
   close(): Promise<void>;
 }
 
@@ -61,7 +61,7 @@ export const createWorld = async (over: { development?: boolean; config?: object
   return {
     store, clock, lifecycle, config, at, settled,
     inspect: createInspect({ store, clock, policy: () => at.policy }),
-    events: async () => (await store.facts({ realm: 'default', keys: [] })).position.sequence,
+    events: () => store.facts({ realm: 'default', keys: [] }).position.sequence,
     close: async () => {
       await opened.close();
       rmSync(path, { recursive: true, force: true });

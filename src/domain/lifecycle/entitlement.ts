@@ -16,7 +16,7 @@ export interface Entitlement {
 }
 
 const texts = (value: JsonValue | undefined): readonly string[] | undefined =>
-  Array.isArray(value) && value.every((item) => typeof item === 'string') ? (value as readonly string[]) : undefined;
+  Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined;
 
 const scopesOf = (value: JsonValue | undefined): readonly Scope[] | undefined => {
   if (!Array.isArray(value)) return undefined;
