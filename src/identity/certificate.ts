@@ -37,9 +37,9 @@ const alternativeNames = (text: string): readonly (readonly [string, string])[] 
   return names;
 };
 
-/** Node writes one attribute a line, most general first; RFC 2253 the reverse, with commas, and all but ASCII as hex pairs. */
+/** Node writes one RDN a line, most general first; openssl's RFC 2253 the reverse of all, and anything but ASCII as hex pairs. */
 const rfc2253 = (lines: string): string =>
-  lines.split('\n').reverse().map((line) => line.replaceAll(' + ', '+')).join(',')
+  lines.split('\n').reverse().map((line) => line.split(' + ').reverse().join('+')).join(',')
     .replaceAll(/[\u0080-\u{10ffff}]+/gu, (text) => [...Buffer.from(text)].map((byte) => `\\${byte.toString(16).toUpperCase()}`).join(''));
 
 /** The facts of exactly one PEM certificate (URL-encoded as Envoy passes it, or plain), or `undefined`. Never throws. */

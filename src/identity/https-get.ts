@@ -12,6 +12,7 @@ export interface GetOptions {
   readonly bearerToken?: string;
   readonly timeoutMs: number;
   readonly bytesMax: number;
+  readonly signal: AbortSignal;
 }
 
 export type Got = { readonly text: string } | { readonly fault: string };
@@ -23,12 +24,13 @@ const refusalOf = (status: number | undefined, encoding: string | undefined, len
   return length !== undefined && !(Number(length) <= bytesMax) ? `is larger than ${bytesMax} bytes` : undefined;
 };
 
-export const getDocument = ({ url, ca, bearerToken, timeoutMs, bytesMax }: GetOptions): Promise<Got> =>
+export const getDocument = ({ url, ca, bearerToken, timeoutMs, bytesMax, signal }: GetOptions): Promise<Got> =>
   new Promise((resolve) => {
     const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const outgoing = request(url, {
       method: 'GET',
       agent: false,
+      signal,
       headers: {
         accept: 'application/json',
         'accept-encoding': 'identity',

@@ -25,7 +25,7 @@ const jwksUrlIn = (text: string, issuer: string, config: Extract<RemoteConfig, {
   return url.host === home || config.hosts.includes(url.host) ? url : 'names a jwks_uri on a host that is not listed in `hosts`';
 };
 
-export const fetchKeySet = async (config: RemoteConfig, issuer: string, use: KeyUse): Promise<KeySet | string> => {
+export const fetchKeySet = async (config: RemoteConfig, issuer: string, use: KeyUse, signal: AbortSignal): Promise<KeySet | string> => {
   // Read at every fetch, so that a replaced file counts without a restart.
   const ca = config.ca === undefined ? undefined : readBounded(config.ca, JWKS_BYTES_MAX);
   if (ca !== undefined && 'fault' in ca) return `ca file ${config.ca} ${ca.fault}`;
@@ -33,6 +33,7 @@ export const fetchKeySet = async (config: RemoteConfig, issuer: string, use: Key
   if (bearer !== undefined && 'fault' in bearer) return `token file ${config.bearerTokenFile} ${bearer.fault}`;
   const get = (url: URL): Promise<Got> => getDocument({
     url,
+    signal,
     timeoutMs: config.timeoutMs,
     bytesMax: JWKS_BYTES_MAX,
     ...(ca === undefined ? {} : { ca: ca.text }),

@@ -1,10 +1,10 @@
 /**
  * Keys from a file, looked at again by its size, inode and times. A file that can't be read or understood keeps the last good
- * keys and is reported once for each state it is found in; without any good state there are no keys, and tokens are denied.
+ * keys and is reported once, until that changes; without any good state there are no keys, and tokens are denied.
  */
 import { statSync } from 'node:fs';
 import { readBounded } from './bounded-file.ts';
-import type { OnIdentityEvent } from './events.ts';
+import type { IdentityEvent, OnIdentityEvent } from './events.ts';
 import type { KeySet, KeyUse } from './key-set.ts';
 import { parseKeySet } from './key-set.ts';
 import type { KeySource } from './key-source.ts';
@@ -12,8 +12,8 @@ import { JWKS_BYTES_MAX } from './limits.ts';
 
 const stateOf = (file: string): string => {
   try {
-    const { mtimeMs, ctimeMs, size, ino } = statSync(file);
-    return `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
+    const { mtimeNs, ctimeNs, size, ino, dev } = statSync(file, { bigint: true });
+    return [mtimeNs, ctimeNs, size, ino, dev].join(' ');
   } catch {
     return 'unreadable';
   }
@@ -29,26 +29,34 @@ export const fileKeySource = (options: {
   const { file, use, issuer, onEvent } = options;
   let keys: KeySet | undefined;
   let seen: string | undefined;
-  const look = (force: boolean): void => {
-    const state = stateOf(file);
-    if (state === seen && !force) return;
-    seen = state;
-    const read = readBounded(file, JWKS_BYTES_MAX);
-    const parsed = 'fault' in read ? read.fault : parseKeySet(read.text, use);
-    if (typeof parsed === 'string') {
-      onEvent({ kind: 'keys.failed', issuer, detail: `${file} ${parsed}; ${keys === undefined ? 'there are no keys' : 'the last good keys stay'}` });
-      return;
-    }
-    keys = parsed;
-    onEvent({ kind: 'keys.loaded', issuer, detail: `${file}: ${parsed.size} keys, ${parsed.ignored} left out` });
+  let settled = false;
+  let told: string | undefined;
+  const tell = (kind: IdentityEvent['kind'], detail: string, digest = ''): void => {
+    if (told !== kind + detail + digest) onEvent({ kind, issuer, detail });
+    told = kind + detail + digest;
   };
-  look(true);
-  const timer = setInterval(() => look(false), options.pollMs);
+  const read = (): void => {
+    const content = readBounded(file, JWKS_BYTES_MAX);
+    const parsed = 'fault' in content ? content.fault : parseKeySet(content.text, use);
+    if (typeof parsed === 'string') return tell('keys.failed', `${file} ${parsed}; ${keys === undefined ? 'there are no keys' : 'the last good keys stay'}`);
+    keys = parsed;
+    tell('keys.loaded', `${file}: ${parsed.size} keys, ${parsed.ignored} left out`, parsed.digest);
+  };
+  const look = (): void => {
+    const state = stateOf(file);
+    if (state === seen && settled) return;
+    // Times of files are coarse: what changed just before is read once more, lest a second change within one tick be missed.
+    settled = state === seen;
+    seen = state;
+    read();
+  };
+  look();
+  const timer = setInterval(look, options.pollMs);
   timer.unref();
   return {
     current: () => keys,
-    refresh: () => Promise.resolve(look(false)),
-    reload: () => Promise.resolve(look(true)),
+    refresh: () => Promise.resolve(look()),
+    reload: () => Promise.resolve(read()),
     close: () => clearInterval(timer),
   };
 };

@@ -22,10 +22,8 @@ export const remoteKeySource = (options: {
   readonly issuer: string;
   readonly clock: Clock;
   readonly onEvent: OnIdentityEvent;
-  /** A number in [0, 1), for jitter. */
-  readonly random?: () => number;
 }): KeySource => {
-  const { config, use, issuer, clock, onEvent, random = Math.random } = options;
+  const { config, use, issuer, clock, onEvent } = options;
   let held: { readonly keys: KeySet; readonly askedAt: number; readonly askedAtLatest: Instant } | undefined;
   let underWay: Promise<void> | undefined;
   let failures = 0;
@@ -33,7 +31,7 @@ export const remoteKeySource = (options: {
   let unknownKeyAt = Number.NEGATIVE_INFINITY;
   let reported: string | undefined;
   let timer: NodeJS.Timeout | undefined;
-  let closed = false;
+  const stop = new AbortController();
 
   const current = (latest: Instant): KeySet | undefined => {
     if (held === undefined) return undefined;
@@ -43,7 +41,7 @@ export const remoteKeySource = (options: {
 
   const schedule = (delayMs: number): void => {
     clearTimeout(timer);
-    if (closed) return;
+    if (stop.signal.aborted) return;
     timer = setTimeout(() => void fetchOnce(), delayMs);
     timer.unref();
   };
@@ -51,11 +49,12 @@ export const remoteKeySource = (options: {
   const attempt = async (): Promise<void> => {
     const askedAt = clock.monotonicMs();
     const askedAtLatest = clock.now().latest;
-    const fetched = await fetchKeySet(config, issuer, use).catch(() => 'could not be fetched');
+    const fetched = await fetchKeySet(config, issuer, use, stop.signal).catch(() => 'could not be fetched');
+    if (stop.signal.aborted) return;
     const wentBack = typeof fetched !== 'string' && fetched.sequence !== undefined && fetched.sequence < (held?.keys.sequence ?? 0);
     if (typeof fetched === 'string' || wentBack) {
       failures += 1;
-      const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(failures - 1, 16)) * (0.5 + random() / 2);
+      const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(failures - 1, 16)) * (0.5 + Math.random() / 2);
       retryAt = clock.monotonicMs() + backoffMs;
       const detail = typeof fetched === 'string' ? fetched : 'spiffe_sequence went back; the newer bundle stays';
       if (detail !== reported) onEvent({ kind: 'keys.failed', issuer, detail });
@@ -72,7 +71,7 @@ export const remoteKeySource = (options: {
     retryAt = Number.NEGATIVE_INFINITY;
     reported = undefined;
     const refreshMs = Math.max(REFRESH_MS_MIN, Math.min(config.refreshMs, fetched.refreshHintMs ?? config.refreshMs));
-    schedule(refreshMs * (0.9 + random() / 10));
+    schedule(refreshMs * (0.9 + Math.random() / 10));
   };
 
   const fetchOnce = (): Promise<void> => {
@@ -95,7 +94,7 @@ export const remoteKeySource = (options: {
     },
     reload: () => fetchOnce(),
     close: () => {
-      closed = true;
+      stop.abort();
       clearTimeout(timer);
     },
   };

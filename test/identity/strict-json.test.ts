@@ -1,0 +1,38 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { parseStrictJson } from '../../src/domain/strict-json.ts';
+
+test('whatever JSON.stringify writes is read as it was', () => {
+  fc.assert(fc.property(fc.json({ maxDepth: 8 }), fc.constantFrom(0, 1), (text, indent) => {
+    const value: unknown = JSON.parse(text);
+    const spaced = JSON.stringify(value, null, indent);
+    if (/"__proto__"/.test(spaced) || /\\ud[89a-f]/i.test(spaced)) return;
+    expect(parseStrictJson(spaced)).toEqual(value);
+  }));
+});
+
+test('whatever is read, JSON.parse reads the same', () => {
+  const text = fc.string({ unit: fc.constantFrom('{', '}', '[', ']', '"', ':', ',', 'a', '\\', 'u', '0', '1', '-', '.', 'e', '+', ' ', '\n', 'true', 'null', '"a"'), maxLength: 24 });
+  fc.assert(fc.property(text, (one) => {
+    const value = parseStrictJson(one);
+    if (value !== undefined) expect(value).toEqual(JSON.parse(one));
+  }), { numRuns: 2_000 });
+});
+
+test.each([
+  '', ' ', '{', '}', '[1,]', '{"a":1,}', '{a:1}', "{'a':1}", '01', '+1', '.5', '1.', '1e', 'NaN', 'Infinity', 'undefined', 'nul', '"', '"\n"', '"\\x"', '"\\u12"', '1 2', '[1] x', '// x\n1',
+  '{"a":1,"a":1}', '{"a":1,"b":{"c":1,"c":2}}', '[{"a":1,"\\u0061":2}]', '{"__proto__":1}', '{"\\u005f_proto__":1}', '1e400', '-1e400', '[1e999]', '"\\ud800"', '{"\\udc00":1}',
+  `${'['.repeat(33)}${']'.repeat(33)}`, '\ufeff1', '\u00a01',
+])('B7: refused: %j', (text) => expect(parseStrictJson(text)).toBeUndefined());
+
+test('B7: names of prototypes are names like others', () => {
+  const value = parseStrictJson('{"constructor":1,"toString":{"hasOwnProperty":2}}') as Record<string, unknown>;
+  expect(Object.keys(value)).toEqual(['constructor', 'toString']);
+  expect(parseStrictJson(`${'['.repeat(32)}${']'.repeat(32)}`)).toBeDefined();
+});
+
+test('B8: a megabyte of brackets, quotes or names takes no long time', () => {
+  const began = performance.now();
+  for (const text of ['['.repeat(1e6), '{"a":'.repeat(2e5), '"\\'.repeat(5e5), `{${Array.from({ length: 1e5 }, (_, at) => `"${at}":0`).join(',')}}`, ' '.repeat(1e6), '1'.repeat(1e6)]) parseStrictJson(text);
+  expect(performance.now() - began).toBeLessThan(2_000);
+});
