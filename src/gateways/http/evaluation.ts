@@ -56,7 +56,7 @@ export const httpEvaluation = (id: string, request: HttpRequest, protocol: HttpP
   const base = { id, realm, protocol: protocol.name, pep: outcome.ok ? outcome.pep : NOBODY, unable: protocol.unable };
   const refuse = (refused: Reason): Evaluation => ({ ...base, presented: { kind: 'none' }, input: {}, refused });
 
-  const fault = pepFault(outcome, realm, subject) ?? (request.tooManyHeaders ? 'request.too_large' : undefined);
+  const fault = request.tooLarge ? 'request.too_large' : pepFault(outcome, realm, subject);
   if (fault !== undefined) return refuse(fault);
   const original = protocol.readOriginal(request, config ?? ANONYMOUS);
   if (!original.ok) return refuse(original.reason);

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
@@ -27,7 +27,7 @@ import { extAuthzHttp, forwardAuth } from './protocols.ts';
 import { readRequest } from './request.ts';
 import type { HttpRequest } from './request.ts';
 import { startHttpServer } from './server.ts';
-import type { HttpServer, HttpTls } from './server.ts';
+import type { HttpHandler, HttpServer, HttpTls } from './server.ts';
 
 export interface HttpGatewayDeps extends AppDeps {
   readonly decide: (evaluation: Evaluation) => Promise<Decision>;
@@ -39,8 +39,8 @@ export interface HttpGatewayDeps extends AppDeps {
 }
 
 export interface HttpGateway {
-  /** Serves requests of a server of one's own; `reach` says who can connect to it. */
-  handler(reach: ListenerBinding['reach']): RequestListener;
+  /** Serves requests of a server that was not started here; `reach` says who can connect to it. */
+  handler(reach: ListenerBinding['reach']): HttpHandler;
   /** Listens as configured, on TCP and on the Unix socket. Rejects when it can't. */
   listen(): Promise<RunningHttpGateway>;
 }
@@ -113,14 +113,15 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
       .catch(() => writeFailure(response));
   };
 
-  const handler = (reach: ListenerBinding['reach']): RequestListener => {
+  const handler = (reach: ListenerBinding['reach']): HttpHandler => {
     const listener: ListenerBinding = { id: config.id, reach, pep: config.pep };
-    return (incoming: IncomingMessage, response: ServerResponse) => {
+    return (incoming, response, bodyTooLarge) => {
       try {
-        const request = readRequest(incoming, { listener, certificate: certificateOf(incoming.socket) }, config.limits.headerLinesMax);
+        const evidence = { listener, certificate: certificateOf(incoming.socket) };
+        const request = readRequest(incoming, evidence, { headerLinesMax: config.limits.headerLinesMax, bodyTooLarge });
         const protocol = protocolOf(request.target);
         if (protocol !== undefined) decideOn(request, protocol, response);
-        else if (!request.tooManyHeaders && judgeTarget(request.target).ok) void app(incoming, response);
+        else if (!request.tooLarge && judgeTarget(request.target).ok) void app(incoming, response);
         else notHere(response);
       } catch {
         writeFailure(response);

@@ -8,8 +8,8 @@ export interface HttpRequest {
   readonly target: string;
   /** By lower-case name, one entry a header line, in order. */
   readonly headers: ReadonlyMap<string, readonly string[]>;
-  /** More header lines than the limit; `headers` holds none of them then. */
-  readonly tooManyHeaders: boolean;
+  /** More header lines (`headers` is empty then), or a larger body, than the limits say. */
+  readonly tooLarge: boolean;
   readonly evidence: Omit<PepEvidence, 'tokens'>;
 }
 
@@ -27,16 +27,15 @@ export const readHeaders = (rawHeaders: readonly string[]): ReadonlyMap<string, 
 
 const NO_HEADERS: HttpRequest['headers'] = new Map();
 
-export const readRequest = (incoming: IncomingMessage, evidence: HttpRequest['evidence'], headerLinesMax: number): HttpRequest => {
+export const readRequest = (
+  incoming: IncomingMessage,
+  evidence: HttpRequest['evidence'],
+  size: { readonly headerLinesMax: number; readonly bodyTooLarge: boolean },
+): HttpRequest => {
   const { rawHeaders } = incoming;
-  const tooManyHeaders = rawHeaders.length > headerLinesMax * 2;
-  return {
-    method: incoming.method ?? '',
-    target: incoming.url ?? '',
-    headers: tooManyHeaders ? NO_HEADERS : readHeaders(rawHeaders),
-    tooManyHeaders,
-    evidence,
-  };
+  const tooMany = rawHeaders.length > size.headerLinesMax * 2;
+  const headers = tooMany ? NO_HEADERS : readHeaders(rawHeaders);
+  return { method: incoming.method ?? '', target: incoming.url ?? '', headers, tooLarge: tooMany || size.bodyTooLarge, evidence };
 };
 
 /** The value of a header that is there exactly once; otherwise `undefined`. */

@@ -4,7 +4,7 @@
  * has a limit. Nothing here knows about authorization.
  */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { HttpLimits } from './config.ts';
@@ -48,18 +48,35 @@ const refuseConnection = (error: NodeJS.ErrnoException, socket: Socket): void =>
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\ncache-control: no-store\r\n\r\n`, () => socket.destroy());
 };
 
-/** Counts a request's body as it arrives and cuts the connection beyond the limit, whether or not somebody reads it. */
-const limitBody = (incoming: IncomingMessage, bytesMax: number): void => {
-  const length = incoming.headers['content-length'];
-  if (incoming.headers['transfer-encoding'] === undefined && (length === undefined || length === '0')) return;
-  let bytes = 0;
-  const push = incoming.push.bind(incoming);
-  incoming.push = (chunk: Uint8Array | null, encoding?: BufferEncoding) => {
-    bytes += chunk === null ? 0 : chunk.length;
-    if (bytes <= bytesMax) return push(chunk, encoding);
-    incoming.socket.destroy();
-    return false;
+/** `bodyTooLarge`: the rest of the body was not waited for, and the connection ends with the answer. */
+export type HttpHandler = (incoming: IncomingMessage, response: ServerResponse, bodyTooLarge: boolean) => void;
+
+/** No handler here reads a body: it is counted and dropped, and only then is the request handled (THREATS B4). */
+const afterBody = (incoming: IncomingMessage, response: ServerResponse, bytesMax: number, handle: HttpHandler): void => {
+  const length = incoming.headers['content-length'] ?? '0';
+  if (incoming.headers['transfer-encoding'] === undefined && length === '0') {
+    handle(incoming, response, false);
+    return;
+  }
+  let bytes = Number(length);
+  const finish = (tooLarge: boolean): void => {
+    incoming.removeAllListeners('data').removeAllListeners('end');
+    if (tooLarge) {
+      incoming.pause();
+      response.shouldKeepAlive = false;
+    }
+    handle(incoming, response, tooLarge);
   };
+  if (!(bytes <= bytesMax)) {
+    finish(true);
+    return;
+  }
+  bytes = 0;
+  incoming.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (!(bytes <= bytesMax)) finish(true);
+  });
+  incoming.on('end', () => finish(false));
 };
 
 const secureContext = (tls: HttpTls) => ({
@@ -79,13 +96,9 @@ const create = (limits: HttpLimits, tls: HttpTls | undefined, handle: RequestLis
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, 1_000),
   };
-  const listener: RequestListener = (incoming, response) => {
-    limitBody(incoming, limits.bodyBytesMax);
-    handle(incoming, response);
-  };
-  if (tls === undefined) return createServer(options, listener);
+  if (tls === undefined) return createServer(options, handle);
   const ask = { requestCert: tls.clientCa !== undefined, rejectUnauthorized: tls.clientCa !== undefined && tls.clientCertificate === 'required' };
-  return createSecureServer({ ...options, ...secureContext(tls), ...ask }, listener);
+  return createSecureServer({ ...options, ...secureContext(tls), ...ask }, handle);
 };
 
 /** Removes a socket that a dead process has left; refuses when somebody listens, or when the file is something else. */
@@ -109,7 +122,7 @@ export const startHttpServer = async (options: {
   readonly listen: ListenAt;
   readonly tls?: HttpTls | undefined;
   readonly limits: HttpLimits;
-  readonly handle: RequestListener;
+  readonly handle: HttpHandler;
 }): Promise<HttpServer> => {
   const { listen, limits } = options;
   const unix = 'path' in listen;
@@ -117,12 +130,17 @@ export const startHttpServer = async (options: {
   let closing = false;
   const server = create(limits, options.tls, (incoming, response) => {
     if (closing) response.shouldKeepAlive = false;
-    options.handle(incoming, response);
+    afterBody(incoming, response, limits.bodyBytesMax, options.handle);
   });
   server.maxConnections = limits.connectionsMax;
   // Node drops header lines beyond its own maximum without a word; whoever reads them counts them instead.
   server.maxHeadersCount = 0;
   server.on('clientError', refuseConnection);
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     const ready = (): void => {
@@ -146,6 +164,8 @@ export const startHttpServer = async (options: {
     close: () => {
       closed ??= new Promise((resolve) => {
         closing = true;
+        // Node does not count a connection as idle that never sent anything.
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
         const idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
         const cut = setTimeout(() => server.closeAllConnections(), limits.drainMs);
         server.close(() => {
