@@ -42,6 +42,13 @@ export const startService = async (): Promise<Service> => {
     socket.on('error', () => undefined);
     socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
   });
+  // What node refuses to parse has reached the service all the same.
+  server.on('clientError', (error: Error & { rawPacket?: Buffer }, socket) => {
+    const [line = ''] = (error.rawPacket ?? Buffer.alloc(0)).toString('latin1').split('\r\n', 1);
+    const [method = '', ...rest] = line.split(' ');
+    hits.push({ method, target: rest.slice(0, -1).join(' '), headers: {}, rawHeaders: [], body: '' });
+    socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,

@@ -18,6 +18,8 @@ export interface HttpAttributes {
   readonly path?: string;
   readonly host?: string;
   readonly scheme?: string;
+  /** `HTTP/1.1`, `HTTP/2`, ... */
+  readonly protocol?: string;
   readonly size?: number;
   readonly body?: string;
   /** Base64. */
@@ -74,7 +76,7 @@ const read = messageJson(messageType('envoy.service.auth.v3.CheckRequest'), {
 /** `undefined` when the bytes are no CheckRequest. */
 export const readCheckRequest = (message: Uint8Array): CheckRequest | undefined => {
   try {
-    return read(message) as CheckRequest;
+    return read(message);
   } catch {
     return undefined;
   }

@@ -8,7 +8,7 @@ import type { PepOutcome } from '../pep.ts';
 import { readPresented } from '../presented.ts';
 import type { CheckRequest, HttpAttributes } from './check-request.ts';
 import type { EnvoyGatewayConfig } from './config.ts';
-import { pseudoHeadersAgree, repeatsSingle, requestHeaders, type RequestHeaders } from './headers.ts';
+import { pseudoHeadersAgree, repeatsSingle, requestHeaders, targetMayDiffer, type RequestHeaders } from './headers.ts';
 import { peerOf, thumbprintOf } from './peer.ts';
 import { policyInput } from './policy-input.ts';
 
@@ -78,7 +78,7 @@ export const evaluationOf = (request: CheckRequest, context: AskContext): Asked 
   const presented: Presented = subject === 'token' ? tokenOf(headers, http, asked, peer) : peer === undefined ? { kind: 'none' } : { kind: 'peer', peer };
   const input = policyInput(request, http, headers, config.bodies);
   const refused = callerFault(context, subject)
-    ?? (repeatsSingle(headers) || !pseudoHeadersAgree(headers, http) ? 'request.ambiguous' : undefined)
+    ?? (repeatsSingle(headers) || targetMayDiffer(http) || !pseudoHeadersAgree(headers, http) ? 'request.ambiguous' : undefined)
     ?? (asked.ok ? undefined : asked.reason)
     ?? input.refused;
   const trace = headers.byName.get('traceparent');

@@ -47,6 +47,13 @@ export const repeatsSingle = ({ byName }: RequestHeaders): boolean =>
     return values !== undefined && (values.length > 1 || values[0]?.includes(',') === true);
   });
 
+/**
+ * Did Envoy change the target on its way to Curfew? In merged form it writes `!` for bytes that are not UTF-8, and HTTP/2 lets such
+ * bytes through to the upstream; a `!` may then be anything.
+ */
+export const targetMayDiffer = (http: HttpAttributes): boolean =>
+  http.headerMap === undefined && http.path?.includes('!') === true && http.protocol?.startsWith('HTTP/1.') !== true;
+
 /** Do the pseudo-headers say what the request's own fields say? Where they differ, one of them is not what the upstream gets. */
 export const pseudoHeadersAgree = ({ merged }: RequestHeaders, http: HttpAttributes): boolean =>
   (merged[':path'] ?? http.path ?? '') === (http.path ?? '') &&

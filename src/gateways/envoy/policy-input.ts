@@ -3,7 +3,6 @@
  * `truncated_body`, `version`, `source_principal`. Differences: `headers` is there also when Envoy sends raw header lines (in
  * place of `headerMap`), and client headers named `x-curfew-*` are left out.
  */
-import type { JsonValue } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import { readBody } from './body.ts';
 import type { CheckRequest, HttpAttributes } from './check-request.ts';
@@ -43,7 +42,7 @@ export const policyInput = (request: CheckRequest, http: HttpAttributes, headers
   let refused: Reason | undefined = segments === undefined || query === undefined ? 'request.ambiguous' : undefined;
   if (limits.parse) {
     const body = readBody(http, headers, limits);
-    document['parsed_body'] = (body.value ?? null) as JsonValue;
+    document['parsed_body'] = body.value ?? null;
     document['truncated_body'] = body.truncated;
     refused ??= body.refused ?? (body.truncated && limits.truncated === 'deny' ? 'request.too_large' : undefined);
   }
