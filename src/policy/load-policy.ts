@@ -4,7 +4,8 @@ import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { BundleRefused, quoted } from './bundle/bundle-refused.ts';
 import { BUNDLE_LIMITS, type BundleLimits } from './bundle/limits.ts';
 import { readBundle } from './bundle/read-bundle.ts';
-import { builtinNamed, whyNotServed, type Builtin } from './builtins/registry.ts';
+import type { Builtin } from './builtins/builtin.ts';
+import { builtinNamed, whyNotServed } from './builtins/registry.ts';
 import { createEngine, type Engine, type EngineLimits } from './engine/engine.ts';
 
 export interface LoadPolicyOptions {

@@ -1,21 +1,32 @@
 /** The builtins that this engine serves, and the ones it never will. A name in neither is not served either. */
-import type { Instant } from '../../domain/instant.ts';
-import type { RegoValue } from '../engine/rego-value.ts';
+import type { Builtin, Builtins } from './builtin.ts';
+import { collectionBuiltins } from './collections.ts';
+import { cryptoBuiltins } from './crypto.ts';
+import { encodingBuiltins } from './encoding.ts';
+import { netBuiltins } from './net.ts';
+import { regexBuiltins } from './regex.ts';
+import { semverBuiltins } from './semver.ts';
+import { stringBuiltins } from './strings.ts';
+import { timeBuiltins } from './time/time.ts';
+import { tokenBuiltins } from './tokens.ts';
+import { unitBuiltins } from './units.ts';
+import { uuidBuiltins } from './uuid.ts';
 
-export interface BuiltinContext {
-  /** The decision's time; the same all through one evaluation. */
-  readonly now: Instant;
-}
+const families: readonly Builtins[] = [
+  collectionBuiltins,
+  cryptoBuiltins,
+  encodingBuiltins,
+  netBuiltins,
+  regexBuiltins,
+  semverBuiltins,
+  stringBuiltins,
+  timeBuiltins,
+  tokenBuiltins,
+  unitBuiltins,
+  uuidBuiltins,
+];
 
-/** `undefined`, or any exception but a RangeError, makes the expression undefined, as an error does in OPA. */
-export type Builtin = (args: readonly RegoValue[], context: BuiltinContext) => RegoValue | undefined;
-
-/** Builtins by their name in Rego. */
-export type Builtins = Readonly<Record<string, Builtin>>;
-
-const timeBuiltins: Builtins = { 'time.now_ns': (_args, { now }) => BigInt(now) * 1_000_000n };
-
-const served: ReadonlyMap<string, Builtin> = new Map([timeBuiltins].flatMap((family) => Object.entries(family)));
+const served: ReadonlyMap<string, Builtin> = new Map(families.flatMap((family) => Object.entries(family)));
 
 const IMPURE = 'its answer depends on more than the input, so that a decision could not be replayed';
 const refused: ReadonlyMap<string, string> = new Map([

@@ -7,7 +7,7 @@ import type { Instant } from '../../domain/instant.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { PolicyOutcome } from '../../decision/ports.ts';
 import { createInstance, type InstanceOptions, type PolicyInstance } from './instance.ts';
-import { inputFault } from './input-fault.ts';
+import { textFault, valueFault } from './input-fault.ts';
 
 export interface EngineLimits {
   /** The most an instance may hold, data included. */
@@ -61,10 +61,11 @@ export const createEngine = (options: Omit<InstanceOptions, 'memoryBytesMax'>, l
       const id = entrypoints.get(entrypoint);
       if (id === undefined) return failed('policy.error', `the bundle has no entrypoint ${entrypoint}`);
       try {
-        const fault = inputFault(input, limits.inputDepthMax);
-        if (fault !== undefined) return failed('policy.error', `the input ${fault}`);
+        const depthFault = valueFault(input, limits.inputDepthMax);
+        if (depthFault !== undefined) return failed('policy.error', `the input ${depthFault}`);
         const inputText = JSON.stringify(input);
-        if (inputText.length > limits.inputBytesMax) return failed('policy.error', `the input is larger than ${limits.inputBytesMax} bytes`);
+        const fault = inputText.length > limits.inputBytesMax ? `is larger than ${limits.inputBytesMax} bytes` : textFault(inputText);
+        if (fault !== undefined) return failed('policy.error', `the input ${fault}`);
         const text = run(id, inputText, now);
         if (text.length > limits.resultBytesMax) return failed('policy.malformed', `the result is larger than ${limits.resultBytesMax} bytes`);
         return outcomeOf(text);

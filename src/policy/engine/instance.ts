@@ -7,7 +7,8 @@
 import { isUtf8 } from 'node:buffer';
 import * as opa from '@open-policy-agent/opa-wasm';
 import type { Instant } from '../../domain/instant.ts';
-import type { Builtin } from '../builtins/registry.ts';
+import type { Builtin } from '../builtins/builtin.ts';
+import { NotServed, notServed } from '../builtins/not-served.ts';
 import { readRegoValue, writeRegoValue } from './rego-value.ts';
 
 const PAGE_BYTES = 65_536;
@@ -64,7 +65,7 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
     const from = wasm.opa_value_dump(address);
     const text = textAt(from);
     // Rego strings may hold any bytes; a builtin must not see other ones than OPA's would.
-    if (text.includes('\ufffd') && !isUtf8(view().subarray(from, view().indexOf(0, from)))) throw new TypeError('a string argument is not UTF-8');
+    if (text.includes('\ufffd') && !isUtf8(view().subarray(from, view().indexOf(0, from)))) notServed('a string that is not UTF-8, as operand');
     return readRegoValue(text);
   };
   const callBuiltin = (id: number, addresses: readonly number[]): number => {
@@ -76,8 +77,8 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
       if (result === undefined) return 0;
       text = writeRegoValue(result);
     } catch (error) {
-      // Resources that ran out must not turn into `undefined`, which `not` makes true; nor may what the module itself threw.
-      if (error instanceof RangeError || error instanceof PolicyAbort || error instanceof WebAssembly.RuntimeError) throw error;
+      // What ran out or is not served must not turn into `undefined`, which `not` makes true; nor may what the module itself threw.
+      if (error instanceof NotServed || error instanceof RangeError || error instanceof PolicyAbort || error instanceof WebAssembly.RuntimeError) throw error;
       return 0;
     }
     const length = Buffer.byteLength(text);

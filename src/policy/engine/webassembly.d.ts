@@ -23,7 +23,3 @@ declare namespace WebAssembly {
   }
   const compile: (bytes: Uint8Array) => Promise<Module>;
 }
-
-interface String {
-  isWellFormed(): boolean;
-}
