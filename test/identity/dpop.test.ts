@@ -162,7 +162,7 @@ test('a token bound to both needs both', async () => {
 });
 
 test.each([
-  ['empty', {}], ['null', null], ['text', 'x'], ['a list', []], ['unknown member', { kid: 'x' }], ['unknown member beside jkt', { jkt, jwk: {} }],
+  ['empty', {}], ['null', null], ['text', 'x'], ['a list', []], ['unknown member', { kid: 'x' }], ['an unknown member beside one that holds', { 'x5t#S256': x5t, jwk: {} }],
   ['a short thumbprint', { jkt: 'abc' }], ['a thumbprint in hex', { 'x5t#S256': sha256('x') }], ['a number', { jkt: 1 }], ['null jkt', { jkt: null, 'x5t#S256': x5t }],
 ])('a cnf that is not understood is not waived: %s', async (_, cnf) => {
   expect(reasonOf(await ask(authenticator, svid({ cnf }), START, { x5t }))).toBe('credential.proof');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { IdentityAuthenticator } from '../../src/identity/authenticator.ts';
 import type { IdentityEvent } from '../../src/identity/events.ts';
-import { START, handClock } from './at.ts';
+import { START, handClock, interval } from './at.ts';
 import { bundleOf, jwksOf, newKey, signed } from './forge.ts';
 import { startKeyServer } from './key-server.ts';
 import type { KeyServer } from './key-server.ts';
@@ -193,16 +193,26 @@ test('A4: an outage beyond the maximum age denies, remembered or not; access is 
   expect(await reason(token)).toBe('allowed');
 });
 
-test('C2: the age of keys counts on the wall clock too: monotonic time that stood still excuses nothing', async () => {
-  let wall: number = START;
-  const asleep = { now: () => ({ earliest: wall, latest: wall, trusted: true }), monotonicMs: () => 0 } as unknown as ReturnType<typeof handClock>;
-  authenticator = authenticatorWith([spiffeIssuer({ bundle: { url: `${server.origin}/bundle`, ca: server.caFile, refreshMs: HOUR }, maxCredentialAgeMs: 86_400_000 })], {}, { clock: asleep });
+test.each([
+  ['monotonic time stood still while the machine slept', { wall: 1, monotonic: 0 }],
+  ['the wall clock was set back', { wall: 0, monotonic: 1 }],
+])('C2: the age of keys counts on both clocks: %s', async (_, moves) => {
+  let passed = 0;
+  const time = () => START + passed * moves.wall;
+  const odd = { now: () => ({ ...interval(time()), trusted: true }), monotonicMs: () => passed * moves.monotonic };
+  authenticator = authenticatorWith([spiffeIssuer({ bundle: { url: `${server.origin}/bundle`, ca: server.caFile, refreshMs: HOUR }, maxCredentialAgeMs: 86_400_000 })], {}, { clock: odd });
   await authenticator.ready();
   await server.down();
   const token = longLived();
-  expect(reasonOf(await ask(authenticator, token, wall))).toBe('allowed');
-  wall += HOUR;
-  expect(reasonOf(await ask(authenticator, token, wall))).toBe('credential.keys_unavailable');
+  expect(reasonOf(await ask(authenticator, token, time()))).toBe('allowed');
+  passed = HOUR;
+  expect(reasonOf(await ask(authenticator, token, time()))).toBe('credential.keys_unavailable');
+});
+
+test('reloads at once cause one fetch', async () => {
+  await start();
+  await Promise.all(Array.from({ length: 20 }, async () => authenticator?.reload()));
+  expect(server.asked).toHaveLength(2);
 });
 
 test('retries back off: an endpoint that fails is not hammered, and its failure is told once', async () => {
