@@ -12,9 +12,11 @@ export const listenAdmin = (options: {
   readonly host: string;
   readonly port: number;
   readonly fetch: (request: Request) => Response | Promise<Response>;
-}): Promise<HttpServer> =>
-  startHttpServer({
+}): Promise<HttpServer> => {
+  const listener = getRequestListener(options.fetch, { overrideGlobalObjects: false, errorHandler: (e) => { console.log(e); return new Response(null, { status: 500 }); } });
+  return startHttpServer({
     listen: { host: options.host, port: options.port },
     limits: httpLimitsConfig.parse({ bodyBytesMax: BODY_BYTES_MAX * BODY_MARGIN }),
-    handle: getRequestListener(options.fetch, { overrideGlobalObjects: false }),
+    handle: (incoming, outgoing) => void listener(incoming, outgoing),
   });
+};

@@ -1,5 +1,6 @@
 /** The whole configuration, assembled from what each module says about itself. */
 import { z } from 'zod';
+import { adminConfig } from '../admin/config.ts';
 import { decisionLogConfig } from '../audit/config.ts';
 import { pepConfig, routeConfig } from '../gateways/config.ts';
 import { envoyGatewayConfig } from '../gateways/envoy/config.ts';
@@ -24,6 +25,7 @@ export const configSchema = z.strictObject({
   workers: z.int().min(1).max(WORKERS_MAX).optional().describe('Processes that decide. Absent: as many as there are processors.'),
   http: httpListenerConfig.describe('The listener for decisions over HTTP (forward-auth, ext_authz over HTTP), self-service and health.'),
   grpc: envoyGatewayConfig.prefault({}).describe('The listener for Envoy ext_authz over gRPC.'),
+  admin: adminConfig.prefault({}),
   peps: z.array(pepConfig).max(1_000).default([]).describe('Enforcement points: who may ask, and what each may say about a request.'),
   routes: z.array(routeConfig).max(10_000).default([]).describe('How requests map to actions and resources; the first match counts.'),
   identity: identityConfig.prefault({}),

@@ -20,7 +20,7 @@ export interface Overlay {
 }
 
 /** Read by the command line or by tests, not settings. */
-const RESERVED = /^CURFEW_(?:CONFIG|URL|ADMIN_URL|TOKEN|TOKEN_FILE|ADMIN_TOKEN|ADMIN_TOKEN_FILE|REALM|TEST_.*|WORKER_.*)$/;
+const RESERVED = /^CURFEW_(?:CONFIG|SERVER|TOKEN|REALM|TEST_.*)$/;
 /** What Kubernetes and Docker put into a container beside a service named curfew. */
 const SERVICE_LINK = /^CURFEW(?:_[A-Z0-9_]+)?_(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT(?:_\d+_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
 

@@ -16,8 +16,8 @@ export interface WorkerStart {
   readonly quarantine: QuarantineList;
   /** No time of the worker lies below. */
   readonly clockMark: Instant;
-  /** Development: key of the identities, as JWK. */
-  readonly developmentKeyDir?: string;
+  /** Development: where the key of the identities lies. */
+  readonly developmentDir?: string;
 }
 
 export interface WorkerPorts {
@@ -30,7 +30,7 @@ export type ToWorker =
   | { readonly type: 'bundle'; readonly bundle: Uint8Array; readonly digest: string }
   | { readonly type: 'quarantine'; readonly list: QuarantineList }
   | { readonly type: 'ask'; readonly id: number; readonly what: 'metrics' | 'health' }
-  | { readonly type: 'reload-files' }
+  | { readonly type: 'reload-tls' }
   | { readonly type: 'reset-clock' }
   | { readonly type: 'drain' };
 

@@ -18,6 +18,8 @@ export interface WorkerPoolOptions {
   /** A worker is gone, drained or lost. */
   readonly onGone: (worker: WorkerProcess) => void;
   readonly onStartFailed: (error: unknown, retryMs: number) => void;
+  /** How many decide now. */
+  readonly onCount: (count: number) => void;
 }
 
 export interface WorkerPool {
@@ -54,6 +56,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
       if (stopping) throw new Error('the supervisor stops');
       draining.delete(worker);
       live.add(worker);
+      options.onCount(live.size);
       watch(worker, options.monotonicMs());
       return ports;
     } catch (error) {
@@ -85,6 +88,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
     void worker.exited.then((exit) => {
       const wanted = live.delete(worker);
       draining.delete(worker);
+      options.onCount(live.size);
       if (wanted && !stopping) {
         options.onLost(worker, exit);
         // A stall is explained by its evaluation, which is now in quarantine: nothing to wait for.

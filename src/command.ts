@@ -1,0 +1,108 @@
+/** The commands that this process carries out itself, joined with the command line. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { text as readText } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import type { LocalCommand } from './cli/context.ts';
+import { runCli } from './cli/program.ts';
+import { DEVELOPMENT_DIR } from './supervisor/run.ts';
+
+const ENTRY = fileURLToPath(new URL('./main.js', import.meta.url));
+const version = (): string => (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+type Options = Readonly<Record<string, unknown>>;
+const textOption = (options: Options, name: string): string | undefined => {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+};
+
+/** `--set path=value`, repeated. */
+const settings = (options: Options): Record<string, string> => {
+  const given = Array.isArray(options['set']) ? (options['set'] as readonly unknown[]).map(String) : [];
+  return Object.fromEntries(given.map((setting) => {
+    const at = setting.indexOf('=');
+    return at === -1 ? [setting, ''] : [setting.slice(0, at), setting.slice(at + 1)];
+  }));
+};
+
+const flagsOf = (options: Options): Record<string, string | undefined> => ({
+  ...settings(options),
+  'http.port': textOption(options, 'httpPort'),
+  'grpc.port': textOption(options, 'grpcPort'),
+  'admin.port': textOption(options, 'adminPort'),
+  'store.path': textOption(options, 'store'),
+  workers: textOption(options, 'workers'),
+});
+
+type Command = Parameters<NonNullable<LocalCommand['options']>>[0];
+
+const addFlags = (command: Command): Command =>
+  command
+    .option('--http-port <n>', 'decisions over HTTP (8181; 0: any free one)')
+    .option('--grpc-port <n>', 'decisions over gRPC (9191)')
+    .option('--admin-port <n>', 'administration (8182)')
+    .option('--store <dir>', 'directory of the store')
+    .option('--workers <n>', 'processes that decide')
+    .option('--set <path=value...>', 'any setting, such as limits.drainMs=5000');
+
+const configFileOf = (options: Options, env: NodeJS.ProcessEnv): string | undefined => {
+  const path = textOption(options, 'config') ?? env['CURFEW_CONFIG'];
+  return path === undefined || path === '' ? undefined : path;
+};
+
+const start = (mode: 'development' | 'production') => async (options: Options): Promise<number> => {
+  const { run } = await import('./supervisor/run.ts');
+  const { announceDevelopment, announceProduction } = await import('./supervisor/announce.ts');
+  const configFile = configFileOf(options, process.env);
+  if (mode === 'production' && configFile === undefined) {
+    process.stderr.write('curfew serve needs its configuration: --config curfew.yaml (or CURFEW_CONFIG). For a first try: curfew dev\n');
+    return 1;
+  }
+  return run({
+    mode, configFile, version: version(), entry: ENTRY, flags: flagsOf(options), env: process.env,
+    announce: (running, directory) => (directory === undefined ? announceProduction(running) : announceDevelopment(running, directory, ENTRY)),
+    out: (line) => void process.stdout.write(line),
+    complain: (line) => void process.stderr.write(line),
+  });
+};
+
+const checkConfig = async (options: Options): Promise<number> => {
+  const { loadConfig } = await import('./config/load.ts');
+  const { faultText } = await import('./config/fault.ts');
+  const path = configFileOf(options, process.env);
+  const file = path === undefined ? undefined : { name: path, text: readFileSync(path, 'utf8') };
+  const loaded = loadConfig({ env: process.env, flags: flagsOf(options), ...(file === undefined ? {} : { file }) });
+  if (loaded.ok) process.stdout.write('The configuration is valid.\n');
+  else process.stderr.write(`The configuration is not valid:\n${loaded.faults.map((fault) => `  ${faultText(fault)}\n`).join('')}`);
+  return loaded.ok ? 0 : 1;
+};
+
+const printDevelopmentToken = async (options: Options): Promise<number> => {
+  const { DEVELOPMENT_TTL_MS_MAX, mintDevelopmentToken, readDevelopmentKey } = await import('./identity/development.ts');
+  const { createClock } = await import('./time/clock.ts');
+  const workload = textOption(options, 'workload') ?? '';
+  const audience = textOption(options, 'audience');
+  const ttlMs = typeof options['ttlMs'] === 'number' ? options['ttlMs'] : DEVELOPMENT_TTL_MS_MAX / 24;
+  const key = readDevelopmentKey(resolve(textOption(options, 'dir') ?? DEVELOPMENT_DIR));
+  const now = createClock({ maxClockStepMs: 1 }).now().latest;
+  process.stdout.write(`${await mintDevelopmentToken({ key, workload, ttlMs, now, ...(audience === undefined ? {} : { audience }) })}\n`);
+  return 0;
+};
+
+/** Resolves to the exit code. */
+export const runCommand = (argv: readonly string[]): Promise<number> =>
+  runCli(argv, {
+    version: version(),
+    stdout: (line) => void process.stdout.write(line),
+    stderr: (line) => void process.stderr.write(line),
+    env: process.env,
+    readFile: (path) => readFileSync(path, 'utf8'),
+    readStdin: () => readText(process.stdin),
+    fetch: globalThis.fetch,
+    local: {
+      dev: { options: (command) => void addFlags(command).option('--config <file>', 'configuration, over which development puts its own'), run: start('development') },
+      serve: { options: (command) => void addFlags(command).option('--config <file>', 'configuration file (CURFEW_CONFIG)'), run: start('production') },
+      'config check': { options: (command) => void addFlags(command).option('--config <file>', 'configuration file (CURFEW_CONFIG)'), run: checkConfig },
+      'dev-token': { options: (command) => void command.option('--dir <dir>', `directory of the development start (${DEVELOPMENT_DIR})`), run: printDevelopmentToken },
+    },
+  });

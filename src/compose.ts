@@ -1,0 +1,181 @@
+/** The only place that picks implementations. Gives a worker what it decides with, and the supervisor what it administers with. */
+import { readFileSync } from 'node:fs';
+import { openDecisionSink } from './audit/open-sink.ts';
+import type { LineSink } from './audit/line-sink.ts';
+import type { Config } from './config/schema.ts';
+import { createDecider, type Decider } from './decision/decide.ts';
+import type { Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './decision/ports.ts';
+import type { DurationMs, Instant } from './domain/instant.ts';
+import { createEnvoyGateway } from './gateways/envoy/gateway.ts';
+import { startEnvoyGateway, type EnvoyListeners } from './gateways/envoy/start.ts';
+import { createHttpGateway, type RunningHttpGateway } from './gateways/http/gateway.ts';
+import type { GrpcTls } from './grpc/server.ts';
+import { httpRules } from './gateways/http-question.ts';
+import { createPepAuthenticator } from './gateways/pep.ts';
+import type { SelfServiceDeps } from './gateways/self-service/routes.ts';
+import { createAuthenticator, type IdentityAuthenticator } from './identity/authenticator.ts';
+import { developmentIssuer, readDevelopmentKey } from './identity/development.ts';
+import { createAdmit } from './lifecycle/admit.ts';
+import { createInspect } from './lifecycle/inspect.ts';
+import { createLifecycle, type LifecycleDeps } from './lifecycle/lifecycle.ts';
+import { createSelfService } from './lifecycle/self-service.ts';
+import { loadPolicy, type LoadedPolicy, type LoadPolicyOptions } from './policy/load-policy.ts';
+import { openEmbeddedStore, type EmbeddedStore } from './store/embedded/open.ts';
+import type { Mode } from './supervisor/messages.ts';
+import { errorText, type Log } from './telemetry/log.ts';
+import { createClock, type AdjustableClock } from './time/clock.ts';
+
+export interface CoreOptions {
+  readonly config: Config;
+  readonly mode: Mode;
+  readonly log: Log;
+  /** Absent: what the store remembers. */
+  readonly clockMark?: Instant;
+  /** Development: where the key of the identities lies. */
+  readonly developmentDir?: string | undefined;
+}
+
+/** What every process of one node has. */
+export interface Core {
+  readonly config: Config;
+  readonly mode: Mode;
+  readonly clock: AdjustableClock;
+  readonly store: EmbeddedStore;
+  readonly authenticator: IdentityAuthenticator;
+  close(): Promise<void>;
+}
+
+const openAuthenticator = async ({ config, mode, log, developmentDir }: CoreOptions, clock: Clock): Promise<IdentityAuthenticator> => {
+  // Development identities exist here and nowhere else.
+  const issuers = mode === 'development' && developmentDir !== undefined
+    ? [...config.identity.issuers, developmentIssuer(readDevelopmentKey(developmentDir))]
+    : config.identity.issuers;
+  const authenticator = createAuthenticator({ ...config.identity, issuers }, {
+    clock,
+    onEvent: ({ kind, issuer, detail }) => log[kind === 'keys.loaded' ? 'debug' : 'warn']('identity keys', { kind, issuer, detail }),
+  });
+  await authenticator.ready();
+  return authenticator;
+};
+
+export const openCore = async (options: CoreOptions): Promise<Core> => {
+  const { config, mode, clockMark } = options;
+  let clock = createClock({ maxClockStepMs: config.limits.maxClockStepMs });
+  const current: Clock = { now: () => clock.now(), monotonicMs: () => clock.monotonicMs() };
+  const store = await openEmbeddedStore({ ...config.store, mode, clock: current });
+  const mark = clockMark ?? store.readClockMark();
+  clock = createClock({ maxClockStepMs: config.limits.maxClockStepMs, ...(mark === undefined ? {} : { mark }) });
+  const authenticator = await openAuthenticator(options, clock);
+  return {
+    config, mode, clock, store, authenticator,
+    close: async () => {
+      authenticator.close();
+      await store.close();
+    },
+  };
+};
+
+/** The same store and clock under another configuration. `close` the old authenticator when the new core is in use. */
+export const reconfigure = async (core: Core, options: CoreOptions): Promise<Core> => {
+  const authenticator = await openAuthenticator(options, core.clock);
+  return {
+    ...core, config: options.config, authenticator,
+    close: async () => {
+      authenticator.close();
+      await core.store.close();
+    },
+  };
+};
+
+/** Of requests that name none. */
+export const defaultRealm = ({ realms }: Config): string => (realms.includes('default') ? 'default' : (realms[0] ?? 'default'));
+
+export const policyOptions = (config: Config): LoadPolicyOptions => ({
+  entrypoints: [config.policy.entrypoint],
+  engine: { memoryBytesMax: config.policy.memoryMaxBytes, inputBytesMax: config.policy.inputMaxBytes },
+});
+
+const decisionLimits = ({ limits }: Config): DecisionLimits => ({
+  decisionDeadlineMs: limits.decisionDeadlineMs as DurationMs,
+  maxFactsAgeMs: limits.maxFactsAgeMs as DurationMs,
+  credentialSkewMs: limits.credentialSkewMs,
+  pepCacheMaxMs: limits.pepCacheMaxMs,
+  policyMaySet: limits.policyMaySet,
+});
+
+export const composeDecider = (core: Core, parts: { readonly policy: () => Policy | undefined; readonly sink: DecisionSink; readonly quarantine: Quarantine }): Decider =>
+  createDecider({
+    ...parts,
+    clock: core.clock,
+    store: core.store,
+    authenticator: core.authenticator,
+    entrypoint: core.config.policy.entrypoint,
+    limits: decisionLimits(core.config),
+    realms: new Set(core.config.realms),
+    standing: core.config.standing,
+  });
+
+export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
+  store, clock, policy,
+  config: config.lifecycle,
+  development: mode === 'development',
+  enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
+});
+
+const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfServiceDeps => {
+  const { store, clock, authenticator, config, mode } = core;
+  return {
+    service: createSelfService(createLifecycle(lifecycleDeps(core, policy)), createInspect({ store, clock, policy })),
+    admit: createAdmit({ store, credentialSkewMs: config.limits.credentialSkewMs }),
+    authenticator, clock,
+    realm: config.http.realm ?? defaultRealm(config),
+    fineReasons: mode === 'development',
+  };
+};
+
+export const openLog = (config: Config, log: Log): LineSink =>
+  openDecisionSink(config.decisionLog, (error) => log.error('the decision log can not be written', { detail: errorText(error) }));
+
+export interface Gateways {
+  readonly http: RunningHttpGateway;
+  readonly grpc: EnvoyListeners;
+  /** Reads certificates and keys again, for new connections. Throws, and changes nothing more, when they can't be read. */
+  reloadTls(): void;
+  close(): Promise<void>;
+}
+
+const readGrpcTls = ({ tls }: Config['grpc']): GrpcTls | undefined =>
+  tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key), ...(tls.clientCa === undefined ? {} : { clientCa: readFileSync(tls.clientCa) }) };
+
+export interface GatewayParts {
+  readonly decide: Decider['decide'];
+  readonly ready: () => { readonly ready: boolean; readonly detail?: string };
+  readonly policy: () => Policy | undefined;
+}
+
+/** Listens; rejects, with nothing left open, when an address can't be had. */
+export const startGateways = async (core: Core, { decide, ready, policy }: GatewayParts): Promise<Gateways> => {
+  const { config, mode } = core;
+  const peps = createPepAuthenticator(config.peps, { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => process.env[name] });
+  const fineReasons = mode === 'development';
+  const selfService = composeSelfService(core, policy);
+  const http = await createHttpGateway({ decide, ready, selfService, config: config.http, peps, routes: config.routes, fineReasons }).listen();
+  try {
+    const gateway = createEnvoyGateway({ decide, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons });
+    const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: readGrpcTls(config.grpc) });
+    return {
+      http, grpc,
+      reloadTls: () => {
+        http.reloadTls();
+        const tls = readGrpcTls(config.grpc);
+        if (tls !== undefined) grpc.reloadTls(tls);
+      },
+      close: async () => void (await Promise.all([http.close(), grpc.close()])),
+    };
+  } catch (error) {
+    await http.close();
+    throw error;
+  }
+};
+
+export const activatePolicy = (config: Config, bundle: Uint8Array): Promise<LoadedPolicy> => loadPolicy(bundle, policyOptions(config));

@@ -1,0 +1,67 @@
+/** What the supervisor administers with: lifecycle, admin API, sweeper. Rebuilt on reload; the store and the clock stay. */
+import { createAdminApp } from '../admin/app.ts';
+import { bootstrapOperator, developmentOperator, firstOf, oidcOperator } from '../admin/authenticate-operator.ts';
+import type { HeldToken } from '../admin/token-file.ts';
+import { createFindDecision } from '../audit/find-decision.ts';
+import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
+import type { Policy, Quarantine } from '../decision/ports.ts';
+import { createInspect } from '../lifecycle/inspect.ts';
+import { createLifecycle } from '../lifecycle/lifecycle.ts';
+import { createSweeper, type Sweeper } from '../lifecycle/sweeper.ts';
+import { errorText, type Log } from '../telemetry/log.ts';
+import { createExplain } from './explain.ts';
+import type { WorkerHealth } from './messages.ts';
+
+export interface AdministrationParts {
+  readonly policy: () => Policy | undefined;
+  readonly operatorToken: { readonly kind: 'development' | 'bootstrap'; readonly held: HeldToken } | undefined;
+  readonly health: () => Promise<WorkerHealth>;
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly version: string;
+  readonly log: Log;
+}
+
+export interface Administration {
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+  readonly sweeper: Sweeper;
+}
+
+/** The supervisor's policy has a budget of its own, so nothing here needs to be watched. */
+const UNWATCHED: Quarantine = { enter: () => true, leave: () => undefined };
+
+export const createAdministration = (core: Core, parts: AdministrationParts): Administration => {
+  const { config, clock, store, authenticator } = core;
+  const { policy, operatorToken, log } = parts;
+  const onError = (what: string) => (error: unknown): void => log.error(what, { detail: errorText(error) });
+  const lifecycle = createLifecycle(lifecycleDeps(core, policy));
+  const inspect = createInspect({ store, clock, policy });
+  const decider = composeDecider(core, { policy, sink: { write: () => undefined }, quarantine: UNWATCHED });
+  const { decisionLog, admin } = config;
+  const held = operatorToken === undefined ? [] : [(operatorToken.kind === 'development' ? developmentOperator : bootstrapOperator)(operatorToken.held, clock)];
+  const app = createAdminApp({
+    guard: { allowedHosts: admin.allowedHosts, allowedOrigins: admin.allowedOrigins },
+    realms: new Set(config.realms),
+    defaultRealm: defaultRealm(config),
+    authenticate: firstOf([
+      ...held,
+      oidcOperator({ authenticator, config: admin.operators, clock, store, credentialSkewMs: config.limits.credentialSkewMs }),
+    ]),
+    policy, clock, lifecycle, inspect, store,
+    explain: createExplain(decider, decisionLog.redactHeaders),
+    findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
+      ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })
+      : async () => undefined,
+    metrics: parts.metrics,
+    live: () => ({ ok: true }),
+    ready: async () => {
+      const { ready, faults } = await parts.health();
+      return { ok: ready, ...(faults.length === 0 ? {} : { detail: faults.join('; ') }) };
+    },
+    onError: onError('an admin request failed'),
+    version: parts.version,
+  });
+  const sweeper = createSweeper({
+    store, clock, lifecycle, realms: config.realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: onError('a round of housekeeping failed'),
+  });
+  return { fetch: (request) => app.fetch(request), sweeper };
+};

@@ -1,0 +1,18 @@
+/** Settings that a running supervisor can't change, because they are the ground it stands on. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Config } from '../config/schema.ts';
+
+export const needsRestart = (before: Config, after: Config): readonly string[] => {
+  const fixed: readonly (readonly [name: string, of: (config: Config) => unknown])[] = [
+    ['store', ({ store }) => store],
+    ['admin.host', ({ admin }) => admin.host],
+    ['admin.port', ({ admin }) => admin.port],
+    ['http.host', ({ http }) => http.host],
+    ['http.port', ({ http }) => http.port],
+    ['grpc.host', ({ grpc }) => grpc.host],
+    ['grpc.port', ({ grpc }) => grpc.port],
+    ['limits.maxClockStepMs', ({ limits }) => limits.maxClockStepMs],
+    ['log', ({ log }) => log],
+  ];
+  return fixed.filter(([, of]) => !isDeepStrictEqual(of(before), of(after))).map(([name]) => name);
+};

@@ -1,0 +1,112 @@
+/** `curfew serve` and `curfew dev`: from flags to a running supervisor to an exit code. Says on standard error why it does not start. */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { isLoopback } from '../config/checks.ts';
+import { faultText, type ConfigFault } from '../config/fault.ts';
+import { loadConfig, type LoadedConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { openDevelopmentKey } from '../identity/development.ts';
+import { errorText } from '../telemetry/log.ts';
+import { EXIT, type ExitCode } from './exit-code.ts';
+import { InstanceRunning, lockInstance } from './instance-lock.ts';
+import type { Mode } from './messages.ts';
+import { startSupervisor, type RunningSupervisor } from './supervisor.ts';
+import { WorkerFailed } from './worker-process.ts';
+
+export interface RunOptions {
+  readonly mode: Mode;
+  readonly version: string;
+  /** The program that workers run. */
+  readonly entry: string;
+  readonly configFile?: string | undefined;
+  /** By setting path, such as `http.port`. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What to print once it runs. */
+  readonly announce: (running: RunningSupervisor, developmentDir: string | undefined) => string;
+  readonly out: (text: string) => void;
+  readonly complain: (text: string) => void;
+}
+
+export const DEVELOPMENT_DIR = '.curfew';
+
+const developmentPresets = (directory: string): JsonObject => ({
+  store: { path: join(directory, 'store') },
+  decisionLog: { to: 'file', path: join(directory, 'decisions.jsonl') },
+  log: { level: 'warn' },
+});
+
+/** Development identities and its one operator token must not be reachable from anywhere else. */
+const developmentFaults = (config: Config): readonly ConfigFault[] =>
+  (['http', 'grpc', 'admin'] as const)
+    .filter((section) => !isLoopback(config[section].host))
+    .map((section) => ({ where: '', path: `${section}.host`, message: 'development listens on loopback only; use `curfew serve` with a configuration for everything else' }));
+
+const load = ({ mode, configFile, flags, env }: RunOptions, developmentDir: string | undefined): LoadedConfig => {
+  let file: { name: string; text: string } | undefined;
+  if (configFile !== undefined) {
+    try {
+      file = { name: configFile, text: readFileSync(configFile, 'utf8') };
+    } catch (error) {
+      return { ok: false, faults: [{ where: configFile, path: '', message: `can not be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})` }] };
+    }
+  }
+  const loaded = loadConfig({ env, flags, ...(file === undefined ? {} : { file }), ...(developmentDir === undefined ? {} : { presets: developmentPresets(developmentDir) }) });
+  if (!loaded.ok || mode !== 'development') return loaded;
+  const faults = developmentFaults(loaded.config);
+  return faults.length === 0 ? loaded : { ok: false, faults };
+};
+
+const explainFailure = (error: unknown, { config }: { readonly config: Config }): { readonly code: ExitCode; readonly text: string } => {
+  if (error instanceof InstanceRunning) return { code: EXIT.instanceRunning, text: `${error.message}. Stop it first, or give this one another store (--store or CURFEW_STORE_PATH).` };
+  const { code, port } = error as NodeJS.ErrnoException & { port?: number };
+  if ((error instanceof WorkerFailed && error.kind === 'port-in-use') || code === 'EADDRINUSE') {
+    const what = error instanceof WorkerFailed ? error.message : `listen ${code} ${config.admin.host}:${port ?? config.admin.port}`;
+    return { code: EXIT.portInUse, text: `An address can not be had: ${what}. Choose others with --http-port, --grpc-port and --admin-port; 0 takes any free one.` };
+  }
+  return { code: EXIT.failed, text: errorText(error) };
+};
+
+/** Resolves when the process should end. */
+export const run = async (options: RunOptions): Promise<ExitCode> => {
+  const developmentDir = options.mode === 'development' ? resolve(DEVELOPMENT_DIR) : undefined;
+  const reload = (): LoadedConfig => load(options, developmentDir);
+  const loaded = reload();
+  if (!loaded.ok) {
+    options.complain(`The configuration is not valid:\n${loaded.faults.map((fault) => `  ${faultText(fault)}\n`).join('')}`);
+    return EXIT.configuration;
+  }
+  let running: RunningSupervisor;
+  let release: () => void = () => undefined;
+  try {
+    release = (await lockInstance(loaded.config.store.path)).release;
+    if (developmentDir !== undefined) openDevelopmentKey(developmentDir);
+    const { mode, version, entry } = options;
+    running = await startSupervisor({ mode, version, entry, loaded, reload, ...(developmentDir === undefined ? {} : { developmentDir }) });
+  } catch (error) {
+    release();
+    const { code, text } = explainFailure(error, loaded);
+    options.complain(`Curfew does not start: ${text}\n`);
+    return code;
+  }
+  options.out(options.announce(running, developmentDir));
+
+  const signal = await new Promise<'stop' | 'failed'>((ended) => {
+    process.on('SIGTERM', () => ended('stop'));
+    process.on('SIGINT', () => ended('stop'));
+    process.on('SIGHUP', () => void running.reload());
+    const fatal = (error: unknown): void => {
+      running.log.error('the supervisor fails', { detail: errorText(error) });
+      ended('failed');
+    };
+    process.on('uncaughtException', fatal);
+    process.on('unhandledRejection', fatal);
+  });
+  // Whoever asks twice does not want to wait.
+  process.on('SIGTERM', () => process.exit(EXIT.failed));
+  process.on('SIGINT', () => process.exit(EXIT.failed));
+  await running.stop();
+  release();
+  return signal === 'stop' ? EXIT.ok : EXIT.failed;
+};

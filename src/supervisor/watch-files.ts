@@ -1,0 +1,24 @@
+/** Notices that one of a few files was replaced, by looking every now and then. */
+import { statSync } from 'node:fs';
+import type { Config } from '../config/schema.ts';
+
+/** Certificates and keys of the listeners. */
+export const tlsFiles = ({ http, grpc }: Config): readonly string[] =>
+  [http.tls, grpc.tls].flatMap((tls) => (tls === undefined ? [] : [tls.cert, tls.key, ...(tls.clientCa === undefined ? [] : [tls.clientCa])]));
+
+const stateOf = (paths: readonly string[]): string =>
+  paths.map((path) => {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stat === undefined ? 'absent' : `${stat.mtimeNs}/${stat.size}/${stat.ino}`;
+  }).join(' ');
+
+/** Says at each call whether something changed since the one before. A file that is missing for a moment is not a change. */
+export const watchFiles = (paths: readonly string[]): (() => boolean) => {
+  let before = stateOf(paths);
+  return () => {
+    const now = stateOf(paths);
+    if (now === before || now.includes('absent')) return false;
+    before = now;
+    return true;
+  };
+};

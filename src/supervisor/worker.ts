@@ -1,0 +1,144 @@
+/** A worker process: opens what it decides with, listens, and does what the supervisor says. Its life ends with the supervisor's. */
+import { activatePolicy, composeDecider, openCore, openLog, startGateways } from '../compose.ts';
+import { configSchema } from '../config/schema.ts';
+import type { DecisionSink } from '../decision/ports.ts';
+import type { LoadedPolicy } from '../policy/load-policy.ts';
+import { createLog, errorText, type Log } from '../telemetry/log.ts';
+import { createWorkerMetrics } from '../telemetry/metrics.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import { watchReadiness } from './readiness.ts';
+import { createWatchdog } from './watchdog/watchdog.ts';
+import { REPORT_FD } from './worker-process.ts';
+
+const tell = (message: FromWorker): void => {
+  if (process.connected) process.send?.(message);
+};
+
+interface RunningWorker {
+  receive(message: ToWorker): void;
+}
+
+const SINK_CLOSE_MS = 2_000;
+
+const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
+  const config = configSchema.parse(start.rawConfig);
+  const core = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir });
+  const decisionLog = openLog(config, log);
+  // For tests of what the watchdog is for.
+  const watched = process.env['CURFEW_TEST_WATCHDOG'] !== 'off';
+  const watchdog = createWatchdog({ evaluationBudgetMs: config.limits.evaluationBudgetMs, reportFd: watched ? REPORT_FD : undefined });
+  watchdog.replace(start.quarantine);
+  const metrics = createWorkerMetrics({ sink: decisionLog.stats, quarantined: watchdog.size });
+  const sink: DecisionSink = {
+    write: (record) => {
+      metrics.sink.write(record);
+      decisionLog.write(record);
+    },
+  };
+  let policy: LoadedPolicy | undefined = await activatePolicy(config, start.bundle);
+  const decider = composeDecider(core, { policy: () => policy, sink, quarantine: watchdog });
+  let draining = false;
+  const readiness = watchReadiness(core, () => policy !== undefined && !draining, (ready) => gateways.grpc.setServing(ready));
+  const gateways = await startGateways(core, {
+    decide: decider.decide,
+    policy: () => policy,
+    ready: () => {
+      const { ready, faults } = readiness.now();
+      return { ready, ...(faults.length === 0 ? {} : { detail: faults.join('; ') }) };
+    },
+  });
+  await readiness.start();
+  watchdog.watch();
+
+  const fatal = (error: unknown): void => {
+    log.error('the worker fails and is replaced', { detail: errorText(error) });
+    decisionLog.flushNow();
+    process.exit(1);
+  };
+  process.on('uncaughtException', fatal);
+  process.on('unhandledRejection', fatal);
+
+  const activate = async (bundle: Uint8Array, digest: string): Promise<void> => {
+    try {
+      const next = await activatePolicy(config, bundle);
+      if (next.digest !== digest) throw new Error('the bundle arrived damaged');
+      policy = next;
+      tell({ type: 'bundle', digest });
+    } catch (error) {
+      tell({ type: 'bundle', digest, fault: errorText(error) });
+    }
+  };
+
+  const drain = async (): Promise<void> => {
+    if (draining) return;
+    draining = true;
+    readiness.stop();
+    await gateways.close();
+    await decisionLog.close(SINK_CLOSE_MS);
+    tell({ type: 'drained', metrics: await metrics.json() });
+    await watchdog.close();
+    await core.close();
+    process.disconnect();
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void drain().catch(fatal));
+
+  const answer = async (id: number, what: 'metrics' | 'health'): Promise<void> => {
+    if (what === 'metrics') tell({ type: 'metrics', id, metrics: await metrics.json() });
+    else tell({ type: 'health', id, health: readiness.now() });
+  };
+
+  tell({ type: 'ready', ports: { http: config.http.port === false ? undefined : gateways.http.port, grpc: gateways.grpc.port } });
+  return {
+    receive: (message) => {
+      switch (message.type) {
+        case 'start': return;
+        case 'bundle': return void activate(message.bundle, message.digest);
+        case 'quarantine': return watchdog.replace(message.list);
+        case 'ask': return void answer(message.id, message.what).catch(fatal);
+        case 'reload-tls': {
+          try {
+            return gateways.reloadTls();
+          } catch (error) {
+            return log.error('certificates can not be read again; the old ones stay', { detail: errorText(error) });
+          }
+        }
+        case 'reset-clock': return core.clock.reset();
+        case 'drain': return void drain().catch(fatal);
+      }
+    },
+  };
+};
+
+const failureKind = (error: unknown): 'port-in-use' | 'other' =>
+  ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL'].includes((error as NodeJS.ErrnoException).code ?? '') ? 'port-in-use' : 'other';
+
+/** Entry of a worker process. */
+export const runWorker = (): void => {
+  // A terminal's interrupt goes to the whole group; the supervisor decides what follows from it.
+  process.on('SIGINT', () => undefined);
+  process.on('SIGHUP', () => undefined);
+  let running: RunningWorker | undefined;
+  let starting = false;
+  process.on('message', (message: ToWorker) => {
+    if (message.type !== 'start') {
+      running?.receive(message);
+      if (message.type === 'drain' && running === undefined) process.exit(0);
+      return;
+    }
+    if (starting) return;
+    starting = true;
+    const log = createLog(configSchema.parse(message.start.rawConfig).log, { pid: process.pid });
+    run(message.start, log).then(
+      (worker) => { running = worker; },
+      (error: unknown) => {
+        tell({ type: 'failed', message: errorText(error), kind: failureKind(error) });
+        // Leaves the message the time to arrive; then the exit code tells.
+        process.disconnect();
+        process.exitCode = 1;
+        setImmediate(() => process.exit(1));
+      },
+    );
+  });
+  tell({ type: 'hello' });
+};
