@@ -51,7 +51,7 @@ const refuseConnection = (error: NodeJS.ErrnoException, socket: Socket): void =>
 /** `bodyTooLarge`: the rest of the body was not waited for, and the connection ends with the answer. */
 export type HttpHandler = (incoming: IncomingMessage, response: ServerResponse, bodyTooLarge: boolean) => void;
 
-/** No handler here reads a body: it is counted and dropped, and only then is the request handled (THREATS B4). */
+/** A decision's handler reads no body: it is counted and dropped, and only then is the request handled (THREATS B4). */
 const afterBody = (incoming: IncomingMessage, response: ServerResponse, bytesMax: number, handle: HttpHandler): void => {
   const length = incoming.headers['content-length'] ?? '0';
   if (incoming.headers['transfer-encoding'] === undefined && length === '0') {
@@ -123,6 +123,8 @@ export const startHttpServer = async (options: {
   readonly tls?: HttpTls | undefined;
   readonly limits: HttpLimits;
   readonly handle: HttpHandler;
+  /** The handler reads the body itself and bounds it; `limits.bodyBytesMax` does not count. */
+  readonly readsBody?: boolean;
 }): Promise<HttpServer> => {
   const { listen, limits } = options;
   const unix = 'path' in listen;
@@ -130,7 +132,8 @@ export const startHttpServer = async (options: {
   let closing = false;
   const server = create(limits, options.tls, (incoming, response) => {
     if (closing) response.shouldKeepAlive = false;
-    afterBody(incoming, response, limits.bodyBytesMax, options.handle);
+    if (options.readsBody === true) options.handle(incoming, response, false);
+    else afterBody(incoming, response, limits.bodyBytesMax, options.handle);
   });
   server.maxConnections = limits.connectionsMax;
   // Node drops header lines beyond its own maximum without a word; whoever reads them counts them instead.
