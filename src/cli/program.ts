@@ -1,0 +1,79 @@
+/** The command `curfew`: its tree, and how a run of it ends. Commands of the API mirror the API; local ones come from the starter. */
+import { Command, CommanderError } from 'commander';
+import { Failed } from './api-client.ts';
+import { addEndingCommands } from './commands/ending.ts';
+import { addGrantCommands } from './commands/grant.ts';
+import { addTaskCommands } from './commands/task.ts';
+import { addWhyCommands } from './commands/why.ts';
+import { DEFAULT_SERVER, DEFAULT_TOKEN_FILE, type CliDeps, type LocalCommand, type Run } from './context.ts';
+import { EXIT } from './exit-codes.ts';
+import { formatHelp } from './help.ts';
+import { plain } from './print.ts';
+import { secondsAsMs } from './terms.ts';
+
+export type { CliDeps, LocalCommand } from './context.ts';
+
+const addLocal = (parent: Command, run: Run, name: string, local: LocalCommand, summary: string, description = summary): Command => {
+  const command = parent.command(name).summary(summary).description(description);
+  local.options?.(command);
+  return command.action(async (...given: unknown[]) => {
+    // Commander passes arguments, then options, then the command itself.
+    const self = given[given.length - 1] as Command;
+    run.exitCode = await local.run(self.optsWithGlobals());
+  });
+};
+
+/** The whole tree, for this run. */
+export const buildProgram = (run: Run): Command => {
+  const { deps } = run;
+  const { local } = deps;
+  const program = new Command('curfew')
+    .description('Temporary access that really ends. Exit codes: 0 ok, 1 refused or wrong usage, 2 unavailable, 3 explain says deny.')
+    .version(deps.version, '-V, --version', 'print the version')
+    .option('--server <url>', `admin API (CURFEW_SERVER; ${DEFAULT_SERVER})`)
+    .option('--token-file <path>', `operator credential (CURFEW_TOKEN; ${DEFAULT_TOKEN_FILE})`)
+    .option('--realm <name>', 'realm (CURFEW_REALM)')
+    .option('--json', "print the API's own objects")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureHelp({ formatHelp })
+    .configureOutput({ writeOut: deps.stdout, writeErr: deps.stderr });
+
+  addLocal(program, run, 'dev', local.dev, 'start for development, on loopback');
+  addLocal(program, run, 'serve', local.serve, 'start for production, from a configuration');
+  const config = program.command('config').summary('check the configuration').description('The configuration.');
+  addLocal(config, run, 'check', local['config check'], 'check the configuration without starting anything');
+  addLocal(program, run, 'dev-token', {
+    options: (command) => {
+      command
+        .requiredOption('--workload <id>', 'spiffe://dev.local/...')
+        .option('--audience <name>', 'audience of the token')
+        .option('--ttl <duration>', 'how long it is valid: seconds, or 5m, 1h', secondsAsMs);
+      local['dev-token'].options?.(command);
+    },
+    run: ({ ttl, ...options }) => local['dev-token'].run(ttl === undefined ? options : { ...options, ttlMs: ttl }),
+  }, 'print a JWT-SVID of the development identities');
+  addGrantCommands(program, run);
+  addTaskCommands(program, run);
+  addEndingCommands(program, run);
+  addWhyCommands(program, run);
+  return program;
+};
+
+/** Runs one command line (without node and script); resolves to the exit code and never rejects. */
+export const runCli = async (argv: readonly string[], deps: CliDeps): Promise<number> => {
+  const run: Run = { deps, exitCode: EXIT.ok };
+  try {
+    await buildProgram(run).parseAsync([...argv], { from: 'user' });
+    return run.exitCode;
+  } catch (error) {
+    // Commander has printed its own; help and version are no failure.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.refused;
+    if (error instanceof Failed) {
+      deps.stderr(`${error.message.split('\n').map(plain).join('\n')}\n`);
+      return error.code;
+    }
+    deps.stderr(`curfew: ${error instanceof Error ? plain(error.message) : 'an unexpected failure'}\n`);
+    return EXIT.unavailable;
+  }
+};
