@@ -156,7 +156,8 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     cleanUps.push(pool.stop);
 
     const { host, port } = loaded.config.admin;
-    const admin = await listenAdmin({ host, port, fetch: (request) => active.administration.fetch(request) });
+    const { drainMs } = loaded.config.limits;
+    const admin = await listenAdmin({ host, port, drainMs, fetch: (request) => active.administration.fetch(request) });
     cleanUps.push(() => admin.close());
     active.administration.sweeper.start();
     cleanUps.push(() => active.administration.sweeper.stop());
