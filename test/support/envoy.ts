@@ -55,7 +55,7 @@ export const startEnvoy = async (config: EnvoyConfiguration): Promise<RunningEnv
   writeFileSync(file, JSON.stringify(config));
   const child = spawn(
     requirePart('envoy'),
-    ['-c', file, '--admin-address-path', adminFile, '--use-dynamic-base-id', '--disable-hot-restart', '--concurrency', '1', '--log-level', 'warning'],
+    ['-c', file, '--admin-address-path', adminFile, '--use-dynamic-base-id', '--disable-hot-restart', '--concurrency', '1', '--log-level', 'warning', '--file-flush-interval-msec', '10'],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let log = '';

@@ -5,6 +5,8 @@ export interface RawAnswer {
   readonly status: number;
   /** Lower-case names; the last value of a name. */
   readonly headers: ReadonlyMap<string, string>;
+  /** Header lines as received. */
+  readonly lines: readonly string[];
   readonly body: string;
 }
 
@@ -17,13 +19,13 @@ export interface RawConnection {
   close(): void;
 }
 
-const parseHead = (head: string): { status: number; headers: Map<string, string> } => {
+const parseHead = (head: string): { status: number; headers: Map<string, string>; lines: readonly string[] } => {
   const [first = '', ...lines] = head.split('\r\n');
   const headers = new Map(lines.map((line) => {
     const colon = line.indexOf(':');
     return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()] as const;
   }));
-  return { status: Number(first.split(' ')[1]), headers };
+  return { status: Number(first.split(' ')[1]), headers, lines };
 };
 
 /** Body and rest, or `undefined` while it is not all there. */
@@ -69,13 +71,13 @@ export const openConnection = async (port: number): Promise<RawConnection> => {
   const take = (): RawAnswer | undefined => {
     const split = received.indexOf('\r\n\r\n');
     if (split < 0) return undefined;
-    const { status, headers } = parseHead(received.slice(0, split));
+    const { status, headers, lines } = parseHead(received.slice(0, split));
     const rest = received.slice(split + 4);
     const bodiless = status === 204 || status === 304 || status === 101;
     const taken = bodiless ? { body: '', rest } : takeBody(headers, rest, ended);
     if (taken === undefined) return undefined;
     received = taken.rest;
-    return { status, headers, body: taken.body };
+    return { status, headers, lines, body: taken.body };
   };
 
   return {

@@ -20,11 +20,9 @@ export interface AnswerOptions {
 
 interface HeaderOption {
   readonly header: { readonly key: string; readonly value: string };
-  readonly appendAction: number;
+  readonly append?: { readonly value: boolean };
 }
 
-const APPEND = 0;
-const OVERWRITE = 2;
 /** In Curfew's family; removed from every request that is allowed unless the answer itself sets them. */
 const OWN_HEADERS = [
   'x-curfew-decision-id', 'x-curfew-valid-until', 'x-curfew-valid-ms', 'x-curfew-max-stream-ms', 'x-curfew-grant', 'x-curfew-reason', 'x-curfew-pep-token',
@@ -33,18 +31,25 @@ const STREAM_TIMEOUT = 'x-envoy-upstream-rq-timeout-ms';
 
 const encode = encoder('envoy.service.auth.v3.CheckResponse');
 
-const option = (key: string, value: string, appendAction = OVERWRITE): HeaderOption => ({ header: { key, value }, appendAction });
+/** `append` rather than `append_action`, which Envoy 1.40 does not heed for the headers of an allow; both are understood everywhere else. */
+const option = (key: string, value: string, append = false): HeaderOption => ({ header: { key, value }, append: { value: append } });
 
-/** The first line of a name replaces what was there, further ones are added to it. */
-const options = (pairs: readonly (readonly [string, string])[]): HeaderOption[] => {
+/** Percent-encoded UTF-8; a lone surrogate becomes U+FFFD. */
+const queryPart = (text: string): string => encodeURIComponent(Buffer.from(text, 'utf8').toString('utf8'));
+
+/** For requests: the first line of a name replaces what the client sent, further ones join it. */
+const replacing = (pairs: readonly (readonly [string, string])[]): HeaderOption[] => {
   const seen = new Set<string>();
   return pairs.map(([name, value]) => {
     const key = name.toLowerCase();
-    const action = seen.has(key) ? APPEND : OVERWRITE;
+    const again = seen.has(key);
     seen.add(key);
-    return option(key, value, action);
+    return option(key, value, again);
   });
 };
+
+/** For responses: a line beside those that are there, as `set-cookie` needs it. */
+const adding = (pairs: readonly (readonly [string, string])[]): HeaderOption[] => pairs.map(([name, value]) => ({ header: { key: name.toLowerCase(), value } }));
 
 const structValue = (value: JsonValue): Record<string, unknown> => {
   if (value === null) return { nullValue: 0 };
@@ -88,7 +93,7 @@ const denied = (decision: Deny, answer: AnswerOptions): Uint8Array => {
     ...(shaping.body === undefined ? [option('content-type', 'application/json')] : []),
     option('cache-control', 'no-store'),
     ...(status === 401 ? [option('www-authenticate', challenge(decision))] : []),
-    ...options(shaping.headers),
+    ...adding(shaping.headers),
     option('x-curfew-decision-id', decision.id),
     option('x-curfew-reason', answer.fineReasons ? reason : coarse),
     ...(answer.fineReasons && decision.grant !== undefined ? [option('x-curfew-grant', decision.grant)] : []),
@@ -106,7 +111,7 @@ export const checkResponse = (decision: Decision, answer: AnswerOptions): Uint8A
   const validMs = remainingMs(decision.decidedAt, decision.validUntil);
   const streamMs = Math.max(1, Math.min(validMs, decision.maxStreamMs ?? validMs));
   const upstream = [
-    ...options(shaping.headers),
+    ...replacing(shaping.headers),
     option('x-curfew-decision-id', decision.id),
     option('x-curfew-valid-until', toRfc3339(decision.validUntil)),
     option('x-curfew-valid-ms', String(validMs)),
@@ -122,9 +127,10 @@ export const checkResponse = (decision: Decision, answer: AnswerOptions): Uint8A
     okResponse: {
       headers: upstream,
       headersToRemove: [...remove],
-      responseHeadersToAdd: [...options(shaping.responseHeaders), option('x-curfew-decision-id', decision.id)],
-      queryParametersToSet: shaping.setQuery.map(([key, value]) => ({ key, value })),
-      queryParametersToRemove: shaping.removeQuery,
+      responseHeadersToAdd: [...adding(shaping.responseHeaders), option('x-curfew-decision-id', decision.id)],
+      // Envoy writes them into the path as they are.
+      queryParametersToSet: shaping.setQuery.map(([key, value]) => ({ key: queryPart(key), value: queryPart(value) })),
+      queryParametersToRemove: shaping.removeQuery.map(queryPart),
     },
     dynamicMetadata: metadata(decision, answer),
   });
