@@ -2,6 +2,8 @@
  * Selectors: what a revocation or suspension names. Each selector has one injective key; a decision looks up the keys of
  * everything it relies on, so an ending costs one write however many grants it covers.
  */
+import { parseSpiffeId } from './spiffe-id.ts';
+
 export const SELECTOR_KINDS = [
   'grant', 'task', 'entitlement', 'owner', 'approver', 'bundle-revision',
   'workload', 'workload-prefix', 'issuer', 'trust-domain', 'pep', 'realm',
@@ -25,17 +27,15 @@ export const credentialByHash = (sha256Hex: string): string => `sha256:${sha256H
 export const certificateBySerial = (issuer: string, serialHex: string): string => `serial:${JSON.stringify([issuer, serialHex])}`;
 export const certificateBySpki = (sha256Hex: string): string => `spki:${sha256Hex}`;
 
-const SPIFFE = /^spiffe:\/\/([^/]+)(\/.*)?$/;
-
 /** The trust domain of a SPIFFE ID, else `undefined`. */
-export const trustDomainOf = (workload: string): string | undefined => SPIFFE.exec(workload)?.[1];
+export const trustDomainOf = (workload: string): string | undefined => parseSpiffeId(workload)?.trustDomain;
 
 /** Every prefix of a SPIFFE ID in whole path segments, itself included: `spiffe://td/a/b` gives `spiffe://td`, `.../a`, `.../a/b`. */
 export const workloadPrefixes = (workload: string): readonly string[] => {
-  const match = SPIFFE.exec(workload);
-  if (match === null) return [];
-  const prefixes = [`spiffe://${match[1]}`];
-  for (const segment of (match[2] ?? '').split('/').slice(1)) prefixes.push(`${prefixes[prefixes.length - 1]}/${segment}`);
+  const id = parseSpiffeId(workload);
+  if (id === undefined) return [];
+  const prefixes = [`spiffe://${id.trustDomain}`];
+  for (const segment of id.path.split('/').slice(1)) prefixes.push(`${prefixes[prefixes.length - 1]}/${segment}`);
   return prefixes;
 };
 
