@@ -5,6 +5,7 @@
 import { X509Certificate, createHash } from 'node:crypto';
 import type { Instant } from '../domain/instant.ts';
 import { isInstant } from '../domain/instant.ts';
+import { canonicalSerial } from '../domain/lifecycle/canonical-selector.ts';
 import { certificateBySerial, certificateBySpki, selectorKey } from '../domain/selector.ts';
 import { CERTIFICATE_CHARS_MAX } from './limits.ts';
 
@@ -16,7 +17,7 @@ export interface CertificateFacts {
   readonly notAfter: Instant;
   /** Distinguished name of its issuer as RFC 2253 writes it (`openssl x509 -issuer -nameopt RFC2253`). */
   readonly issuer: string;
-  /** Hex, lower case, as openssl prints it but for the case. */
+  /** Hex, lower case, whole bytes; otherwise as openssl prints it. Negative ones, which RFC 5280 forbids, are refused. */
   readonly serial: string;
   readonly sha256: Buffer;
   readonly selectors: readonly string[];
@@ -53,7 +54,8 @@ export const readCertificate = (pem: string): CertificateFacts | undefined => {
     const names = alternativeNames(certificate.subjectAltName ?? '');
     if (!isInstant(notBefore) || !isInstant(notAfter) || names === undefined) return undefined;
     const issuer = rfc2253(certificate.issuer);
-    const serial = certificate.serialNumber.toLowerCase();
+    const serial = canonicalSerial(certificate.serialNumber);
+    if (serial === undefined) return undefined;
     const spki = createHash('sha256').update(certificate.publicKey.export({ type: 'spki', format: 'der' })).digest('hex');
     return {
       uris: names.filter(([type]) => type === 'URI').map(([, name]) => name),

@@ -84,7 +84,7 @@ const oidc = oidcInput.transform((input, context) => {
     return z.NEVER;
   }
   const id = input.id ?? preset?.id ?? 'oidc:{issuer}/{sub}';
-  const idFault = templateFault(id);
+  const idFault = templateFault(id, issuer);
   if (idFault !== undefined) fail('id', idFault);
   const sharedBy = preset?.shared === issuer ? preset.ownerClaims : undefined;
   if (sharedBy !== undefined && !sharedBy.some((claim) => Object.hasOwn(input.match, claim))) {

@@ -5,10 +5,9 @@
  */
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import { isJsonObject } from '../domain/json.ts';
-import { WORKLOAD_CHARS_MAX } from './limits.ts';
+import { isOidcId, WORKLOAD_CHARS_MAX } from '../domain/lifecycle/fields.ts';
 
 const PLACEHOLDER = /\{([^{}]+)\}/g;
-const LITERAL = /^[A-Za-z0-9._~:/@-]*$/;
 
 /** Host (with port, if not 443) and path of an issuer URL, without a trailing slash. */
 export const issuerHostAndPath = (issuer: string): string => {
@@ -16,11 +15,12 @@ export const issuerHostAndPath = (issuer: string): string => {
   return `${url.host}${url.pathname}`.replace(/\/$/, '');
 };
 
-export const templateFault = (template: string): string | undefined => {
+/** Why a template builds no canonical ids for this issuer, or `undefined` when it does. */
+export const templateFault = (template: string, issuer: string): string | undefined => {
   if (!template.startsWith('oidc:')) return 'must begin with oidc:';
-  if (!LITERAL.test(template.replaceAll(PLACEHOLDER, ''))) return 'has a character that is not allowed outside of {claims}';
-  if (![...template.matchAll(PLACEHOLDER)].some(([, name]) => name !== 'issuer')) return 'must name at least one claim';
-  return undefined;
+  if (![...template.matchAll(PLACEHOLDER)].some(([, name]) => name !== 'issuer')) return 'must name at least one claim in braces';
+  const sample = template.replaceAll('{issuer}', issuerHostAndPath(issuer)).replaceAll(PLACEHOLDER, 'x');
+  return isOidcId(sample) ? undefined : 'must be oidc:, a host and a path, with nothing that needs encoding outside of {claims}';
 };
 
 /** Could two templates (with `{issuer}` filled in) build one id? Compared by segments; a segment with a claim counts as any. */

@@ -7,7 +7,6 @@ export const KID_CHARS_MAX = 1_024;
 export const JTI_CHARS_MAX = 1_024;
 export const DPOP_JTI_CHARS_MAX = 256;
 export const AUDIENCES_MAX = 64;
-export const WORKLOAD_CHARS_MAX = 2_048;
 export const JWKS_BYTES_MAX = 1_048_576;
 export const JWKS_KEYS_MAX = 100;
 export const RSA_BITS_MIN = 2_048;

@@ -5,7 +5,6 @@
  */
 import { hash } from 'node:crypto';
 import type { Identity, Peer } from '../decision/evaluation.ts';
-import { INSTANT_MAX } from '../domain/instant.ts';
 import type { DurationMs, Instant, TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { parseSpiffeId } from '../domain/spiffe-id.ts';
@@ -44,9 +43,12 @@ export const identifyPeer = (peer: Peer, certificate: CertificateFacts | undefin
     claims: certificate === undefined ? {} : { certificate: { issuer: certificate.issuer, serial: certificate.serial, dns: certificate.dns } },
     credential: {
       selectors: certificate?.selectors ?? [],
-      ...(certificate === undefined ? {} : { issuedAt: certificate.notBefore, notBefore: certificate.notBefore }),
-      expiresAt: certificate === undefined ? INSTANT_MAX : ((certificate.notAfter - config.leewayMs) as Instant),
-      maxAgeMs: config.maxCertificateAgeMs as DurationMs,
+      ...(certificate === undefined ? {} : {
+        issuedAt: certificate.notBefore,
+        notBefore: (certificate.notBefore + config.leewayMs) as Instant,
+        expiresAt: (certificate.notAfter - config.leewayMs) as Instant,
+        maxAgeMs: config.maxCertificateAgeMs as DurationMs,
+      }),
       fingerprint: (sha256?.toString('hex') ?? hash('sha256', peer.principal)).slice(0, 16),
     },
     confirmed: sha256 === undefined ? {} : { x5t: sha256.toString('base64url') },

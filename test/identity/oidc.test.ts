@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { isOidcId } from '../../src/domain/lifecycle/fields.ts';
 import { identityConfig } from '../../src/identity/config.ts';
 import { START } from './at.ts';
 import { b64, jwksOf, newKey, signed } from './forge.ts';
@@ -43,8 +44,9 @@ test.each([
 });
 
 test('no value of a claim can add a segment to an id or leave its own', async () => {
-  for (const environment of ['prod/env/x', 'a?b', 'a#b', 'ä', 'a%2Fb', '../../repo/1', 'a b', 'a:b']) {
+  for (const environment of ['prod/env/x', 'a?b', 'a#b', 'ä', 'a%2Fb', '../../repo/1', 'a b', 'a:b', "it's (1)!*~", '%', '€']) {
     const { workload } = identityOf(await ask(github, token({ ...GITHUB, environment })));
+    expect(isOidcId(workload)).toBe(true);
     expect(workload).toBe(`oidc:token.actions.githubusercontent.com/repo/74/env/${encodeURIComponent(environment)}`);
     expect(workload.split('/')).toHaveLength(5);
   }
@@ -143,6 +145,8 @@ test.each<[string, unknown[], RegExp]>([
   ['A7: a trust domain in upper case', [spiffeIssuer({ trustDomain: 'Example.org' })], /trustDomain/],
   ['an id that is a SPIFFE ID', [oidc({ issuer: 'https://idp.example', id: 'spiffe://example.org/{sub}' })], /id: must begin with oidc:/],
   ['an id without a claim', [oidc({ issuer: 'https://idp.example', id: 'oidc:{issuer}/all' })], /id: must name at least one claim/],
+  ['an id with a letter that would be encoded', [oidc({ issuer: 'https://idp.example', id: 'oidc:{issuer}/é/{sub}' })], /id: must be oidc:/],
+  ['an id with a dot segment', [oidc({ issuer: 'https://idp.example', id: 'oidc:{issuer}/../{sub}' })], /id: must be oidc:/],
   ['an id with an open brace', [oidc({ issuer: 'https://idp.example', id: 'oidc:{issuer}/{sub' })], /id: /],
   ['GitHub without an owner', [oidc({ preset: 'github', match: { ref: 'refs/heads/main' } })], /match: anyone may get tokens/],
   ['one issuer twice', [oidc({ issuer: 'https://idp.example' }), oidc({ issuer: 'https://idp.example' })], /1\.issuer: the issuer is configured twice/],

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash, createPublicKey } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { Peer } from '../../src/decision/evaluation.ts';
-import { INSTANT_MAX } from '../../src/domain/instant.ts';
+import { canonicalSerial } from '../../src/domain/lifecycle/canonical-selector.ts';
 import { readCertificate } from '../../src/identity/certificate.ts';
 import { parseXfcc } from '../../src/identity/xfcc.ts';
 import { START, interval } from './at.ts';
@@ -27,8 +27,9 @@ const ask = (peer: Peer, now: number = START, realm = 'default') =>
 const reason = async (peer: Peer, now?: number, realm?: string) => reasonOf(await ask(peer, now, realm));
 
 test("a peer's SPIFFE ID is its workload; without a certificate it has no end and no selector of its own", async () => {
-  expect(identityOf(await ask({ principal: ID }))).toMatchObject({
-    workload: ID, kind: 'x509', issuer: 'spiffe://example.org', confirmed: {}, credential: { selectors: [], expiresAt: INSTANT_MAX },
+  expect(identityOf(await ask({ principal: ID }))).toEqual({
+    workload: ID, kind: 'x509', issuer: 'spiffe://example.org', audience: [], claims: {}, confirmed: {},
+    credential: { selectors: [], fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/) },
   });
   expect(identityOf(await ask({ principal: ID, certificateSha256: good.sha256 })).confirmed.x5t).toBe(Buffer.from(good.sha256, 'hex').toString('base64url'));
 });
@@ -48,6 +49,12 @@ test.skipIf(spawnSync('openssl', ['version']).error !== undefined)('the issuer i
   const { stdout } = spawnSync('openssl', ['x509', '-noout', '-issuer', '-serial', '-nameopt', 'RFC2253'], { input: good.pem, encoding: 'utf8' });
   const facts = readCertificate(good.pem);
   expect(stdout).toBe(`issuer=${facts?.issuer}\nserial=${facts?.serial.toUpperCase()}\n`);
+});
+
+test.each([['05', '05'], ['00', '00'], ['0abc', '0abc'], ['00ff', 'ff']])('a serial number %s is looked up as %s, as revocations write it', (serialHex, expected) => {
+  const facts = readCertificate(leaf({ serialHex }).pem);
+  expect(facts?.serial).toBe(expected);
+  expect(facts?.serial).toBe(canonicalSerial(serialHex));
 });
 
 test('URL-encoded as Envoy sends it, a certificate is the same one', async () => {
@@ -80,6 +87,7 @@ test.each([
   ['a broken certificate', { principal: ID, certificatePem: good.pem.replace(/[A-Z]{3}/, 'AAA').replace('MII', 'MIJ') }, 'credential.malformed'],
   ['a private key', { principal: ID, certificatePem: good.keyPem }, 'credential.malformed'],
   ['a hash that is none', { principal: ID, certificateSha256: 'abc' }, 'credential.malformed'],
+  ['a negative serial number', { principal: ID, certificatePem: leaf({ serialHex: '8a01' }).pem }, 'credential.malformed'],
   ['64 KiB of PEM', { principal: ID, certificatePem: good.pem + ' '.repeat(65_536) }, 'credential.malformed'],
 ] as const)('a peer is refused: %s', async (_, peer, expected) => {
   expect(await reason(peer)).toBe(expected);
