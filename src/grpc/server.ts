@@ -3,13 +3,15 @@
  * limit: connections, calls at once, metadata, message size, memory, idle and receive time. Streams opened and reset in rapid
  * succession close the connection (nghttp2's own limit: 1,000 at once, 33 a second). Nothing here knows about authorization.
  */
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import cluster from 'node:cluster';
+import { chmodSync } from 'node:fs';
 import { createSecureServer, createServer, type Http2SecureServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import { connect, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { serveCall } from './call.ts';
 import type { GrpcLimits } from './config.ts';
 import type { GrpcMethods, GrpcPeer } from './method.ts';
+import { clearStaleSocket } from './stale-socket.ts';
 
 /** PEM texts. With `clientCa` every client must show a certificate that it has signed. */
 export interface GrpcTls {
@@ -52,22 +54,6 @@ const secureContext = (tls: GrpcTls) => ({
   minVersion: 'TLSv1.2' as const,
 });
 
-/** Removes a socket that a dead process has left; refuses when somebody listens, or when the file is something else. */
-const clearStaleSocket = async (path: string): Promise<void> => {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return;
-  if (!stat.isSocket()) throw new Error(`${path} exists and is not a socket`);
-  const alive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-  if (alive) throw new Error(`${path} is in use by another process`);
-  unlinkSync(path);
-};
-
 const create = ({ tls, limits }: GrpcServerOptions): Http2Server | Http2SecureServer => {
   const options = {
     maxSessionMemory: limits.maxSessionMemoryMiB,
@@ -93,7 +79,7 @@ const create = ({ tls, limits }: GrpcServerOptions): Http2Server | Http2SecureSe
 export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcServer> => {
   const { listen, limits, methods } = options;
   const unix = 'path' in listen;
-  if (unix) await clearStaleSocket(listen.path);
+  if (unix && cluster.isPrimary) await clearStaleSocket(listen.path);
   const server = create(options);
   const sessions = new Map<ServerHttp2Session, GrpcPeer>();
   let closing = false;

@@ -12,6 +12,7 @@ import { openCore, openLog, policyOptions, reconfigure, type Core, type CoreOpti
 import { faultText } from '../config/fault.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { clearStaleSocket } from '../grpc/stale-socket.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createSupervisorMetrics } from '../telemetry/metrics.ts';
 import { createAdministration, type Administration, type AdministrationParts } from './administration.ts';
@@ -151,6 +152,8 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       onStartFailed: (error, retryMs) => log.error('a worker can not start', { detail: errorText(error), retryMs }),
       onCount: (count) => metrics.workers.set(count),
     });
+    // Workers share these sockets, so what a dead process left behind is cleared here, once.
+    for (const { unix } of [loaded.config.http, loaded.config.grpc]) if (unix !== undefined) await clearStaleSocket(unix.path);
     prepareWorkers(options.entry);
     ports = await pool.start();
     cleanUps.push(pool.stop);

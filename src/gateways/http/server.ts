@@ -3,10 +3,12 @@
  * or repeated Host and the like is answered 400 and its connection closed (THREATS B3). Every resource that a caller can take
  * has a limit. Nothing here knows about authorization.
  */
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import cluster from 'node:cluster';
+import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
 
 /** PEM texts. */
@@ -101,22 +103,6 @@ const create = (limits: HttpLimits, tls: HttpTls | undefined, handle: RequestLis
   return createSecureServer({ ...options, ...secureContext(tls), ...ask }, handle);
 };
 
-/** Removes a socket that a dead process has left; refuses when somebody listens, or when the file is something else. */
-const clearStaleSocket = async (path: string): Promise<void> => {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return;
-  if (!stat.isSocket()) throw new Error(`${path} exists and is not a socket`);
-  const alive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-  if (alive) throw new Error(`${path} is in use by another process`);
-  unlinkSync(path);
-};
-
 /** Rejects when it can't listen. */
 export const startHttpServer = async (options: {
   readonly listen: ListenAt;
@@ -128,7 +114,7 @@ export const startHttpServer = async (options: {
 }): Promise<HttpServer> => {
   const { listen, limits } = options;
   const unix = 'path' in listen;
-  if (unix) await clearStaleSocket(listen.path);
+  if (unix && cluster.isPrimary) await clearStaleSocket(listen.path);
   let closing = false;
   const server = create(limits, options.tls, (incoming, response) => {
     if (closing) response.shouldKeepAlive = false;
