@@ -1,7 +1,6 @@
 /** What the supervisor administers with: lifecycle, admin API, sweeper. Rebuilt on reload; the store and the clock stay. */
 import { createAdminApp } from '../admin/app.ts';
 import { bootstrapOperator, developmentOperator, firstOf, oidcOperator } from '../admin/authenticate-operator.ts';
-import type { HeldToken } from '../admin/token-file.ts';
 import { createFindDecision } from '../audit/find-decision.ts';
 import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
 import type { Policy, Quarantine } from '../decision/ports.ts';
@@ -11,10 +10,11 @@ import { createSweeper, type Sweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import { createExplain } from './explain.ts';
 import type { WorkerHealth } from './messages.ts';
+import type { OperatorToken } from './operator-token.ts';
 
 export interface AdministrationParts {
   readonly policy: () => Policy | undefined;
-  readonly operatorToken: { readonly kind: 'development' | 'bootstrap'; readonly held: HeldToken } | undefined;
+  readonly operatorToken: OperatorToken | undefined;
   readonly health: () => Promise<WorkerHealth>;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly version: string;

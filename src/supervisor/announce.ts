@@ -21,7 +21,7 @@ export const announceProduction = (running: RunningSupervisor): string => `Curfe
 
 const WORKLOAD = 'spiffe://dev.local/ci/deployer';
 
-/** The lines between the markers can be pasted into a POSIX shell as they stand; a test does. */
+/** The lines can be pasted into a POSIX shell as they stand; a test does. No quote in a comment: not every shell takes comments. */
 export const announceDevelopment = (running: RunningSupervisor, directory: string, entry: string): string => {
   const { ports } = running;
   const decide = `http://127.0.0.1:${ports.http}`;
@@ -40,7 +40,7 @@ token are made here, for this machine alone. Everything lies in ${directory}. St
 
 Try it: paste these lines into another terminal.
 
-# An identity for a CI job, and the operator's token
+# An identity for a CI job, and the token of the operator
 TOKEN=$(node ${quoted(entry)} dev-token --dir ${quoted(directory)} --workload ${WORKLOAD})
 ADMIN=$(cat ${quoted(join(directory, DEVELOPMENT_TOKEN_FILE))})
 
@@ -48,13 +48,14 @@ ADMIN=$(cat ${quoted(join(directory, DEVELOPMENT_TOKEN_FILE))})
 ${ask}
 
 # 2. Grant the job to read orders, for 60 seconds
-GRANT=$(${post('/v1/grants', quoted(grant))} | tee /dev/stderr | node -pe 'JSON.parse(require("fs").readFileSync(0)).id')
+GRANT=$(${post('/v1/grants', quoted(grant))}); echo "$GRANT"
+ID=$(node -pe 'JSON.parse(process.argv[1]).id' "$GRANT")
 
 # 3. The same question: 200, and until when it holds
 ${ask}
 
 # 4. Take it back before its time
-${post('/v1/revocations', `'{"selector":{"kind":"grant","value":"'$GRANT'"},"reason":"enough of it"}'`)}
+${post('/v1/revocations', `'{"selector":{"kind":"grant","value":"'$ID'"},"reason":"enough of it"}'`)}; echo
 
 # 5. The same question: 403, grant.revoked
 ${ask}
