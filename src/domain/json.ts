@@ -9,12 +9,16 @@ export const isJsonObject = (value: unknown): value is JsonObject =>
 
 /**
  * The one text of a JSON value: members sorted by UTF-16 code units, no spaces, absent members left out (RFC 8785's form).
- * Throws on NaN and Infinity, which JSON can't say.
+ * Throws on NaN, Infinity and whatever else JSON can't say.
  */
 export const canonicalJson = (value: JsonValue): string => {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError('JSON has no number that is not finite');
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (!isJsonObject(value)) return JSON.stringify(value);
+  if (!isJsonObject(value)) {
+    const text = JSON.stringify(value) as string | undefined;
+    if (text === undefined) throw new TypeError('this is no JSON value');
+    return text;
+  }
   const members = Object.keys(value).filter((name) => value[name] !== undefined).sort();
   return `{${members.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name] as JsonValue)}`).join(',')}}`;
 };

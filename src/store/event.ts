@@ -8,9 +8,12 @@ import { recordKeyText, StoreUnavailable } from './port.ts';
 
 export const NO_ENDINGS: EndingsMark = { sequence: 0, hash: '0'.repeat(64) };
 
-/** Canonical JSON of `{about: ["kind/id", ...], at: <ms>, data, endingSequence?, sequence, type}` in UTF-8. */
-export const eventBytes = (draft: EventDraft, place: { readonly sequence: number; readonly at: Instant; readonly endingSequence?: number }): Buffer =>
-  Buffer.from(
+/** Far beyond any event that the domain's own limits let through. */
+const EVENT_BYTES_MAX = 1_000_000;
+
+/** Canonical JSON of `{about: ["kind/id", ...], at: <ms>, data, endingSequence?, sequence, type}` in UTF-8. Throws a `TypeError` for what isn't JSON. */
+export const eventBytes = (draft: EventDraft, place: { readonly sequence: number; readonly at: Instant; readonly endingSequence?: number }): Buffer => {
+  const bytes = Buffer.from(
     canonicalJson({
       about: draft.about.map(recordKeyText),
       at: place.at,
@@ -21,6 +24,9 @@ export const eventBytes = (draft: EventDraft, place: { readonly sequence: number
     }),
     'utf8',
   );
+  if (bytes.length > EVENT_BYTES_MAX) throw new TypeError(`store: an event of ${bytes.length} bytes`);
+  return bytes;
+};
 
 /** SHA-256, hex, over the previous hash (its 64 hexadecimal digits as ASCII) followed by the event's bytes. */
 export const nextEndings = (previous: EndingsMark, bytes: Uint8Array): EndingsMark => ({

@@ -57,7 +57,7 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
   const stateKey = stateKeyBytes(realm);
   const state = readState(environment, stateKey);
   const events = eventsOf(commit);
-  const at = (now > state.at ? now : state.at) as Instant;
+  const at = now > state.at ? now : state.at;
   const stamp: Stamp = { sequence: state.sequence + events.length, at };
 
   const changed = new Map<string, HeldRecord>();

@@ -23,7 +23,7 @@ export const createMemo = <V extends { readonly cost: number }>(space: MemoSpace
   let generation = space.generation;
   const turn = (): void => {
     if (generation === space.generation) return;
-    old = generation === space.generation - 1 ? young : new Map();
+    old = generation === space.generation - 1 ? young : new Map<string, V>();
     young = new Map();
     generation = space.generation;
   };

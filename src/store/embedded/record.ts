@@ -5,7 +5,7 @@
  */
 import { crc32 } from 'node:zlib';
 import type { Instant } from '../../domain/instant.ts';
-import { isJsonObject, type JsonValue } from '../../domain/json.ts';
+import { canonicalJson, isJsonObject, type JsonValue } from '../../domain/json.ts';
 import { StoreUnavailable, type RecordKey, type Stamp, type StoredRecord } from '../port.ts';
 
 /** A record with what only the store needs to know. */
@@ -15,6 +15,8 @@ export interface HeldRecord {
   readonly index?: { readonly owner: string; readonly end: Instant };
 }
 
+/** Far beyond any record that the domain's own limits let through. */
+const RECORD_UNITS_MAX = 1_000_000;
 const FORMAT = 1;
 /** checksum 0, format 4, version 8, instant 16, created 24 and 32, marked 40 and 48 (sequence 0 = never). */
 const HEAD_BYTES = 56;
@@ -25,14 +27,16 @@ const MARKED_AT = 40;
 
 const checksum = (key: Uint8Array, bytes: Buffer): number => crc32(bytes.subarray(FORMAT_AT), crc32(key));
 
+/** Throws a `TypeError` for a value that isn't JSON or is far too large. */
 export const encodeRecord = (keyBytes: Buffer, held: HeldRecord): Buffer => {
   const { record, refs, index } = held;
-  const body = JSON.stringify([
+  const body = canonicalJson([
     record.key.id,
     record.value,
     refs.flatMap((ref) => [ref.kind, ref.id]),
     index === undefined ? null : [index.owner, index.end],
   ]);
+  if (body.length > RECORD_UNITS_MAX) throw new TypeError(`store: a ${record.key.kind} record of ${body.length} characters`);
   const bytes = Buffer.alloc(HEAD_BYTES + Buffer.byteLength(body, 'utf8'));
   bytes.writeUInt32LE(FORMAT, FORMAT_AT);
   writeStamp(bytes, record.modified, MODIFIED_AT);
