@@ -87,8 +87,8 @@ const childrenOf = (pid: number): readonly number[] => {
 
 export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> => {
   if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is not there; run \`npm run build\` first`);
-  const own = options.directory === undefined ? temporaryDirectory() : undefined;
-  const directory = options.directory ?? (own?.path as string);
+  const own = options.directory === undefined ? temporaryDirectory() : { path: options.directory, remove: () => undefined };
+  const directory = own.path;
   const ports = ['--http-port', '0', '--grpc-port', '0', '--admin-port', '0', '--workers', String(options.workers ?? 1)];
   let command = ['dev'];
   if (options.config !== undefined) {
@@ -132,7 +132,7 @@ export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> 
       const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
       await exited;
       clearTimeout(timer);
-      own?.remove();
+      own.remove();
     },
     ask: async (token, path = '/orders/42', headers = {}) => {
       const response = await fetch(`http://127.0.0.1:${found.http}/forward-auth`, {
