@@ -40,7 +40,7 @@ const lines = (value: JsonValue, indent: string): string => {
       })
       .join('');
   }
-  if (Array.isArray(value)) return value.map((item) => `${indent}- ${isJsonObject(item) ? lines(item, `${indent}  `).trimStart() : `${cell(item)}\n`}`).join('');
+  if (Array.isArray(value)) return (value as readonly JsonValue[]).map((item) => `${indent}- ${isJsonObject(item) ? lines(item, `${indent}  `).trimStart() : `${cell(item)}\n`}`).join('');
   return `${indent}${cell(value)}\n`;
 };
 

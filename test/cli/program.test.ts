@@ -190,11 +190,11 @@ test('G4: what a server sends can not repaint the terminal', async () => {
   const answer = async () => new Response(JSON.stringify({ items: [{ id: evil, kind: evil }] }), { status: 200 });
   for (const line of [['task', 'list'], ['task', 'show', 'x'], ['task', 'list', '--json']]) {
     expect(await cli(line, { fetch: answer })).toBe(0);
-    expect(printed).not.toMatch(/[\u001b\u202e]/);
+    expect([...evil].filter((character) => character < ' ' || character > '~').filter((character) => character !== '\n' && printed.includes(character))).toEqual([]);
     expect(printed.split('\n')).not.toContain('FAKE LINE');
   }
   await cli(['task', 'list'], { fetch: async () => new Response(JSON.stringify({ detail: evil }), { status: 400 }) });
-  expect(complained).not.toMatch(/[\u001b\u202e]/);
+  expect(complained.trimEnd()).toMatch(/^[ -~]*$/);
 });
 
 test('the contract name of the program stays', () => {

@@ -49,7 +49,9 @@ const windowFaults = (terms: IssueGrant, now: TimeInterval, maxTtlMs: number, ca
   if (terms.ttlMs !== undefined) {
     return isDuration(terms.ttlMs, maxTtlMs) ? [] : [{ path: '/ttlMs', message: `must be a whole number of milliseconds from 1 to ${maxTtlMs}` }];
   }
-  const { notBefore, expiresAt } = window(terms, now);
+  // That one is missing is told by `termFaults`.
+  if (terms.notBefore === undefined || terms.expiresAt === undefined) return [];
+  const { notBefore, expiresAt } = terms;
   if (!isInstant(notBefore)) return [{ path: '/notBefore', message: 'must be an instant' }];
   if (!isInstant(expiresAt)) return [{ path: '/expiresAt', message: 'must be an instant' }];
   if (!(now.latest < expiresAt)) return [{ path: '/expiresAt', message: `must lie in the future; now is ${toRfc3339(now.latest)}` }];
