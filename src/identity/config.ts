@@ -46,9 +46,9 @@ const common = {
 
 const spiffe = z.strictObject({
   kind: z.literal('spiffe'),
-  trustDomain: z.string().refine(isTrustDomain, 'must be a trust domain name: lower case letters, digits, dots, dashes, underscores'),
+  trustDomain: z.string().refine(isTrustDomain, 'must be a trust domain name: lower case letters, digits, dots, dashes, underscores').describe('name of the trust domain whose SPIFFE IDs this issuer vouches for'),
   bundle: z.union([fileKeys, urlKeys, inlineKeys]).describe('SPIFFE bundle of this trust domain; never merged with another'),
-  algorithms: z.array(z.enum(SVID_ALGORITHMS)).min(1).default([...SVID_ALGORITHMS]),
+  algorithms: z.array(z.enum(SVID_ALGORITHMS)).min(1).default([...SVID_ALGORITHMS]).describe('signature algorithms accepted'),
   maxCredentialAgeMs: durationMs(1_000, DAY_MS).default(HOUR_MS).describe('bounds exp - iat and exp - now of JWT-SVIDs'),
   peers: z.boolean().default(true).describe('accept identities of this trust domain that gateways verified at their TLS listeners'),
   maxCertificateAgeMs: durationMs(1_000, 366 * DAY_MS).default(7 * DAY_MS).describe('bounds notAfter - notBefore of their certificates, where seen'),
@@ -65,8 +65,8 @@ const oidcInput = z.strictObject({
   issuer: text(1024).optional().describe('exact value of iss; required unless the preset knows it'),
   keys: z.union([discoveredKeys, fileKeys, urlKeys, inlineKeys]).default({
     discovery: true, hosts: [], refreshMs: 5 * MINUTE_MS, maxKeyAgeMs: HOUR_MS, timeoutMs: 2_000, cooldownMs: 30_000, insecureLoopback: false,
-  }),
-  algorithms: z.array(z.enum(ALGORITHMS)).min(1).optional().describe('default RS256 and ES256'),
+  }).describe('where its keys are; default by discovery'),
+  algorithms: z.array(z.enum(ALGORITHMS)).min(1).optional().describe('signature algorithms accepted; default RS256 and ES256'),
   types: z.array(text(64)).min(1).max(8).default(['JWT']).describe('acceptable typ header values (case-insensitive); an absent typ is acceptable too'),
   match: z.record(text(256), matcher).default({}).describe('claims that must be there: a value, one of several, or {prefix}; `/` enters objects'),
   id: text(1024).optional().describe('workload id with claims in braces, percent-encoded; default oidc:{issuer}/{sub}'),
@@ -120,7 +120,7 @@ const clash = (a: IssuerConfig, b: IssuerConfig): string | undefined => {
 };
 
 export const identityConfig = z.strictObject({
-  issuers: z.array(issuer).max(64).default([]).superRefine((issuers, context) => {
+  issuers: z.array(issuer).max(64).default([]).describe('trust domains and OIDC issuers whose credentials are accepted').superRefine((issuers, context) => {
     for (const [index, one] of issuers.entries()) {
       const fail = (message: string, at: PropertyKey[]) => context.addIssue({ code: 'custom', path: [index, ...at], message });
       for (const other of issuers.slice(0, index)) {
