@@ -89,6 +89,6 @@ export const evaluationOf = (token: string, path: string): Evaluation => {
       'x-forwarded-for': '192.0.2.7', 'user-agent': 'bench/1', accept: '*/*',
     }).map(([name, value]) => [name, [value]]),
   );
-  const request = { method: 'GET', target: '/forward-auth', headers, tooManyHeaders: false, evidence: { listener: { id: 'http', reach: 'loopback' } as const } };
+  const request = { method: 'GET', target: '/forward-auth', headers, tooManyHeaders: false, tooLarge: false, evidence: { listener: { id: 'http', reach: 'loopback' } as const } };
   return httpEvaluation(randomUUID(), request, forwardAuth, context);
 };

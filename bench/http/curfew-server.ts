@@ -1,0 +1,63 @@
+/** The real `curfew serve`: its supervisor and one worker, on a filled store, with a decision log in a file. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { repositoryRoot } from '../harness/run-bench.ts';
+import { benchBundle } from '../support/bench-bundle.ts';
+import type { FilledStore } from '../support/filled-store.ts';
+import { AUDIENCE, TRUST_DOMAIN } from '../support/workload-tokens.ts';
+import { answers, childrenOf, freePort, stopProcess } from './processes.ts';
+
+export interface CurfewServer {
+  readonly port: number;
+  /** From the start of the process until `/health/ready` answered 200. */
+  readonly readyMs: number;
+  readonly supervisorPid: number;
+  readonly workerPids: readonly number[];
+  /** Empties the decision log, so that a long bench does not fill the disk. */
+  emptyLog(): void;
+  stop(): Promise<void>;
+}
+
+const READY_MS = 20_000;
+
+export const startCurfew = async (options: { readonly store: FilledStore; readonly jwks: string; readonly folder: string; readonly name: string }): Promise<CurfewServer> => {
+  const root = repositoryRoot();
+  const main = join(root, 'dist/main.js');
+  if (!existsSync(main)) throw new Error('dist/main.js is missing; build first: npm run build');
+  const folder = join(options.folder, options.name);
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'bundle.tar.gz'), await benchBundle());
+  writeFileSync(join(folder, 'keys.json'), options.jwks);
+  const log = join(folder, 'decisions.jsonl');
+  const [http, grpc, admin] = [await freePort(), await freePort(), await freePort()];
+  const config = {
+    workers: 1,
+    http: { port: http },
+    grpc: { port: grpc },
+    admin: { port: admin },
+    store: { path: options.store.path },
+    policy: { bundle: { file: join(folder, 'bundle.tar.gz') } },
+    identity: { issuers: [{ kind: 'spiffe', trustDomain: TRUST_DOMAIN, bundle: { file: join(folder, 'keys.json') }, audiences: [AUDIENCE] }] },
+    decisionLog: { to: 'file', path: log },
+    log: { level: 'warn' },
+  };
+  writeFileSync(join(folder, 'curfew.yaml'), stringify(config));
+  const started = performance.now();
+  const child = spawn(process.execPath, [main, 'serve', '--config', join(folder, 'curfew.yaml')], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'], env: { PATH: process.env['PATH'] } });
+  try {
+    await answers(child, `http://127.0.0.1:${http}/health/ready`, READY_MS);
+  } catch (error) {
+    await stopProcess(child);
+    throw error;
+  }
+  const readyMs = performance.now() - started;
+  const supervisorPid = child.pid ?? 0;
+  return {
+    port: http, readyMs, supervisorPid,
+    workerPids: childrenOf(supervisorPid),
+    emptyLog: () => truncateSync(log),
+    stop: () => stopProcess(child),
+  };
+};

@@ -1,0 +1,145 @@
+/**
+ * The HTTP bench: one worker of the real `curfew serve` on a small and on a large store, and an OPA server that does the same work in
+ * Rego, side by side. Every round asks each of them; every answer is checked.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ratios, spreadOf, summarize, type Latency, type Spread } from '../harness/latency.ts';
+import type { Options } from '../harness/options.ts';
+import { count, millis, perSecond, times, type Findings, type Goal, type Table } from '../harness/results.ts';
+import { filledStore, type FilledStore } from '../support/filled-store.ts';
+import { createBenchIssuer, type BenchIssuer } from '../support/workload-tokens.ts';
+import { startCurfew } from './curfew-server.ts';
+import { startGenerator, type Generator } from './generator.ts';
+import type { Ran } from './load-generator.ts';
+import { startOpa } from './opa-server.ts';
+import { drawRequests, wireOf, type Kind } from './requests.ts';
+
+export const httpDefaults = {
+  small: 1_000, large: 1_000_000, rounds: 7, seconds: 2, openRounds: 5, openSeconds: 3, connections: 32, requests: 20_000, seed: 7, opaShare: 70, opa: true, write: false,
+} as const;
+export type HttpOptions = Options<typeof httpDefaults>;
+
+const GROWTH_GOAL = 1.2;
+const OPA_GOAL = 5;
+
+interface Lane {
+  readonly name: string;
+  readonly job: number;
+  readonly closed: Ran[];
+  readonly open: Ran[];
+  readonly between: () => void;
+}
+
+const spread = ({ min, median, max }: Spread, text: (value: number) => string): string => `${text(median)} (${text(min)} to ${text(max)})`;
+const rates = ({ closed }: Lane): readonly number[] => closed.map(({ answered, durationMs }) => (answered / durationMs) * 1_000);
+const latencyOf = (runs: readonly Ran[]): Latency => {
+  const all = new Float64Array(runs.reduce((sum, { latencies }) => sum + latencies.length, 0));
+  let at = 0;
+  for (const { latencies } of runs) {
+    all.set(latencies, at);
+    at += latencies.length;
+  }
+  return summarize(all);
+};
+const row = (lane: Lane, runs: readonly Ran[], first: string): string[] => {
+  const { p50, p99, p999 } = latencyOf(runs);
+  const unavailable = runs.reduce((sum, ran) => sum + ran.unavailable, 0);
+  return [lane.name, first, ...[p50, p99, p999].map((micro) => millis(micro / 1_000)), count(unavailable)];
+};
+
+const WARM_UPS = 2;
+
+const measure = async (generator: Generator, lanes: readonly Lane[], options: HttpOptions): Promise<number | undefined> => {
+  const inTurns = async (round: number, run: (lane: Lane) => Promise<void>, of: readonly Lane[]): Promise<void> => {
+    for (let turn = 0; turn < of.length; turn += 1) {
+      const lane = of[(turn + round) % of.length] as Lane;
+      await run(lane);
+      lane.between();
+    }
+  };
+  const { connections } = options;
+  for (let round = -WARM_UPS; round < options.rounds; round += 1) {
+    const from = Math.abs(round) * 4_001;
+    await inTurns(round + WARM_UPS, async (lane) => {
+      const ran = await generator.run({ job: lane.job, connections, durationMs: options.seconds * 1_000, from });
+      if (round >= 0) lane.closed.push(ran);
+    }, lanes);
+  }
+  const opa = lanes.find(({ name }) => name.startsWith('OPA'));
+  if (opa === undefined) return undefined;
+  const rate = Math.round((spreadOf(rates(opa)).median * options.opaShare) / 100);
+  for (let round = 0; round < options.openRounds; round += 1) {
+    await inTurns(round, async (lane) => {
+      lane.open.push(await generator.run({ job: lane.job, connections, durationMs: options.openSeconds * 1_000, rate, from: round * 4_001 }));
+    }, lanes);
+  }
+  return rate;
+};
+
+const findings = (lanes: readonly Lane[], rate: number | undefined, options: HttpOptions): Findings => {
+  const [small, large, opa] = lanes;
+  if (small === undefined || large === undefined) throw new Error('no lanes');
+  const tables: Table[] = [
+    {
+      title: `Closed loop, ${options.connections} connections`,
+      columns: ['server', 'decisions a second, median of rounds (spread)', 'p50 ms', 'p99 ms', 'p99.9 ms', 'unavailable'],
+      rows: lanes.map((lane) => row(lane, lane.closed, spread(spreadOf(rates(lane)), perSecond))),
+      note: 'Latency in a closed loop says how long a full server keeps a client waiting; compare it in the open loop. `unavailable`: denied because the decision came too late.',
+    },
+  ];
+  const growth = ratios(rates(small), rates(large));
+  const goals: Goal[] = [
+    { goal: `cost at ${count(options.large)} / ${count(options.small)} grants and revocations, Zipf <= ${GROWTH_GOAL} x`, measured: spread(growth, times), met: growth.median <= GROWTH_GOAL },
+  ];
+  if (opa !== undefined && rate !== undefined) {
+    tables.push({
+      title: `Open loop, ${perSecond(rate)} requests a second (${options.opaShare} % of what OPA reached)`,
+      columns: ['server', 'answered', 'p50 ms', 'p99 ms', 'p99.9 ms', 'unavailable'],
+      rows: lanes.map((lane) => row(lane, lane.open, count(lane.open.reduce((sum, { latencies }) => sum + latencies.length, 0)))),
+      note: 'Latency counts from when a request was due. Requests are due on whole milliseconds.',
+    });
+    const faster = ratios(rates(small), rates(opa));
+    const [ours, theirs] = [latencyOf(small.open).p99, latencyOf(opa.open).p99];
+    goals.push(
+      { goal: `throughput >= ${OPA_GOAL} x OPA doing the same work, same facts`, measured: spread(faster, times), met: faster.median >= OPA_GOAL },
+      { goal: 'p99 lower than OPA at the same request rate', measured: `${millis(ours / 1_000)} ms to ${millis(theirs / 1_000)} ms`, met: ours < theirs },
+    );
+  }
+  return { tables, goals };
+};
+
+const jobOf = async (generator: Generator, kind: Kind, port: number, store: FilledStore, issuer: BenchIssuer, options: HttpOptions): Promise<number> =>
+  generator.addJob({ kind, port, ...wireOf(kind, drawRequests(store, options.requests, options.seed), issuer) });
+
+/** `generatorModule`: see `startGenerator`. */
+export const runHttp = async (options: HttpOptions, say: (text: string) => void, generatorModule?: string): Promise<Findings> => {
+  const folder = mkdtempSync(join(tmpdir(), 'curfew-bench-'));
+  const stops: (() => Promise<void>)[] = [];
+  try {
+    const issuer = createBenchIssuer();
+    const stores = { small: await filledStore({ grants: options.small, revocations: options.small }), large: await filledStore({ grants: options.large, revocations: options.large }) };
+    const generator = startGenerator(generatorModule);
+    stops.push(generator.stop);
+    const lanes: Lane[] = [];
+    for (const size of ['small', 'large'] as const) {
+      const server = await startCurfew({ store: stores[size], jwks: issuer.jwks, folder, name: size });
+      stops.push(server.stop);
+      const job = await jobOf(generator, 'curfew', server.port, stores[size], issuer, options);
+      lanes.push({ name: `Curfew, one worker, ${count(options[size])} grants and revocations`, job, closed: [], open: [], between: server.emptyLog });
+    }
+    if (options.opa) {
+      const server = await startOpa({ store: stores.small, jwks: issuer.jwks, tokens: options.requests, folder });
+      stops.push(server.stop);
+      const job = await jobOf(generator, 'opa', server.port, stores.small, issuer, options);
+      lanes.push({ name: `OPA ${server.version}, ${count(options.small)} grants and revocations`, job, closed: [], open: [], between: () => undefined });
+    }
+    say('all servers answer');
+    const rate = await measure(generator, lanes, options);
+    return findings(lanes, rate, options);
+  } finally {
+    for (const stop of stops.toReversed()) await stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+};
