@@ -1,7 +1,6 @@
 /** Configuration of the admin listener and of who its operators are. */
 import { z } from 'zod';
 import { ROLES } from '../domain/lifecycle/roles.ts';
-import { httpLimitsConfig } from '../gateways/http/config.ts';
 import { isOidcId, isPerson } from '../domain/lifecycle/fields.ts';
 
 const roles = z.array(z.enum(ROLES)).min(1);
@@ -42,7 +41,6 @@ export const adminConfig = z
     allowedHosts: z.array(z.string().regex(/^[a-z0-9.-]+$|^\[[0-9a-f:.]+\]$/, 'must be a host name in lower case, without port')).max(100).default([]).describe('values of the Host header accepted beside loopback names'),
     allowedOrigins: z.array(z.string().regex(/^https?:\/\/[a-z0-9.:[\]-]+$/, 'must be an origin such as https://console.example')).max(100).default([]).describe('web origins whose requests are accepted'),
     operators: operatorsConfig.prefault({}),
-    limits: httpLimitsConfig,
   })
   .superRefine(({ host, tls, plaintext }, context) => {
     if (LOOPBACK.has(host) || tls !== undefined || plaintext !== undefined) return;

@@ -1,13 +1,11 @@
-/** The admin listener: the API's fetch function on a port of its own. Bounds connections, headers and times; the API bounds bodies. */
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+/**
+ * The admin API on a listener of its own, apart from decisions: the strict HTTP/1.1 server of all listeners, with or without TLS.
+ * It bounds connections, headers and times; the API bounds its bodies.
+ */
 import { getRequestListener } from '@hono/node-server';
-
-export interface AdminListener {
-  readonly port: number;
-  /** Takes nothing new, lets requests under way end within `drainMs`, then cuts. */
-  close(): Promise<void>;
-}
+import { httpLimitsConfig } from '../gateways/http/config.ts';
+import { startHttpServer, type HttpServer } from '../gateways/http/server.ts';
+import { problemAnswer } from './problem.ts';
 
 export interface AdminListenOptions {
   readonly host: string;
@@ -16,46 +14,26 @@ export interface AdminListenOptions {
   /** May change what it does from request to request. */
   readonly fetch: (request: Request) => Response | Promise<Response>;
   readonly drainMs: number;
+  /** PEM texts. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
 }
 
 const CONNECTIONS_MAX = 256;
-const HEADER_BYTES_MAX = 16_384;
 const REQUEST_MS_MAX = 10_000;
-const DRAIN_STEP_MS = 50;
 
 /** Rejects when it can't listen. */
-export const listenAdmin = async ({ host, port, fetch, drainMs }: AdminListenOptions): Promise<AdminListener> => {
-  const listener = getRequestListener(fetch, { overrideGlobalObjects: false });
-  let closing = false;
-  const server = createServer(
-    { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: REQUEST_MS_MAX / 2, requestTimeout: REQUEST_MS_MAX },
-    (incoming, outgoing) => {
-      if (closing) outgoing.shouldKeepAlive = false;
-      void listener(incoming, outgoing);
-    },
-  );
-  server.maxConnections = CONNECTIONS_MAX;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
+export const listenAdmin = ({ host, port, fetch, drainMs, tls }: AdminListenOptions): Promise<HttpServer> => {
+  const listener = getRequestListener(fetch, {
+    overrideGlobalObjects: false,
+    // A request line or Host that is no URL: nothing that could be answered more exactly.
+    errorHandler: () => problemAnswer({ code: 'malformed', detail: 'the request line or the Host header can not be read' }),
   });
-  server.on('error', () => undefined);
-  let closed: Promise<void> | undefined;
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      (closed ??= new Promise((resolve) => {
-        closing = true;
-        const idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
-        const cut = setTimeout(() => server.closeAllConnections(), drainMs);
-        server.close(() => {
-          clearInterval(idle);
-          clearTimeout(cut);
-          resolve();
-        });
-      })),
-  };
+  return startHttpServer({
+    listen: { host, port },
+    limits: { ...httpLimitsConfig.parse(undefined), connectionsMax: CONNECTIONS_MAX, headersTimeoutMs: REQUEST_MS_MAX / 2, requestTimeoutMs: REQUEST_MS_MAX, drainMs },
+    readsBody: true,
+    ...(tls === undefined ? {} : { tls: { ...tls, clientCertificate: 'optional' as const } }),
+    // What goes wrong now is the connection's; every answer is the application's.
+    handle: (incoming, response) => void listener(incoming, response).catch(() => response.destroy()),
+  });
 };

@@ -56,7 +56,7 @@ beforeAll(async () => {
   world = await createAdminWorld({
     ready: () => ({ ok: ready }), explain: async (_realm, request) => ({ decision: allow ? 'allow' : 'deny', grants: [], asked: request as never }), findDecision: async (id) => ({ id, realm: 'default' }),
   });
-  server = await listenAdmin({ host: '127.0.0.1', port: 0, fetch: (request) => world.app.fetch(request) });
+  server = await listenAdmin({ host: '127.0.0.1', port: 0, drainMs: 100, fetch: (request) => world.app.fetch(request) });
 });
 afterAll(async () => {
   await server.close();
