@@ -37,6 +37,9 @@ const refused: ReadonlyMap<string, string> = new Map([
   ['uuid.rfc4122', IMPURE],
 ]);
 
+/** Names of all builtins that are served, besides those that the compiler builds into the module. */
+export const servedBuiltins = (): readonly string[] => [...served.keys()];
+
 export const builtinNamed = (name: string): Builtin | undefined => served.get(name);
 
 /** Why a builtin is not served, as part of a sentence. */

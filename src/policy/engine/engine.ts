@@ -22,14 +22,19 @@ export interface EngineLimits {
 export interface Engine {
   readonly entrypoints: readonly string[];
   evaluate(entrypoint: string, input: JsonValue, now: Instant): PolicyOutcome;
+  /** How many instances were given up so far, because they threw or had grown. */
+  replaced(): number;
 }
 
 const failed = (reason: 'policy.error' | 'policy.malformed', detail: string): PolicyOutcome => ({ kind: 'failed', reason, detail });
 
+/** Is the text, as UTF-8, longer than `most` bytes? */
+const exceeds = (text: string, most: number): boolean => text.length * 3 > most && Buffer.byteLength(text) > most;
+
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 500);
 
-/** The result set as OPA writes it: `[{"result": value}]`. */
-const outcomeOf = (text: string): PolicyOutcome => {
+/** What a result set means; OPA writes it as `[{"result": value}]`. */
+export const outcomeOf = (text: string): PolicyOutcome => {
   const results = JSON.parse(text) as unknown;
   if (!Array.isArray(results)) return failed('policy.malformed', 'the policy gave no result set');
   if (results.length === 0) return { kind: 'undefined' };
@@ -46,17 +51,24 @@ export const createEngine = (options: Omit<InstanceOptions, 'memoryBytesMax'>, l
   const mark = Math.max(limits.memoryBytesMark, current.memoryBytes());
   const { entrypoints } = current;
 
+  let givenUp = 0;
+
   const run = (id: number, inputText: string, now: Instant): string => {
     const instance = (current ??= make());
     // Put back only when all went well.
     current = undefined;
+    givenUp += 1;
     const text = instance.evaluate(id, inputText, now);
-    if (instance.memoryBytes() <= mark) current = instance;
+    if (instance.memoryBytes() <= mark) {
+      current = instance;
+      givenUp -= 1;
+    }
     return text;
   };
 
   return {
     entrypoints: [...entrypoints.keys()],
+    replaced: () => givenUp,
     evaluate(entrypoint, input, now) {
       const id = entrypoints.get(entrypoint);
       if (id === undefined) return failed('policy.error', `the bundle has no entrypoint ${entrypoint}`);
@@ -64,10 +76,10 @@ export const createEngine = (options: Omit<InstanceOptions, 'memoryBytesMax'>, l
         const depthFault = valueFault(input, limits.inputDepthMax);
         if (depthFault !== undefined) return failed('policy.error', `the input ${depthFault}`);
         const inputText = JSON.stringify(input);
-        const fault = inputText.length > limits.inputBytesMax ? `is larger than ${limits.inputBytesMax} bytes` : textFault(inputText);
+        const fault = exceeds(inputText, limits.inputBytesMax) ? `is larger than ${limits.inputBytesMax} bytes` : textFault(inputText);
         if (fault !== undefined) return failed('policy.error', `the input ${fault}`);
         const text = run(id, inputText, now);
-        if (text.length > limits.resultBytesMax) return failed('policy.malformed', `the result is larger than ${limits.resultBytesMax} bytes`);
+        if (exceeds(text, limits.resultBytesMax)) return failed('policy.malformed', `the result is larger than ${limits.resultBytesMax} bytes`);
         return outcomeOf(text);
       } catch (error) {
         return failed('policy.error', messageOf(error));
