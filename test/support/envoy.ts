@@ -8,6 +8,8 @@ import { repositoryRoot, requirePart } from '../parts.ts';
 import { until } from './until.ts';
 
 export interface EnvoyPorts {
+  /** How long Envoy waits for an answer; the default is long, so that a busy machine fails no test. `shipped`: as the file says. */
+  readonly patience?: 'shipped' | undefined;
   /** Where Curfew's gRPC listener is: a TCP port of loopback, or the path of a Unix socket. */
   readonly curfew: number | string;
   readonly service: number;
@@ -30,7 +32,12 @@ export interface RunningEnvoy {
 
 const address = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } });
 
-/** The shipped example, with nothing changed but its addresses: free ports here, and the given ones of Curfew and the service. */
+/** The connection manager of the first listener. */
+export const connectionManager = (config: EnvoyConfiguration): any => config.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
+/** The ext_authz filter of the first listener. */
+export const extAuthz = (config: EnvoyConfiguration): any => connectionManager(config).http_filters[0].typed_config;
+
+/** The shipped example, with nothing changed but its addresses (free ports here, and the given ones of Curfew and the service) and its patience. */
 export const shippedConfiguration = (ports: EnvoyPorts): EnvoyConfiguration => {
   const config = parse(readFileSync(join(repositoryRoot, 'deploy/envoy/envoy.yaml'), 'utf8'));
   config.admin.address = address(0);
@@ -39,13 +46,9 @@ export const shippedConfiguration = (ports: EnvoyPorts): EnvoyConfiguration => {
     config.static_resources.clusters.find(({ name }: { name: string }) => name === cluster).load_assignment.endpoints[0].lb_endpoints[0].endpoint;
   endpoint('curfew').address = typeof ports.curfew === 'string' ? { pipe: { path: ports.curfew } } : address(ports.curfew);
   endpoint('service').address = address(ports.service);
+  if (ports.patience !== 'shipped') extAuthz(config).grpc_service.timeout = '10s';
   return config;
 };
-
-/** The connection manager of the first listener. */
-export const connectionManager = (config: EnvoyConfiguration): any => config.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
-/** The ext_authz filter of the first listener. */
-export const extAuthz = (config: EnvoyConfiguration): any => connectionManager(config).http_filters[0].typed_config;
 
 /** Starts Envoy and waits until it serves. */
 export const startEnvoy = async (config: EnvoyConfiguration): Promise<RunningEnvoy> => {

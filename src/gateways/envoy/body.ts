@@ -4,7 +4,7 @@
  */
 import type { JsonValue } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
-import { parseStrictJson } from '../strict-json.ts';
+import { parseStrictJson } from '../../domain/strict-json.ts';
 import type { HttpAttributes } from './check-request.ts';
 import type { BodyLimits } from './config.ts';
 import { parseForm } from './form.ts';
@@ -22,6 +22,15 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const refused = (reason: Reason): Body => ({ truncated: false, refused: reason });
 
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
 const parse = (type: string, parameters: ReadonlyMap<string, string>, bytes: Buffer, limits: BodyLimits): Body => {
   let text: string;
   try {
@@ -32,9 +41,9 @@ const parse = (type: string, parameters: ReadonlyMap<string, string>, bytes: Buf
     text = '';
   }
   if (type === 'application/json') {
-    const json = parseStrictJson(text, limits.maxDepth);
-    if (json.ok) return { value: json.value, truncated: false };
-    return refused(json.fault === 'malformed' ? 'request.malformed' : json.fault === 'ambiguous' ? 'request.ambiguous' : 'request.too_large');
+    const value = parseStrictJson(text, limits.maxDepth);
+    if (value !== undefined) return { value, truncated: false };
+    return refused(isJson(text) ? 'request.ambiguous' : 'request.malformed');
   }
   if (type === 'application/x-www-form-urlencoded') {
     const form = parseForm(text, limits.maxParts);
@@ -66,5 +75,9 @@ export const readBody = (http: HttpAttributes, { byName }: RequestHeaders, limit
   if (bytes.length > limits.maxBytes) return refused('request.too_large');
   const charset = media.parameters.get('charset');
   if (charset !== undefined && !CHARSETS.has(charset.toLowerCase())) return refused('request.ambiguous');
-  return parse(media.type, media.parameters, bytes, limits);
+  try {
+    return parse(media.type, media.parameters, bytes, limits);
+  } catch {
+    return refused('request.too_large');
+  }
 };

@@ -8,7 +8,7 @@ export const bodyLimitsConfig = z
     parse: z.boolean().default(true).describe('Give policies `parsed_body` and `truncated_body`.'),
     truncated: z.enum(['deny', 'policy']).default('deny').describe('What becomes of a request whose body the gateway cut short: denied, or left to the policy, which sees `truncated_body`.'),
     maxBytes: z.int().min(0).max(67_108_864).default(1_048_576).describe('Longest body that is parsed; a longer one denies.'),
-    maxDepth: z.int().min(1).max(1_000).default(64).describe('Deepest nesting of a JSON body.'),
+    maxDepth: z.int().min(1).max(256).default(32).describe('Deepest nesting of a JSON body.'),
     maxParts: z.int().min(1).max(100_000).default(1_000).describe('Most members of a form or query, and most parts of a multipart body.'),
   })
   .prefault({});

@@ -3,7 +3,7 @@
  * between parsers are how a form passes one reader and means something else to the next.
  */
 import type { JsonValue } from '../../domain/json.ts';
-import { parseStrictJson } from '../strict-json.ts';
+import { parseStrictJson } from '../../domain/strict-json.ts';
 import type { BodyLimits } from './config.ts';
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
@@ -92,8 +92,8 @@ export const parseMultipart = (bytes: Buffer, boundary: string, limits: BodyLimi
     let value: JsonValue = text;
     if (contentType !== undefined && parseMediaType(contentType)?.type === 'application/json') {
       const json = parseStrictJson(text, limits.maxDepth);
-      if (!json.ok) return undefined;
-      ({ value } = json);
+      if (json === undefined) return undefined;
+      value = json;
     }
     (fields[name] ??= []).push(value);
     at = end + delimiter.length;

@@ -1,27 +1,29 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { describeWith, repositoryRoot } from '../../parts.ts';
-import { built } from '../../support/built.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { describeWith } from '../../parts.ts';
 import { extAuthz, shippedConfiguration, startEnvoy, type EnvoyConfiguration, type RunningEnvoy } from '../../support/envoy.ts';
 import { openConnection, rawGet, type RawConnection } from '../../support/raw-http.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
+import { compile, type Compiled } from '../../store/compiled.ts';
 
 const CLIENTS = 8;
 
+const PROGRAM = 'test/gateways/envoy/yes-process.ts';
+
 /** The deciding process; `port` 0 takes any. */
-const startPdp = async (port: number): Promise<{ child: ChildProcess; port: number }> => {
-  const child = spawn(process.execPath, [join(repositoryRoot, 'test/gateways/envoy/yes-process.mjs'), join(repositoryRoot, 'dist'), String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line] = (await once(child.stdout!, 'data')) as [Buffer];
+const startPdp = async (program: string, port: number): Promise<{ child: ChildProcess; port: number }> => {
+  const child = spawn(process.execPath, [program, String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
   return { child, port: Number(line.toString()) };
 };
 
 const stopped = (pid: number): boolean => /^\d+ \(.*\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 
 describeWith(['envoy'], 'B6: the PDP is gone, under load', () => {
+  let compiled: Compiled;
   let service: Service;
   let envoy: RunningEnvoy | undefined;
   let pdp: { child: ChildProcess; port: number };
@@ -32,11 +34,12 @@ describeWith(['envoy'], 'B6: the PDP is gone, under load', () => {
   let running: boolean;
 
   beforeAll(() => {
-    built('gateways/envoy/start.js');
+    compiled = compile([PROGRAM]);
   }, 60_000);
+  afterAll(() => compiled?.remove());
   beforeEach(async () => {
     service = await startService();
-    pdp = await startPdp(0);
+    pdp = await startPdp(compiled.fileOf(PROGRAM), 0);
     [load, answers, next, running] = [[], new Map(), 0, true];
   });
   afterEach(async () => {
@@ -66,7 +69,7 @@ describeWith(['envoy'], 'B6: the PDP is gone, under load', () => {
   };
 
   const start = async (change: (config: EnvoyConfiguration) => void = () => undefined): Promise<void> => {
-    const config = shippedConfiguration({ curfew: pdp.port, service: service.port });
+    const config = shippedConfiguration({ curfew: pdp.port, service: service.port, patience: 'shipped' });
     change(config);
     const running = await startEnvoy(config);
     envoy = running;
@@ -92,7 +95,7 @@ describeWith(['envoy'], 'B6: the PDP is gone, under load', () => {
     const first = await afterNow(200);
     expect(hitsFrom(first)).toBe(0);
     expect(statusesFrom(first)).toEqual(new Set([403]));
-    pdp = await startPdp(pdp.port);
+    pdp = await startPdp(compiled.fileOf(PROGRAM), pdp.port);
     const before = service.hits.length;
     await until('L1: allowed again', () => service.hits.length > before, 5_000);
   });
