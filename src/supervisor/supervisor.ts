@@ -5,6 +5,7 @@
  * - SIGHUP reads configuration and bundle again. Both are judged first; what is not valid changes nothing and says why.
  * - A worker that dies is replaced. One that its watchdog ended puts the evaluation that held it up into quarantine.
  */
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { listenAdmin } from '../admin/listen.ts';
 import type { LineSink } from '../audit/line-sink.ts';
@@ -27,15 +28,15 @@ import { openOperatorToken } from './operator-token.ts';
 import { createQuarantineBook } from './watchdog/quarantine.ts';
 import { tlsFiles, watchFiles } from './watch-files.ts';
 import { createWorkerPool } from './worker-pool.ts';
-import { prepareWorkers, type WorkerExit, type WorkerProcess } from './worker-process.ts';
+import type { EarlyWorker, WorkerExit, WorkerProcess } from './worker-process.ts';
 
 type Valid = Extract<LoadedConfig, { ok: true }>;
 
 export interface SupervisorOptions {
   readonly mode: Mode;
   readonly version: string;
-  /** The program that workers run. */
-  readonly entry: string;
+  /** The first worker, already loading. */
+  readonly early: EarlyWorker;
   readonly loaded: Valid;
   /** Reads the configuration again. */
   readonly reload: () => LoadedConfig;
@@ -154,13 +155,13 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     });
     // Workers share these sockets, so what a dead process left behind is cleared here, once.
     for (const { unix } of [loaded.config.http, loaded.config.grpc]) if (unix !== undefined) await clearStaleSocket(unix.path);
-    prepareWorkers(options.entry);
-    ports = await pool.start();
     cleanUps.push(pool.stop);
+    ports = await pool.start(options.early);
 
-    const { host, port } = loaded.config.admin;
+    const { host, port, tls } = loaded.config.admin;
     const { drainMs } = loaded.config.limits;
-    const admin = await listenAdmin({ host, port, drainMs, fetch: (request) => active.administration.fetch(request) });
+    const adminTls = () => tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
+    const admin = await listenAdmin({ host, port, drainMs, tls: adminTls(), fetch: (request) => active.administration.fetch(request) });
     cleanUps.push(() => admin.close());
     active.administration.sweeper.start();
     cleanUps.push(() => active.administration.sweeper.stop());
@@ -180,9 +181,10 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       if (policy.digest === active.policy.digest) return policy.close();
       const before = active.policy;
       Object.assign(active, { bundle, policy });
+      const faults = await pool.activate(bundle, policy.digest);
+      // Only now: under the old bundle what stopped a worker would stop the next one.
       book.clear();
       pool.broadcast({ type: 'quarantine', list: book.list() });
-      const faults = await pool.activate(bundle, policy.digest);
       await before.close();
       showBundle(policy);
       metrics.reloads.inc({ what: 'bundle', result: 'done' });
@@ -235,7 +237,17 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       cleanUps.push(() => clearInterval(timer));
     }
     const tlsChanged = watchFiles(tlsFiles(loaded.config));
-    const tlsTimer = setInterval(() => { if (tlsChanged()) pool.broadcast({ type: 'reload-tls' }); }, TLS_LOOK_MS);
+    const adminTlsChanged = watchFiles(tls === undefined ? [] : [tls.cert, tls.key]);
+    const tlsTimer = setInterval(() => {
+      if (tlsChanged()) pool.broadcast({ type: 'reload-tls' });
+      if (!adminTlsChanged()) return;
+      try {
+        const pem = adminTls();
+        if (pem !== undefined) admin.reloadTls({ ...pem, clientCertificate: 'optional' });
+      } catch (error) {
+        log.error("the administration's new certificate is not used; the old one stays", { detail: errorText(error) });
+      }
+    }, TLS_LOOK_MS);
     cleanUps.push(() => clearInterval(tlsTimer));
 
     return { ports: { ...ports, admin: admin.port }, config: loaded.config, log, reload: () => inTurn(readAgain), stop: cleanUp };
@@ -244,6 +256,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
   try {
     return await start();
   } catch (error) {
+    options.early.abandon();
     await cleanUp();
     throw error;
   }
