@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { plain } from './print.ts';
 
 /** Ends the command with this code; the message is for people. */
 export class Failed extends Error {
@@ -34,7 +35,7 @@ const problemText = (status: number, body: JsonValue | undefined): string => {
   if (!isJsonObject(body)) return `the server answered ${status}`;
   const { detail, title, code } = body;
   const text = typeof detail === 'string' ? detail : typeof title === 'string' ? title : `the server answered ${status}`;
-  return typeof code === 'string' ? `${code}: ${text}` : text;
+  return plain(typeof code === 'string' ? `${code}: ${text}` : text);
 };
 
 const parse = (text: string): JsonValue | undefined => {
