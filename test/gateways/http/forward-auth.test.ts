@@ -72,6 +72,7 @@ describe('the question', () => {
     let asked = 0;
     for (const target of hostilePaths()) {
       gateway.evaluations.length = 0;
+      // eslint-disable-next-line no-control-regex
       if (/[\0-\x08\x0a-\x1f\x7f]/.test(target)) {
         // What a header can't carry is refused by the parser.
         expect((await askOnce(gateway.port, requestText('/forward-auth', forwarded(target))))?.status, target).toBe(400);
