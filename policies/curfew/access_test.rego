@@ -59,6 +59,22 @@ test_a_grant_with_an_objection_leaves_the_next_one if {
 	access.decision == {"allow": true, "grant": "g1"} with input as asked([careless, grant])
 }
 
+standing(grants) := object.union(asked(grants), {"curfew": {"standing": "health"}})
+
+test_a_standing_entry_needs_no_grant if {
+	access.decision == {"allow": true} with input as standing([])
+	access.decision == {"allow": true, "grant": "g1"} with input as standing([grant])
+}
+
+test_a_standing_entry_opens_nothing_that_is_forbidden if {
+	forbidden := [{"type": "http", "prefix": "shop.local/", "reason": "closed"}]
+	not access.decision.allow with input as standing([]) with data.curfew.forbidden as forbidden
+}
+
+test_a_standing_entry_does_not_excuse_a_grant_with_an_objection if {
+	not access.decision.allow with input as standing([object.remove(emergency, ["reference"])])
+}
+
 freezes := [{"reason": "year end", "tiers": ["standard", "critical"], "from_ms": 1764000000000, "until_ms": 1764000000001}]
 
 test_freeze_stops_all_but_emergencies if {

@@ -39,6 +39,7 @@ export const policyInput = (
   facts: Facts,
   now: Instant,
   entitlement: (id: string) => JsonObject | undefined,
+  standing?: string,
 ): JsonObject => {
   const trustDomain = identity === undefined ? undefined : trustDomainOf(identity.workload);
   const taskIds = new Set(live.flatMap(({ fact: { grant } }) => (grant.task === undefined ? [] : [grant.task])));
@@ -50,6 +51,7 @@ export const policyInput = (
       realm: evaluation.realm,
       protocol: evaluation.protocol,
       pep: evaluation.pep.id ?? null,
+      ...(standing === undefined ? {} : { standing }),
       action: question.action,
       resource: { type: question.resource.type, id: question.resource.id },
       ...(question.context === undefined ? {} : { context: question.context }),

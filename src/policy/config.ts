@@ -13,7 +13,6 @@ export const policyConfig = z
       .prefault({})
       .describe('Where the policy comes from.'),
     entrypoint: z.string().min(1).max(1024).default('curfew/access/decision').describe('Rule that decides access, as a path.'),
-    adminEntrypoint: z.string().min(1).max(1024).default('curfew/admin/decision').describe('Rule that decides what operators may do, as a path; it only narrows what their roles allow.'),
     memoryMaxBytes: z
       .int()
       .min(1 * MEBIBYTE)
