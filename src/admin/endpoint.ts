@@ -13,7 +13,7 @@ import type { Clock } from '../decision/ports.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { mayCommand, policyIsAsked, rolesFor, type Command } from '../domain/lifecycle/roles.ts';
 import type { Call } from '../lifecycle/lifecycle.ts';
-import { StoreUnavailable } from '../store/port.ts';
+import { CursorInvalid, StoreUnavailable } from '../store/port.ts';
 import { askPolicy, type AdminPolicy } from './admin-policy.ts';
 import type { AuthenticateOperator, Principal } from './principal.ts';
 import { jsonAnswer, problemAnswer, type Problem } from './problem.ts';
@@ -132,7 +132,7 @@ const handler = (definition: Endpoint, deps: EndpointDeps) => async (context: Co
     return 'problem' in result ? problemAnswer(result.problem) : jsonAnswer(result.status, result.body, result.headers);
   } catch (error) {
     if (error instanceof StoreUnavailable) return problemAnswer({ code: 'store-unavailable', detail: 'the store can not be read' });
-    if (error instanceof RangeError) return problemAnswer({ code: 'invalid', detail: '/after is not a cursor of this listing', faults: [{ path: '/after', message: 'is not a cursor of this listing' }] });
+    if (error instanceof CursorInvalid) return problemAnswer({ code: 'invalid', detail: '/after is not a cursor of this listing', faults: [{ path: '/after', message: 'is not a cursor of this listing' }] });
     deps.onError(error);
     return problemAnswer({ code: 'internal', detail: 'an unexpected failure; nothing is known of the outcome' });
   }

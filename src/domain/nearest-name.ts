@@ -19,12 +19,15 @@ const distance = (a: string, b: string): number => {
 
 const plain = (name: string): string => name.toLowerCase().replaceAll(/[-_]/g, '');
 const CHARS_MAX = 128;
+const BEGUN_CHARS_MIN = 3;
 
 export const nearestName = (name: string, known: Iterable<string>): string | undefined => {
   if (name.length > CHARS_MAX) return undefined;
   let best: { readonly name: string; readonly far: number } | undefined;
   for (const candidate of known) {
-    const far = distance(plain(name), plain(candidate));
+    // `ttl` for `ttlMs`: what is only begun is as near as one slip of the finger.
+    const begun = plain(name).length >= BEGUN_CHARS_MIN && plain(candidate).startsWith(plain(name));
+    const far = begun ? 1 : distance(plain(name), plain(candidate));
     if (far <= Math.max(1, Math.floor(candidate.length / 3)) && (best === undefined || far < best.far)) best = { name: candidate, far };
   }
   return best?.name;
