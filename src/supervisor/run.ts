@@ -11,8 +11,8 @@ import { errorText } from '../telemetry/log.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { InstanceRunning, lockInstance } from './instance-lock.ts';
 import type { Mode } from './messages.ts';
-import { startSupervisor, type RunningSupervisor } from './supervisor.ts';
-import { WorkerFailed } from './worker-process.ts';
+import type { RunningSupervisor } from './supervisor.ts';
+import { prepareWorkers, startEarlyWorker, WorkerFailed } from './worker-process.ts';
 
 export interface RunOptions {
   readonly mode: Mode;
@@ -82,8 +82,12 @@ export const run = async (options: RunOptions): Promise<ExitCode> => {
   try {
     release = (await lockInstance(loaded.config.store.path)).release;
     if (developmentDir !== undefined) openDevelopmentKey(developmentDir);
-    const { mode, version, entry } = options;
-    running = await startSupervisor({ mode, version, entry, loaded, reload, ...(developmentDir === undefined ? {} : { developmentDir }) });
+    const { mode, version } = options;
+    prepareWorkers(options.entry);
+    // Both processes load their code at the same time.
+    const early = startEarlyWorker();
+    const { startSupervisor } = await import('./supervisor.ts');
+    running = await startSupervisor({ mode, version, early, loaded, reload, ...(developmentDir === undefined ? {} : { developmentDir }) });
   } catch (error) {
     release();
     const { code, text } = explainFailure(error, loaded);

@@ -20,6 +20,7 @@ import { createAdministration, type Administration, type AdministrationParts } f
 import { startBoundedPolicy, type BoundedPolicy } from './bounded-policy.ts';
 import { bundlePath, createBundleSource, type BundleSource } from './bundle-source.ts';
 import { startClockMark } from './clock-mark.ts';
+import { findFreePorts, withPorts } from './free-ports.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Mode, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
 import { createNodeMetrics } from './metrics.ts';
@@ -79,7 +80,6 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
   const metrics = createSupervisorMetrics();
   const nodeMetrics = createNodeMetrics(metrics);
   const book = createQuarantineBook();
-  let ports: WorkerPorts | undefined;
 
   const loadBundle = async (config: Config, bundle: Uint8Array): Promise<BoundedPolicy> =>
     startBoundedPolicy(bundle, { load: policyOptions(config), evaluationBudgetMs: config.limits.evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS });
@@ -93,6 +93,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const { clock, store } = core;
     const mark = await startClockMark(clock, (instant) => store.writeClockMark(instant), (error) => log.error('the clock mark can not be written', { detail: errorText(error) }));
     cleanUps.push(mark.stop);
+    const freePorts = await findFreePorts(loaded.config);
     const operatorToken = await openOperatorToken(core, options.developmentDir, log);
 
     const parts: AdministrationParts = {
@@ -123,11 +124,9 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
 
     const workerStart = (): WorkerStart => {
       const { raw, bundle } = active;
-      // Ports that were free once are kept for every later worker.
-      const kept = (section: 'http' | 'grpc'): JsonObject => ({ ...(raw[section] as JsonObject | undefined), ...(ports?.[section] === undefined ? {} : { port: ports[section] }) });
       return {
         mode, bundle,
-        rawConfig: { ...raw, http: kept('http'), grpc: kept('grpc') },
+        rawConfig: withPorts(raw, freePorts),
         quarantine: book.list(),
         clockMark: clock.now().latest,
         ...(options.developmentDir === undefined ? {} : { developmentDir: options.developmentDir }),
@@ -156,7 +155,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     // Workers share these sockets, so what a dead process left behind is cleared here, once.
     for (const { unix } of [loaded.config.http, loaded.config.grpc]) if (unix !== undefined) await clearStaleSocket(unix.path);
     cleanUps.push(pool.stop);
-    ports = await pool.start(options.early);
+    const ports = await pool.start(options.early);
 
     const { host, port, tls } = loaded.config.admin;
     const { drainMs } = loaded.config.limits;

@@ -5,7 +5,7 @@
 import type { MetricsJson } from '../telemetry/metrics.ts';
 import { createBackoff, type Backoff } from './backoff.ts';
 import type { ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
-import { startWorker, type WorkerExit, type WorkerProcess } from './worker-process.ts';
+import { startWorker, type EarlyWorker, type WorkerExit, type WorkerProcess } from './worker-process.ts';
 
 export interface WorkerPoolOptions {
   readonly count: number;
@@ -23,8 +23,8 @@ export interface WorkerPoolOptions {
 }
 
 export interface WorkerPool {
-  /** Starts all; rejects, with nothing left running, when the first one can't start. */
-  start(): Promise<WorkerPorts>;
+  /** Resolves when the first one decides; rejects, with nothing left running, when it can't start. The others follow. */
+  start(early: EarlyWorker): Promise<WorkerPorts>;
   /** Replaces all. Rejects, with the old ones still deciding, when the first new one can't start. */
   roll(next: { readonly count: number; readonly drainMs: number }): Promise<void>;
   broadcast(message: ToWorker): void;
@@ -48,8 +48,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
   /** Replacements under way or waiting; they count as present. */
   let coming = 0;
 
-  const add = async (): Promise<WorkerPorts> => {
-    const worker = startWorker(options.start());
+  const add = async (worker = startWorker(options.start())): Promise<WorkerPorts> => {
     draining.add(worker);
     try {
       const ports = await worker.ready;
@@ -107,15 +106,11 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
   };
 
   return {
-    start: async () => {
-      // The first one takes the ports; the others then share them.
-      const ports = await add();
-      await Promise.all(Array.from({ length: count - 1 }, () => add().catch((error: unknown) => {
-        if (stopping) return;
-        const retryMs = backoff.next(0);
-        options.onStartFailed(error, retryMs);
-        replace(retryMs);
-      })));
+    start: async (early) => {
+      early.provide(options.start());
+      // It takes the ports; the others then share them.
+      const ports = await add(early.worker);
+      for (let started = 1; started < count; started += 1) replace(0);
       return ports;
     },
     roll: async (next) => {

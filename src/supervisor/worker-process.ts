@@ -63,7 +63,8 @@ const parseReport = (text: string): StallReport | undefined => {
 
 type Reply = Extract<FromWorker, { type: 'metrics' | 'health' | 'bundle' }>;
 
-export const startWorker = (start: WorkerStart): WorkerProcess => {
+/** The process loads its code meanwhile when `start` is still to come. */
+export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerProcess => {
   const worker: Worker = cluster.fork();
   const child = worker.process;
   let report = '';
@@ -105,7 +106,9 @@ export const startWorker = (start: WorkerStart): WorkerProcess => {
   };
   worker.on('message', (message: FromWorker) => {
     switch (message.type) {
-      case 'hello': return send({ type: 'start', start });
+      case 'hello':
+        Promise.resolve(start).then((known) => send({ type: 'start', start: known }), () => child.kill('SIGKILL'));
+        return;
       case 'ready': return resolveReady(message.ports);
       case 'failed': return rejectReady(new WorkerFailed(message.message, message.kind));
       case 'metrics':
@@ -160,4 +163,23 @@ export const startWorker = (start: WorkerStart): WorkerProcess => {
     },
     lastMetrics: () => last,
   };
+};
+
+/** A worker that loads its code while the supervisor finds out what to start it with. */
+export interface EarlyWorker {
+  readonly worker: WorkerProcess;
+  provide(start: WorkerStart): void;
+  /** It is not needed after all. */
+  abandon(): void;
+}
+
+export const startEarlyWorker = (): EarlyWorker => {
+  let provide: EarlyWorker['provide'] = () => undefined;
+  let abandon: EarlyWorker['abandon'] = () => undefined;
+  const start = new Promise<WorkerStart>((resolve, reject) => {
+    provide = resolve;
+    abandon = () => reject(new Error('not needed'));
+  });
+  start.catch(() => undefined);
+  return { worker: startWorker(start), provide, abandon };
 };
