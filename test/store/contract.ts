@@ -22,6 +22,37 @@ const sequenceOf = (outcome: CommitOutcome): number => {
   return outcome.position.sequence;
 };
 
+/**
+ * Lets a peer commit number 1, 2, ... under `turn/n`, each when it is asked for. `commitThere` returns once the peer's store
+ * acknowledged it, without a turn of this process's event loop.
+ */
+export const startTurns = async (peer: Peer, to: number): Promise<{ readonly commitThere: (round: number) => void; readonly end: () => void }> => {
+  const folder = mkdtempSync(join(tmpdir(), 'curfew-turns-'));
+  const number = Buffer.alloc(4);
+  const [ask, answer] = ['ask', 'answer'].map((name) => {
+    const descriptor = openSync(join(folder, name), 'w+');
+    writeSync(descriptor, number, 0, 4, 0);
+    return descriptor;
+  }) as [number, number];
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  await peer.ask('follow', { ask: join(folder, 'ask'), answer: join(folder, 'answer'), from: 1, to });
+  return {
+    commitThere: (round) => {
+      number.writeUInt32LE(round);
+      writeSync(ask, number, 0, 4, 0);
+      do {
+        Atomics.wait(cell, 0, 0, 0.05);
+        readSync(answer, number, 0, 4, 0);
+      } while (number.readUInt32LE() < round);
+    },
+    end: () => {
+      closeSync(ask);
+      closeSync(answer);
+      rmSync(folder, { recursive: true });
+    },
+  };
+};
+
 export const storeContract = (harness: StoreHarness): void => {
   describe(`store contract: ${harness.driver}`, () => {
     let nowMs = START;
@@ -184,26 +215,14 @@ export const storeContract = (harness: StoreHarness): void => {
     test('facts and endings see what another process committed, at once, in 2,000 cycles', { timeout: 120_000 }, async () => {
       const { store, location } = await opened();
       const peer = await peerOf(location);
-      const folder = mkdtempSync(join(tmpdir(), 'curfew-turns-'));
-      const number = Buffer.alloc(4);
-      const [ask, answer] = [join(folder, 'ask'), join(folder, 'answer')].map((path) => {
-        const descriptor = openSync(path, 'w+');
-        writeSync(descriptor, number, 0, 4, 0);
-        return descriptor;
-      }) as [number, number];
-      const cell = new Int32Array(new SharedArrayBuffer(4));
-      await peer.ask('follow', { ask: join(folder, 'ask'), answer: join(folder, 'answer'), from: 1, to: 1_000 });
+      const turns = await startTurns(peer, 1_000);
+      cleanups.push(turns.end);
       let stale = 0;
       const query = { realm: 'default', keys: [key('turn', 'n')] };
       for (let round = 1; round <= 1_000; round += 1) {
         // No turn of this process's event loop between the read before, the other's acknowledgement and the read after.
         const before = store.facts(query);
-        number.writeUInt32LE(round);
-        writeSync(ask, number, 0, 4, 0);
-        do {
-          Atomics.wait(cell, 0, 0, 0.05);
-          readSync(answer, number, 0, 4, 0);
-        } while (number.readUInt32LE() < round);
+        turns.commitThere(round);
         const after = await store.facts(query);
         if (after.records.get('turn/n')?.value['value'] !== round || after.position.sequence !== round) stale += 1;
         if ((await store.endings('default')).sequence !== Math.floor(round / 2)) stale += 1;
@@ -214,10 +233,14 @@ export const storeContract = (harness: StoreHarness): void => {
         const there = await peer.ask('facts', query);
         if (there.records[0].value.value !== round || there.position.sequence !== round) stale += 1;
       }
-      closeSync(ask);
-      closeSync(answer);
-      rmSync(folder, { recursive: true });
       expect(stale).toBe(0);
+    });
+
+    test('many writes that wait are all carried out, in one gapless row', async () => {
+      const { store } = await opened();
+      const outcomes = await Promise.all(Array.from({ length: 500 }, (_, index) => store.commit(commitOf({ puts: [put(`${index}`)], events: [note()] }))));
+      expect(outcomes.map(sequenceOf).sort((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, index) => index + 1));
+      await Promise.all([store.commit(commitOf({ puts: [put('last')] })), store.close()]);
     });
 
     test('one facts read is one snapshot, while another process changes its records without pause', async () => {

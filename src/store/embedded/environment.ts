@@ -34,7 +34,7 @@ const TABLE = { encoding: 'binary', keyEncoder: { writeKey, readKey } } as const
 
 /** LMDB's and the system's own words, with what a person can do about it. */
 const ADVICE: readonly (readonly [RegExp, string])[] = [
-  [/No space left|ENOSPC|EDQUOT|quota/i, 'the disk is full: free space on it; what was acknowledged is safe'],
+  [/No space left|ENOSPC|EDQUOT|quota/i, 'free space on the disk'],
   [/MDB_MAP_FULL/, 'the store is full: raise store.mapSizeBytes and restart; what was acknowledged is safe'],
   [/MDB_CORRUPTED|MDB_PAGE_NOTFOUND|MDB_INVALID|MDB_PANIC|MDB_BAD_TXN/, 'the store is damaged: restore it from a backup'],
   [/MDB_VERSION_MISMATCH/, 'the store was written by another version of LMDB: use the version of Curfew that wrote it'],
@@ -65,6 +65,8 @@ export const openRoot = (options: EnvironmentOptions): Root =>
     maxReaders: READERS_MAX,
     noSubdir: false,
     overlappingSync: false,
+    // With it a failed commit leaves a rejected promise that nobody can reach, which ends the process.
+    eventTurnBatching: false,
     readOnly: options.readOnly,
     encoding: 'binary',
     keyEncoding: 'binary',
@@ -75,8 +77,11 @@ export const openRoot = (options: EnvironmentOptions): Root =>
 const FILE_MODE = { permissionsMode: 0o600 };
 
 /** A table that is there already, for looking before anything is made. */
-export const existingTable = (root: Root, name: keyof Environment): Table | undefined =>
-  root.openDB(name, { ...TABLE, ...({ create: false } as object) }) as Table | undefined;
+export const existingTable = (root: Root, name: keyof Environment): Table | undefined => {
+  const absent = { ...TABLE, create: false };
+  const table: Table | undefined = root.openDB(name, absent);
+  return table;
+};
 
 export const openTables = (root: Root): Environment => {
   const table = (name: keyof Environment): Table => root.openDB(name, TABLE);

@@ -34,7 +34,8 @@ const prepareDirectory = (path: string, readOnly: boolean): void => {
     const { mode } = statSync(path);
     // A directory that others may enter is closed to them; its files hold who may do what.
     if (!readOnly && (mode & 0o077) !== 0) chmodSync(path, 0o700);
-    accessSync(path, readOnly ? constants.R_OK | constants.X_OK : constants.R_OK | constants.W_OK | constants.X_OK);
+    // Readers write too: their slots in LMDB's lock file keep the pages they look at from being used again.
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw unavailable(`the store's directory ${path} cannot be used`, cause);
   }

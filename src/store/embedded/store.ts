@@ -8,7 +8,7 @@
  *
  * Not guaranteed: that someone who may write the files hasn't changed them; that pages LMDB doesn't check are whole.
  */
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import type { Clock } from '../../decision/ports.ts';
 import { isInstant, type Instant } from '../../domain/instant.ts';
 import { CursorInvalid, StoreUnavailable, type Commit, type EndingsMark, type FactsRead, type Store } from '../port.ts';
@@ -17,6 +17,7 @@ import { applyCommit, checkCommit } from './commit.ts';
 import { unavailable, type Environment } from './environment.ts';
 import { createFactsReader } from './facts.ts';
 import { eventsAfter, listKind, listOwner } from './pages.ts';
+import { createWriteQueue } from './write-queue.ts';
 
 export interface EmbeddedStore extends Store {
   facts(query: Parameters<Store['facts']>[0]): FactsRead;
@@ -40,6 +41,8 @@ export interface StoreParts {
 const MIB = 2 ** 20;
 /** Kept free for endings, and for LMDB's own pages. */
 const reserveOf = (mapSizeBytes: number): number => Math.min(64 * MIB, mapSizeBytes / 8);
+/** With less room than this on the disk, that is why a write failed. */
+const DISK_FULL_BELOW = 4 * MIB;
 /** A write that has not been answered by now is reported as unknown: another process holds the lock, or the disk hangs. */
 const COMMIT_PATIENCE_MS = 10_000;
 
@@ -79,22 +82,31 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
     }
   };
 
+  const queue = createWriteQueue();
+
+  const failed = (cause: unknown): StoreUnavailable => {
+    const { bavail, bsize } = statfsSync(dataFile);
+    const full = bavail * bsize < DISK_FULL_BELOW ? '; the disk is full: free space on it, what was acknowledged is safe' : '';
+    return unavailable(`the store cannot be written${full}`, cause);
+  };
+
   /**
-   * `childTransaction` joins the commits that wait into one LMDB transaction with one sync, made by a thread, and nests each, so
-   * that one which throws takes nothing of the others along. Measured on a disk that syncs in 0.2 ms: 1,000 waiting commits
-   * take 11 ms (5 ms without nesting), and the event loop goes on; `transactionSync` takes 240 ms for them and blocks it.
+   * `childTransaction` joins the writes that wait into one LMDB transaction with one sync, made by a thread while the event loop
+   * goes on, and nests each, so that one which throws takes nothing of the others along. Measured with 1,000 small writes on a
+   * disk that syncs in 0.2 ms: 11 ms nested, 5 ms not nested, 240 ms with `transactionSync`, which blocks the loop for each sync
+   * and for as long as another process holds the lock.
    */
   const write = async <T>(action: () => T): Promise<T> => {
     if (closed) throw new StoreUnavailable('the store is closed');
     if (readOnly) throw new StoreUnavailable('the store was opened for reading only');
     try {
-      const result = await answered(root.childTransaction(action));
+      const result = await queue.run(() => answered(root.childTransaction(action)));
       failure = undefined;
       return result;
     } catch (error) {
       const cause = await causeOf(error);
       if (cause instanceof TypeError) throw cause;
-      const rejected = unavailable('the store cannot be written', cause);
+      const rejected = cause instanceof StoreUnavailable ? cause : failed(cause);
       failure = rejected.message;
       throw rejected;
     }
@@ -141,6 +153,7 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
     close: async () => {
       if (closed) return;
       closed = true;
+      await queue.idle();
       await root.close();
     },
     readClockMark: () => fresh(() => readClockMark(environment)),
