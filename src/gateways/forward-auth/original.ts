@@ -46,7 +46,7 @@ const hasTraceOf = (headers: Headers, prefix: string): boolean => {
 };
 
 /** The address that the gateway itself saw: what it appended, not what the client wrote before it. */
-export const lastAddress = (list: string | undefined): string | undefined => {
+const lastAddress = (list: string | undefined): string | undefined => {
   const last = list?.slice(list.lastIndexOf(',') + 1).trim();
   return last !== undefined && isIP(last) !== 0 ? last : undefined;
 };

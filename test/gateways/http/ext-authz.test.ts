@@ -24,7 +24,7 @@ test('method, path and host are those of the original request', async () => {
   expect((await ask('/ext-authz/orders/42?x=1', [...LINES, 'X-Forwarded-For: 9.9.9.9, 10.0.0.7'], 'PUT'))?.status).toBe(200);
   expect(gateway.evaluations[0]).toMatchObject({
     protocol: 'ext-authz-http',
-    question: { action: 'PUT', resource: { type: 'http', id: 'shop.local/orders/42' }, source: '10.0.0.7' },
+    question: { action: 'PUT', resource: { type: 'http', id: 'shop.local/orders/42' }},
     input: { attributes: { request: { http: { method: 'PUT', path: '/orders/42?x=1', host: 'shop.local', scheme: 'http' } } }, parsed_path: ['orders', '42'], parsed_query: { x: ['1'] } },
   });
   await ask('/ext-authz/', [...LINES, 'X-Forwarded-Proto: https']);
@@ -55,8 +55,8 @@ test('B1: another way to name the original request denies', async () => {
   }
 });
 
-test('B2: Host and what describes the client, once each', async () => {
-  for (const lines of [[...LINES, 'Host: other.local'], [...LINES, 'X-Forwarded-Proto: http', 'X-Forwarded-Proto: https'], [...LINES, 'X-Forwarded-For: 1.1.1.1', 'X-Forwarded-For: 2.2.2.2']]) {
+test('B2: Host and scheme, once each', async () => {
+  for (const lines of [[...LINES, 'Host: other.local'], [...LINES, 'X-Forwarded-Proto: http', 'X-Forwarded-Proto: https']]) {
     const response = await ask('/ext-authz/a', lines);
     expect(response?.status === 403 || response?.status === 400).toBe(true);
   }
