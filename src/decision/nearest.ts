@@ -1,13 +1,11 @@
-/** Which grant explains a denial best: the one that failed on the condition closest to an allow, then the one that ends last. */
+/**
+ * Which grant explains a denial best: one that covers the question before one that is for something else or somewhere else,
+ * and of several the one issued last, because that is the access its owner thinks of.
+ */
 import type { GrantFact } from '../domain/facts.ts';
 import type { Reason } from '../domain/reasons.ts';
 
-/** From far to near. A grant for something else says little; one that was just revoked says it all. */
-const NEARNESS: readonly Reason[] = [
-  'grant.none', 'grant.condition', 'grant.expired', 'grant.not_yet', 'grant.entitlement', 'grant.recertification', 'grant.ancestor',
-  'grant.binding', 'grant.uses_exhausted', 'task.missing', 'task.deadline', 'task.heartbeat', 'task.closed', 'task.paused',
-  'grant.revoked', 'grant.suspended',
-];
+const distance = (reason: Reason): number => (reason === 'grant.none' ? 2 : reason === 'grant.condition' || reason === 'grant.binding' ? 1 : 0);
 
 export interface FailedGrant {
   readonly fact: GrantFact;
@@ -16,6 +14,6 @@ export interface FailedGrant {
 
 export const isNearer = (candidate: FailedGrant, than: FailedGrant | undefined): boolean => {
   if (than === undefined) return true;
-  const difference = NEARNESS.indexOf(candidate.reason) - NEARNESS.indexOf(than.reason);
-  return difference !== 0 ? difference > 0 : candidate.fact.grant.expiresAt > than.fact.grant.expiresAt;
+  const difference = distance(than.reason) - distance(candidate.reason);
+  return difference !== 0 ? difference > 0 : candidate.fact.grant.issuedAt > than.fact.grant.issuedAt;
 };

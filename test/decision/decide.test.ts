@@ -398,3 +398,14 @@ test('what keeps changing while it is judged is facts.stale, not allow', async (
   world.state.duringPolicy = () => world.revoke({ kind: 'workload', value: `${WORKLOAD}-${world.state.endings}` });
   expect(await world.reasonOf()).toBe('facts.stale');
 });
+
+test('of several grants that no longer hold, the one issued last explains the denial', async () => {
+  const world = createWorld();
+  world.task({ id: 'old', state: 'closed' });
+  world.task({ id: 'new', heartbeatMs: 1 as never });
+  world.issue({ id: 'g-new', task: 'new', issuedAt: (T0 + 1) as Instant });
+  world.issue({ id: 'g-old', task: 'old' });
+  world.issue({ id: 'g-else', issuedAt: (T0 + 2) as Instant, scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'other' } }] });
+  world.state.now = T0 + 5;
+  expect(await world.decide(evaluationOf())).toMatchObject({ allow: false, reason: 'task.heartbeat', grant: 'g-new' });
+});
