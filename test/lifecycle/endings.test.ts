@@ -38,6 +38,7 @@ describe('selectors have one spelling', () => {
     ['credential', { issuer: 'https://i.example', jti: 'a"b' }, 'jti:["https://i.example","a\\"b"]'], ['credential', { jti: 'x', issuer: 'y' }, 'jti:["y","x"]'], ['credential', 'jti:[ "y" , "x" ]', 'jti:["y","x"]'],
     ['credential', { sha256: SHA.toUpperCase() }, `sha256:${SHA}`], ['credential', `sha256:${SHA}`, `sha256:${SHA}`],
     ['certificate', { issuer: 'CN=ca', serial: '0A:3F' }, 'serial:["CN=ca","0a3f"]'], ['certificate', { issuer: 'CN=ca', serial: '000a3f' }, 'serial:["CN=ca","0a3f"]'], ['certificate', { issuer: 'CN=ca', serial: 'a3f' }, 'serial:["CN=ca","0a3f"]'],
+    ['certificate', { issuer: 'CN=My\\, CA+OU=x,O=Org \\C3\\A4,2.5.4.97=1,C=US', serial: '01' }, 'serial:["CN=My\\\\, CA+OU=x,O=Org \\\\C3\\\\A4,2.5.4.97=1,C=US","01"]'], ['issuer', 'spiffe://dev.local', 'spiffe://dev.local'],
     ['certificate', { spki: SHA }, `spki:${SHA}`], ['certificate', `spki:${SHA}`, `spki:${SHA}`],
   ];
   test.each(good)('%s %j', (kind, value, canonical) => {
@@ -49,7 +50,7 @@ describe('selectors have one spelling', () => {
     ['workload', 'spiffe://dev.local/ci/'], ['workload', 'spiffe://Dev.local/ci'], ['workload', 'ci'], ['workload-prefix', 'spiffe://dev.local/'], ['workload-prefix', 'spiffe://dev.local/ci/'], ['workload-prefix', 'oidc:i/a'],
     ['issuer', 'i.example'], ['issuer', 'https://i.example?x'], ['trust-domain', 'spiffe://dev.local'], ['trust-domain', 'DEV'], ['realm', 'other'], ['owner', 'shop'],
     ['credential', 'jti:["a"]'], ['credential', 'jti:["a","b","c"]'], ['credential', 'jti:["a",1]'], ['credential', { issuer: 'a', jti: 'b', sha256: SHA }], ['credential', { sha256: 'ab' }], ['credential', SHA], ['credential', { issuer: 'a' }],
-    ['certificate', { issuer: 'a', serial: 'xyz' }], ['certificate', { issuer: 'a', serial: '' }], ['certificate', { sha256: SHA }], ['certificate', 'serial:x'],
+    ['certificate', { issuer: 'CN=a', serial: 'xyz' }], ['certificate', { issuer: 'CN=a, O=b', serial: '01' }], ['certificate', { issuer: 'CN = a', serial: '01' }], ['certificate', { issuer: '/CN=a', serial: '01' }], ['certificate', { issuer: 'CN=\u00e4', serial: '01' }], ['issuer', 'spiffe://Dev.local'], ['issuer', 'spiffe://dev.local/x'], ['certificate', { issuer: 'CN=a', serial: '' }], ['certificate', { sha256: SHA }], ['certificate', 'serial:x'],
   ];
   test.each(bad)('E3: %s %j is refused', async (kind, value) => {
     const executed = await revoke(kind, value);

@@ -41,7 +41,7 @@ describe('C1 demand(4): a TTL is a whole number of milliseconds within the cap',
         async (model, ttlMs) => {
           const before = world.events();
           const executed = await issue({ model, ttlMs, task, reference: 'INC-1' });
-          const wanted = Number.isSafeInteger(ttlMs) && ttlMs >= 1 && ttlMs <= CAPS[model as keyof typeof CAPS];
+          const wanted = Number.isSafeInteger(ttlMs) && ttlMs >= 1 && ttlMs <= CAPS[model];
           expect(executed.ok).toBe(wanted);
           expect(world.events()).toBe(before + (wanted ? 1 : 0));
           if (executed.ok) expect(executed.reply['grant']).toMatchObject({ notBefore: T0, expiresAt: T0 + ttlMs });

@@ -55,8 +55,12 @@ const byHash = (hash: JsonValue | undefined): string | undefined => {
   const hex = sha256(hash);
   return hex === undefined ? undefined : credentialByHash(hex);
 };
+/** As RFC 2253 writes it (`openssl x509 -issuer -nameopt RFC2253`): no spaces around `,` and `=`, most specific first. */
+const DISTINGUISHED_NAME = /^(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)*)=(?! )(?:[^,+\\]|\\.)*(?:[,+](?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)*)=(?! )(?:[^,+\\]|\\.)*)*$/;
+const PRINTABLE = /^[\x20-\x7e]{1,2000}$/;
+
 const bySerial = (issuer: JsonValue | undefined, serial: JsonValue | undefined): string | undefined => {
-  const name = typeof issuer === 'string' && issuer.trim() !== '' && issuer.length <= 2_000 ? issuer : undefined;
+  const name = typeof issuer === 'string' && PRINTABLE.test(issuer) && DISTINGUISHED_NAME.test(issuer) ? issuer : undefined;
   const hex = typeof serial === 'string' ? canonicalSerial(serial) : undefined;
   return name === undefined || hex === undefined ? undefined : certificateBySerial(name, hex);
 };
@@ -86,7 +90,9 @@ const certificate = (value: JsonValue): string | undefined => {
 };
 
 const issuerFault = (value: string): string | undefined =>
-  /^https?:\/\/[^\s?#]+$/.test(value) && value.length <= 500 && textFault(value) === undefined ? undefined : 'must be an issuer exactly as its tokens name it, such as https://issuer.example';
+  (value.startsWith('spiffe://') && isTrustDomain(value.slice('spiffe://'.length))) || (/^https?:\/\/[^\s?#]+$/.test(value) && value.length <= 500 && textFault(value) === undefined)
+    ? undefined
+    : 'must be an issuer exactly as its tokens name it, such as https://issuer.example, or spiffe://trust-domain';
 
 type TextFault = (value: string, realm: string) => string | undefined;
 
@@ -115,7 +121,7 @@ export const canonicalSelector = (input: SelectorInput, realm: string): Canonica
   }
   if (kind === 'certificate') {
     const text = certificate(value);
-    return text === undefined ? no('must be {issuer, serial}, or {spki} with the SHA-256 (hex) of the public key info') : { ok: true, selector: { kind, value: text } };
+    return text === undefined ? no('must be {issuer, serial} with the issuer as RFC 2253 writes it (openssl x509 -issuer -nameopt RFC2253), or {spki} with the SHA-256 (hex) of the public key info') : { ok: true, selector: { kind, value: text } };
   }
   if (typeof value !== 'string') return no('must be a string');
   const fault = TEXT_KINDS[kind](value, realm);
