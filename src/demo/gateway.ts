@@ -125,6 +125,6 @@ const throughEnvoy = async (curfew: CurfewProcess, program: string): Promise<Gat
 };
 
 export const openGateway = (curfew: CurfewProcess): Promise<Gateway> => {
-  const program = process.env['CURFEW_DEMO_ENVOY'] === 'none' ? undefined : findEnvoy();
+  const program = process.argv.includes('--http') ? undefined : findEnvoy();
   return program === undefined ? Promise.resolve(overHttp(curfew)) : throughEnvoy(curfew, program);
 };

@@ -1,4 +1,4 @@
-/** `npm run demo`: a tour that checks itself. Exit code 1 when any answer was wrong. */
+/** `npm run demo [-- --http]`: a tour that checks itself, with `--http` without Envoy. Exit code 1 when any answer was wrong. */
 import { aiAgent, breakGlass, ciJob, leakedCredential } from './cases.ts';
 import { startCurfew } from './curfew-process.ts';
 import { openGateway } from './gateway.ts';

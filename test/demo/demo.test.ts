@@ -5,8 +5,8 @@ import { describeWith } from '../parts.ts';
 
 const ENTRY = fileURLToPath(new URL('../../dist/demo/main.js', import.meta.url));
 
-const tour = async (env: Readonly<Record<string, string>>): Promise<{ code: number | null; text: string }> => {
-  const child = spawn(process.execPath, [ENTRY], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+const tour = async (...flags: string[]): Promise<{ code: number | null; text: string }> => {
+  const child = spawn(process.execPath, [ENTRY, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
   const code = await new Promise<number | null>((resolve) => void child.once('exit', resolve));
@@ -23,7 +23,7 @@ const expectRight = ({ code, text }: { code: number | null; text: string }): voi
 
 describeWith(['envoy'], 'demand(61), demand(62), demand(63): the tour through a real Envoy', () => {
   test('shows every way in which access ends, and finds every answer right', { timeout: 60_000 }, async () => {
-    const { code, text } = await tour({});
+    const { code, text } = await tour();
     expect(text).toContain('through a real Envoy');
     const [, reached, allowed] = /^(\d+) requests reached the service, (\d+) were allowed\.$/m.exec(text) ?? [];
     expect(Number(reached)).toBeGreaterThan(0);
@@ -34,7 +34,7 @@ describeWith(['envoy'], 'demand(61), demand(62), demand(63): the tour through a 
 
 describe('the tour without an Envoy', () => {
   test('asks over HTTP and finds every answer right', { timeout: 60_000 }, async () => {
-    const { code, text } = await tour({ CURFEW_DEMO_ENVOY: 'none' });
+    const { code, text } = await tour('--http');
     expect(text).toContain('over HTTP');
     expectRight({ code, text });
   });
