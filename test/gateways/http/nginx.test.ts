@@ -1,4 +1,5 @@
 /** Behind the shipped nginx configuration, as it stands but for its addresses. */
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Decision, Evaluation } from '../../../src/decision/evaluation.ts';
 import { describeWith } from '../../parts.ts';
@@ -210,5 +211,37 @@ describeWith(['nginx'], 'behind the shipped nginx configuration', () => {
       expect((await ask('/a'))?.status, String(httpStatus)).toBeGreaterThanOrEqual(400);
     }
     expect(service.hits).toEqual([]);
+  });
+
+  test("B1: the reverse: a gateway with its own token and X-Original-* headers, and clients that send X-Forwarded-*", async () => {
+    const token = 'nginx-token-0123456789';
+    const own = await startGateway({
+      peps: [{ id: 'nginx', token: { sha256: createHash('sha256').update(token).digest('hex') }, headers: 'x-original', hosts: ['shop.local'] }],
+      decide: (evaluation) => decide(evaluation),
+    });
+    // In the asking location, which comes first, the two families change places.
+    const text = [
+      ['X-Original-Method ""', 'X-Forwarded-Method ""'], ['X-Original-URI ""', 'X-Forwarded-Uri ""'],
+      ['X-Forwarded-Method $request_method', 'X-Original-Method $request_method'], ['X-Forwarded-Uri $request_uri', 'X-Original-URI $request_uri'],
+      ['X-Forwarded-Proto $scheme', 'X-Forwarded-Proto ""'], ['X-Forwarded-Host $host', 'X-Forwarded-Host ""'], ['X-Forwarded-For $remote_addr', 'X-Forwarded-For ""'],
+      ['X-Curfew-Pep-Token ""', `X-Curfew-Pep-Token ${token}`],
+    ].reduce((config, [from = '', to = '']) => config.replace(from, to), shippedNginx({ curfew: own.port, service: service.port }));
+    const other = await startNginx(text);
+    try {
+      const send = async (lines: readonly string[]): Promise<number | undefined> => (await askOnce(other.port, requestText('/admin', [...LINES, ...lines], 'POST')))?.status;
+      for (const spoof of ['X-Accept: x', 'X-Forwarded-Uri: /public', 'X-Forwarded-Method: GET', 'X-Forwarded-Host: other.local', 'X-Original-URI: /public', 'X-Curfew-Pep-Token: guess']) {
+        own.evaluations.length = 0;
+        expect(await send([spoof]), spoof).toBe(200);
+        expect(own.evaluations[0], spoof).toMatchObject({ pep: { id: 'nginx' }, question: { action: 'POST', resource: { id: 'shop.local/admin' } } });
+      }
+      service.hits.length = 0;
+      for (const trace of ['X-Forwarded-Prefix: /x', 'X-Forwarded-Server: x']) expect(await send([trace]), trace).toBe(403);
+      decide = (evaluation) => denying(evaluation, 'policy.denied', { shaping: shapingOf({ httpStatus: 429 }) });
+      expect(await send([])).toBe(403);
+      expect(service.hits).toEqual([]);
+    } finally {
+      await other.stop();
+      await own.close();
+    }
   });
 });
