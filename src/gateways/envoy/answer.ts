@@ -135,3 +135,13 @@ export const checkResponse = (decision: Decision, answer: AnswerOptions): Uint8A
     dynamicMetadata: metadata(decision, answer),
   });
 };
+
+/** A denial that depends on nothing, for when there is no decision or no way to write it. */
+export const bareDenial = (id: string): Uint8Array =>
+  encode({
+    status: { code: GRPC_STATUS.PERMISSION_DENIED },
+    deniedResponse: {
+      status: { code: 403 },
+      headers: [option('cache-control', 'no-store'), option('x-curfew-decision-id', id), option('x-curfew-reason', wireReason('decision.failed'))],
+    },
+  });

@@ -40,12 +40,17 @@ const DELIMITED = 2;
 const HEADERS_MAX = 2_000;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+// eslint-disable-next-line no-control-regex
+const BEYOND_ASCII = /[^\x00-\x7f]/;
+
 /** UTF-8 where it is that; other bytes one character each, which no check takes for ASCII. */
 const headerText = (bytes: Uint8Array): string => {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  if (!BEYOND_ASCII.test(text)) return text;
   try {
     return utf8.decode(bytes);
   } catch {
-    return Buffer.from(bytes).toString('latin1');
+    return text;
   }
 };
 

@@ -1,3 +1,4 @@
+/** Options of the gRPC listener for Envoy. */
 import { z } from 'zod';
 import { grpcLimitsConfig } from '../../grpc/config.ts';
 

@@ -5,16 +5,17 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Decision, Evaluation } from '../../decision/evaluation.ts';
+import type { Reason } from '../../domain/reasons.ts';
 import type { GrpcCall, GrpcMethod, GrpcPeer } from '../../grpc/method.ts';
 import { GRPC_STATUS } from '../../grpc/status.ts';
 import type { PepConfig } from '../config.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import { pepCertificateOf } from '../pep-certificate.ts';
 import { PEP_TOKEN_HEADER, type ListenerBinding, type PepAuthenticator, type PepCertificate, type PepOutcome } from '../pep.ts';
-import { checkResponse, type AnswerOptions } from './answer.ts';
+import { bareDenial, checkResponse, type AnswerOptions } from './answer.ts';
 import { readCheckRequest } from './check-request.ts';
 import type { EnvoyGatewayConfig } from './config.ts';
-import { evaluationOf, refusedEvaluation, type AskContext } from './evaluation.ts';
+import { evaluationOf, refusedEvaluation, type AskContext, type Asked } from './evaluation.ts';
 
 export interface EnvoyGatewayDeps {
   /** Total: never rejects. */
@@ -55,25 +56,27 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons 
       certificate: certificateFor(peer),
     });
   };
-  const context = (call: GrpcCall): AskContext => ({ id: randomUUID(), pep: identify(call), config, rulesFor });
 
-  const decided = async (evaluation: Evaluation, ownHeaders: readonly string[]): Promise<Uint8Array> => {
-    const stream = evaluation.question?.stream !== undefined;
-    const options: AnswerOptions = { fineReasons, ownHeaders, stream };
-    return checkResponse(await decide(evaluation), options);
+  /** Never rejects: what breaks here is a denial, since Envoy might be told to let errors pass. */
+  const answer = async (call: GrpcCall, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
+    const id = randomUUID();
+    try {
+      const { evaluation, ownHeaders } = ask({ id, pep: identify(call), config, rulesFor });
+      const options: AnswerOptions = { fineReasons, ownHeaders, stream: evaluation.question?.stream !== undefined };
+      return checkResponse(await decide(evaluation), options);
+    } catch {
+      return bareDenial(id);
+    }
   };
+  const refusing = (reason: Reason) => (context: AskContext): Asked => ({ evaluation: refusedEvaluation(context, reason), ownHeaders: [] });
 
   const check: GrpcMethod = {
     kind: 'unary',
     handle: (message, call) => {
-      const asking = context(call);
       const request = readCheckRequest(message);
-      if (request === undefined) return decided(refusedEvaluation(asking, 'request.malformed'), []);
-      const { evaluation, ownHeaders } = evaluationOf(request, asking);
-      return decided(evaluation, ownHeaders);
+      return answer(call, request === undefined ? refusing('request.malformed') : (context) => evaluationOf(request, context));
     },
-    refuse: (fault, call) =>
-      decided(refusedEvaluation(context(call), fault.status === GRPC_STATUS.RESOURCE_EXHAUSTED ? 'request.too_large' : 'request.malformed'), []),
+    refuse: (fault, call) => answer(call, refusing(fault.status === GRPC_STATUS.RESOURCE_EXHAUSTED ? 'request.too_large' : 'request.malformed')),
   };
 
   return { services: [AUTHORIZATION_SERVICE], methods: [[`/${AUTHORIZATION_SERVICE}/Check`, check]] };

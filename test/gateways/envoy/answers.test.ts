@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Decision, Evaluation } from '../../../src/decision/evaluation.ts';
 import { REASONS, wireReason } from '../../../src/domain/reasons.ts';
 import { describeWith } from '../../parts.ts';
-import { connectionManager, shippedConfiguration, startEnvoy, type RunningEnvoy } from '../../support/envoy.ts';
+import { connectionManager, extAuthz, shippedConfiguration, startEnvoy, type RunningEnvoy } from '../../support/envoy.ts';
 import { rawGet, rawRequest } from '../../support/raw-http.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
@@ -97,11 +97,31 @@ describeWith(['envoy'], 'what an answer does in Envoy', () => {
     expect(service.hits).toEqual([]);
   });
 
-  test('a decide that breaks its promise never to fail is still a no', async () => {
-    answer = () => {
-      throw new Error('boom');
-    };
-    expect((await rawRequest(envoy.port(), rawGet('/a'))).status).toBe(403);
-    expect(service.hits).toEqual([]);
+  test('B6: whatever breaks inside is a no, also behind an Envoy that lets errors pass', async () => {
+    const config = shippedConfiguration({ curfew: gateway.port as number, service: service.port });
+    extAuthz(config).failure_mode_allow = true;
+    extAuthz(config).with_request_body = { max_request_bytes: 6_000_000, pack_as_bytes: true };
+    config.static_resources.listeners[0].per_connection_buffer_limit_bytes = 8_000_000;
+    const lenient = await startEnvoy(config);
+    try {
+      answer = () => {
+        throw new Error('boom');
+      };
+      expect((await rawRequest(lenient.port(), rawGet('/a'))).status).toBe(403);
+      // An answer that can't be written: metadata nested deeper than protobuf libraries read.
+      let metadata: any = {};
+      for (let depth = 0; depth < 200; depth += 1) metadata = { deeper: metadata };
+      answer = (evaluation) => allowed(evaluation, { metadata });
+      expect((await rawRequest(lenient.port(), rawGet('/a'))).status).toBe(403);
+      // A question longer than the transport reads.
+      answer = (evaluation) => (evaluation.refused === undefined ? allowed(evaluation) : denied(evaluation, evaluation.refused));
+      const body = 'x'.repeat(5_000_000);
+      const long = await rawRequest(lenient.port(), `POST /a HTTP/1.1\r\nhost: shop.local\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      expect([long.status, long.headers.get('x-curfew-reason')]).toEqual([403, 'request.too_large']);
+      expect(service.hits).toEqual([]);
+      expect((await rawRequest(lenient.port(), rawGet('/a'))).status).toBe(200);
+    } finally {
+      await lenient.stop();
+    }
   });
 });
