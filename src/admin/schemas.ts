@@ -58,7 +58,7 @@ export const explainBody = z.strictObject({
   context: z.record(z.string(), z.unknown()).optional(), at: instant().optional(),
 });
 
-const limit = z.string().regex(/^[1-9]\d{0,2}$/, 'must be a whole number from 1 to 999').transform(Number).default(50).openapi({ type: 'integer', minimum: 1, maximum: 999 });
+const limit = z.string().regex(/^(?:[1-9]\d?|1\d\d|200)$/, 'must be a whole number from 1 to 200').transform(Number).default(50).openapi({ type: 'integer', minimum: 1, maximum: 200 });
 export const pageQuery = z.strictObject({ after: word().optional(), limit });
 export const grantsQuery = z.strictObject({
   after: word().optional(), limit,

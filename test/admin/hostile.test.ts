@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { listenAdmin } from '../../src/admin/listen.ts';
 import type { HttpServer } from '../../src/gateways/http/server.ts';
 import { rawRequest } from '../support/raw-http.ts';
+import { StoreUnavailable } from '../../src/store/port.ts';
 import { WORKLOAD } from '../lifecycle/world.ts';
 import { createAdminWorld, type AdminWorld } from './world.ts';
 
@@ -155,10 +156,15 @@ describe('C1: what is wrong and where', () => {
 
   test('unknown query members, wrong ones, and cursors of elsewhere', async () => {
     expect((await world.ask('GET', '/v1/grants?workloads=x')).body.errors[0]).toEqual({ path: '/workloads', message: 'is not known here; did you mean workload?' });
-    for (const query of ['limit=0', 'limit=1000', 'limit=-1', 'limit=1e2', 'limit=x', 'state=none', 'after=%00', 'after=zzzz', 'limit=1&limit=2', 'model=jitt']) {
+    for (const query of ['limit=0', 'limit=201', 'limit=1000', 'limit=-1', 'limit=1e2', 'limit=x', 'state=none', 'after=%00', 'after=zzzz', 'limit=1&limit=2', 'model=jitt']) {
       expect((await world.ask('GET', `/v1/grants?${query}`)).status, query).toBe(400);
     }
     expect((await world.ask('GET', '/v1/tasks?after=AAAA')).status).toBe(400);
+  });
+
+  test('a selector of no known form', async () => {
+    for (const value of [1, null, [], true]) expect((await world.ask('POST', '/v1/revocations', { selector: { kind: 'workload', value }, reason: 'x' })).body.errors).toEqual([{ path: '/selector/value', message: 'has none of the forms that it may have' }]);
+    expect((await world.ask('POST', '/v1/revocations', { selector: { kind: 'world', value: 'x' }, reason: 'x' })).body.errors[0].path).toBe('/selector/kind');
   });
 
   test('what takes no body refuses one', async () => {
@@ -233,6 +239,14 @@ describe('G5: browsers', () => {
     expect(answer.headers.get('allow')).toBe('POST, GET');
     expect((await world.ask('TRACE', '/v1/grants/x').catch(() => ({ status: 405 }))).status).toBe(405);
   });
+});
+
+test('E8: an unknown outcome is a 503 that says unknown, and how to repeat safely', async () => {
+  const unsure = await createAdminWorld({}, { wrap: (store) => ({ ...store, commit: async () => { throw new StoreUnavailable('reset'); } }) });
+  const answer = await unsure.ask('POST', '/v1/grants', GRANT, { 'idempotency-key': 'k' });
+  expect([answer.status, answer.body.code]).toEqual([503, 'outcome-unknown']);
+  expect(answer.body.detail).toMatch(/may or may not have taken effect.*same idempotency key/);
+  await unsure.close();
 });
 
 test('an unexpected failure says nothing of itself, and what went wrong is told inside', async () => {
