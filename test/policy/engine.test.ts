@@ -46,8 +46,23 @@ describe('D3: what counts as a result', () => {
     ['{"result":true}', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave no result set' }],
     ['true', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave no result set' }],
     ['[{"result":null}]', { kind: 'value', value: null }],
+    ['[{"result": {3, 10, {"b", "a"}, 2}}]', { kind: 'value', value: [2, 3, 10, ['a', 'b']] }],
+    ['[{"result": set()}]', { kind: 'value', value: [] }],
+    ['[{"result": {1: {"a"}, [{2, 1}]: 12345678901234567890}}]', { kind: 'value', value: { 1: ['a'], '[[1,2]]': Number('12345678901234567890') } }],
+    ['[{"result": {"__proto__": {"x"}}}]', { kind: 'value', value: JSON.parse('{"__proto__": ["x"]}') as JsonValue }],
+    ['[{"result": {"a": 1e400}}]', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' }],
+    ['[{"result": {{1e400}}}]', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' }],
   ])('the result set %s', (text, outcome) => {
     expect(outcomeOf(text)).toEqual(outcome);
+  });
+
+  test("sets arrive sorted as OPA sorts them, whatever the module's order", () => {
+    expect(ask('sorted')).toEqual({ kind: 'value', value: { set: ['a', 'b', 'c', [1, 2, 3]], 1: 'key', '["x"]': [] } });
+  });
+
+  test('text that is neither JSON nor Rego is a failure', () => {
+    expect(() => outcomeOf('[{"result": ')).toThrow(SyntaxError);
+    expect(ask('large', { json: '{"a": 1e400}' })).toEqual({ kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' });
   });
 
   test('every JSON value goes through the module unchanged', () => {

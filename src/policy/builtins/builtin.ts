@@ -1,6 +1,6 @@
 /** What a builtin is. */
 import type { Instant } from '../../domain/instant.ts';
-import type { RegoValue } from '../engine/rego-value.ts';
+import type { RegoValue } from '../rego/value.ts';
 
 export interface BuiltinContext {
   /** The decision's time; the same all through one evaluation. */

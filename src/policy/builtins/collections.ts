@@ -1,8 +1,8 @@
 /** Objects, graphs and ranges of numbers. */
-import type { RegoObject, RegoSet, RegoValue } from '../engine/rego-value.ts';
-import { notServed } from './not-served.ts';
+import type { RegoObject, RegoSet, RegoValue } from '../rego/value.ts';
+import { notServed } from '../rego/not-served.ts';
 import { bigInteger, collection, fail, isArray, isObject, isSet, object, string } from './operands.ts';
-import { equalRego, member, regoText } from './rego-order.ts';
+import { equalRego, member, regoText } from '../rego/order.ts';
 import type { Builtins } from './builtin.ts';
 
 const ITEMS_MAX = 1_000_000;

@@ -1,9 +1,9 @@
 /** Hex, base64url and URL queries. A result that is not UTF-8 is not served: it could not be given back unchanged. */
 import { isUtf8 } from 'node:buffer';
-import type { RegoValue } from '../engine/rego-value.ts';
-import { notServed } from './not-served.ts';
+import type { RegoValue } from '../rego/value.ts';
+import { notServed } from '../rego/not-served.ts';
 import { collection, fail, object, string } from './operands.ts';
-import { compareStrings, sortedUnique } from './rego-order.ts';
+import { compareStrings, sortedUnique } from '../rego/order.ts';
 import type { Builtins } from './builtin.ts';
 
 const utf8 = (bytes: Uint8Array): string => (isUtf8(bytes) ? Buffer.from(bytes).toString('utf8') : notServed('a string that is not UTF-8'));

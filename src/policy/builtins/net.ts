@@ -1,6 +1,6 @@
 /** `net.cidr_*`, with addresses as Go's net package reads them. */
-import type { RegoValue } from '../engine/rego-value.ts';
-import { notServed } from './not-served.ts';
+import type { RegoValue } from '../rego/value.ts';
+import { notServed } from '../rego/not-served.ts';
 import { collection, fail, isArray, isObject, isSet, string } from './operands.ts';
 import type { Builtins } from './builtin.ts';
 

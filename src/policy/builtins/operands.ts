@@ -1,7 +1,7 @@
 /** Operands of builtins, and the two ways to have no value for them. */
-import { isRegoNumber, type RegoObject, type RegoSet, type RegoValue } from '../engine/rego-value.ts';
-import { notServed } from './not-served.ts';
-import { decimalOf } from './rego-number.ts';
+import { isRegoNumber, type RegoObject, type RegoSet, type RegoValue } from '../rego/value.ts';
+import { notServed } from '../rego/not-served.ts';
+import { decimalOf } from '../rego/number.ts';
 
 /** OPA would call this an error too: the expression is undefined. */
 export const fail = (why: string): never => {

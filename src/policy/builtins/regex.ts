@@ -1,6 +1,6 @@
 /** `regex.*` that the module does not bring itself, on RE2: time linear in the input, never backtracking. */
 import { RE2JS } from 're2js';
-import { notServed } from './not-served.ts';
+import { notServed } from '../rego/not-served.ts';
 import { fail, smallInt, string } from './operands.ts';
 import type { Builtins } from './builtin.ts';
 

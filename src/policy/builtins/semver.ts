@@ -1,5 +1,5 @@
 /** `semver.*` as OPA's own parser has it: an optional leading `v`, numbers of 64 bits. */
-import { notServed } from './not-served.ts';
+import { notServed } from '../rego/not-served.ts';
 import { fail, isInt64, string } from './operands.ts';
 import type { Builtins } from './builtin.ts';
 

@@ -1,10 +1,10 @@
 /** `sprintf` and those of `strings.*` that OPA's compiler does not build into the module. */
-import type { RegoValue } from '../engine/rego-value.ts';
-import { isRegoNumber } from '../engine/rego-value.ts';
+import type { RegoValue } from '../rego/value.ts';
+import { isRegoNumber } from '../rego/value.ts';
 import { sprintf, type GoArgument } from './go/sprintf.ts';
 import { array, collection, fail, isInt64, smallInt, string } from './operands.ts';
-import { regoText } from './rego-order.ts';
-import { digitsOf } from './rego-number.ts';
+import { regoText } from '../rego/order.ts';
+import { digitsOf } from '../rego/number.ts';
 import type { Builtins } from './builtin.ts';
 
 const goArgument = (value: RegoValue): GoArgument => {

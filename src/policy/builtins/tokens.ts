@@ -1,8 +1,8 @@
 /** `io.jwt.decode`: reads a token and proves nothing. Curfew's own identity check is what makes claims trustworthy. */
 import { isUtf8 } from 'node:buffer';
-import { readRegoValue, type RegoObject, type RegoValue } from '../engine/rego-value.ts';
+import { readRegoValue, type RegoObject, type RegoValue } from '../rego/value.ts';
 import { base64UrlBytes } from './encoding.ts';
-import { notServed } from './not-served.ts';
+import { notServed } from '../rego/not-served.ts';
 import { fail, isArray, isObject, string } from './operands.ts';
 import type { Builtins } from './builtin.ts';
 

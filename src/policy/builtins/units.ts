@@ -1,6 +1,6 @@
 /** `units.parse` and `units.parse_bytes`: amounts such as `10Gi`, `0.5k`, `200m`. */
-import type { RegoValue } from '../engine/rego-value.ts';
-import { notServed } from './not-served.ts';
+import type { RegoValue } from '../rego/value.ts';
+import { notServed } from '../rego/not-served.ts';
 import { fail, string } from './operands.ts';
 import type { Builtins } from './builtin.ts';
 

@@ -1,6 +1,6 @@
 /** `uuid.parse`. New UUIDs are random and not served. */
 import { fail, string } from './operands.ts';
-import type { RegoValue } from '../engine/rego-value.ts';
+import type { RegoValue } from '../rego/value.ts';
 import type { Builtins } from './builtin.ts';
 
 /** 100 ns steps from the Gregorian reform, where versions 1 and 2 begin to count, to the Unix epoch. */

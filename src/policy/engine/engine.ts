@@ -8,6 +8,8 @@ import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { PolicyOutcome } from '../../decision/ports.ts';
 import { createInstance, type InstanceOptions, type PolicyInstance } from './instance.ts';
 import { textFault, valueFault } from './input-fault.ts';
+import { jsonText } from '../rego/json.ts';
+import { readRegoValue } from '../rego/value.ts';
 
 export interface EngineLimits {
   /** The most an instance may hold, data included. */
@@ -26,6 +28,9 @@ export interface Engine {
   replaced(): number;
 }
 
+/** Deeper than an input may be, since results carry inputs. */
+const RESULT_DEPTH_MAX = 256;
+
 const failed = (reason: 'policy.error' | 'policy.malformed', detail: string): PolicyOutcome => ({ kind: 'failed', reason, detail });
 
 /** Is the text, as UTF-8, longer than `most` bytes? */
@@ -33,15 +38,25 @@ const exceeds = (text: string, most: number): boolean => text.length * 3 > most 
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 500);
 
-/** What a result set means; OPA writes it as `[{"result": value}]`. */
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return JSON.parse(jsonText(readRegoValue(text)));
+  }
+};
+
+/** What a result set means; OPA writes it as `[{"result": value}]`, sets as sorted arrays. */
 export const outcomeOf = (text: string): PolicyOutcome => {
-  const results = JSON.parse(text) as unknown;
+  const results = parse(text);
   if (!Array.isArray(results)) return failed('policy.malformed', 'the policy gave no result set');
   if (results.length === 0) return { kind: 'undefined' };
   if (results.length > 1) return failed('policy.malformed', `the policy gave ${results.length} results`);
   const [first] = results as readonly JsonObject[];
   const value = first?.['result'];
-  return value === undefined ? failed('policy.malformed', 'the policy gave a result without a value') : { kind: 'value', value };
+  if (value === undefined) return failed('policy.malformed', 'the policy gave a result without a value');
+  const fault = valueFault(value, RESULT_DEPTH_MAX);
+  return fault === undefined ? { kind: 'value', value } : failed('policy.malformed', `the result ${fault}`);
 };
 
 /** Throws when the module, its builtins or its data don't fit. */

@@ -8,10 +8,13 @@ import { isUtf8 } from 'node:buffer';
 import * as opa from '@open-policy-agent/opa-wasm';
 import type { Instant } from '../../domain/instant.ts';
 import type { Builtin } from '../builtins/builtin.ts';
-import { NotServed, notServed } from '../builtins/not-served.ts';
-import { readRegoValue, writeRegoValue } from './rego-value.ts';
+import { NotServed, notServed } from '../rego/not-served.ts';
+import { readRegoValue, writeRegoValue } from '../rego/value.ts';
 
 const PAGE_BYTES = 65_536;
+
+/** Asks for results as Rego writes them: JSON would have sets in the order of their hashes. */
+const VALUE_FORMAT = 1;
 
 interface PolicyExports {
   readonly opa_wasm_abi_version: WebAssembly.Global;
@@ -33,7 +36,7 @@ const EXPORTS = ['builtins', 'opa_malloc', 'opa_heap_ptr_set', 'opa_json_dump', 
 export interface PolicyInstance {
   /** Ids of the entrypoints by name. */
   readonly entrypoints: ReadonlyMap<string, number>;
-  /** Result set as JSON text. Throws on any failure inside the policy. */
+  /** Result set as Rego text, which is JSON but for sets and keys that are no strings. Throws on any failure inside the policy. */
   evaluate(entrypoint: number, inputText: string, now: Instant): string;
   memoryBytes(): number;
 }
@@ -84,7 +87,9 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
     const length = Buffer.byteLength(text);
     const address = wasm.opa_malloc(length);
     view().write(text, address, 'utf8');
-    return wasm.opa_value_parse(address, length);
+    const parsed = wasm.opa_value_parse(address, length);
+    if (parsed === 0) throw new PolicyAbort('a builtin answered what the module can not read');
+    return parsed;
   };
 
   const instance = new WebAssembly.Instance(module, {
@@ -121,7 +126,7 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
       wasm.opa_heap_ptr_set(dataEnd);
       const input = wasm.opa_malloc(length);
       view().write(inputText, input, 'utf8');
-      return textAt(wasm.opa_eval(0, entrypoint, loaded.dataAddr, input, length, input + length, 0));
+      return textAt(wasm.opa_eval(0, entrypoint, loaded.dataAddr, input, length, input + length, VALUE_FORMAT));
     },
     memoryBytes: () => memory.buffer.byteLength,
   };

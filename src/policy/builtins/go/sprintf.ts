@@ -2,9 +2,9 @@
  * Go's `fmt.Sprintf` for the operands Rego passes: int64, big.Int, float64 and string. Unusual combinations (`%x`, `%b` and
  * `#` with floats) are not served.
  */
-import { notServed } from '../not-served.ts';
+import { notServed } from '../../rego/not-served.ts';
 import { formatFloat } from './float.ts';
-import { canBackquote, isPrintable, quote, quoteRune } from './quote.ts';
+import { canBackquote, isPrintable, quote, quoteRune } from '../../rego/quote.ts';
 
 export type GoArgument = { readonly type: 'int64'; readonly value: bigint } | { readonly type: 'big'; readonly value: bigint } | { readonly type: 'float64'; readonly value: number } | { readonly type: 'string'; readonly value: string };
 

@@ -1,5 +1,5 @@
 /** Go's `time.Format`. */
-import { notServed } from '../not-served.ts';
+import { notServed } from '../../rego/not-served.ts';
 import { civilTime, type CivilTime } from './calendar.ts';
 import { MONTHS, piecesOf, WEEKDAYS, type Element } from './layout.ts';
 

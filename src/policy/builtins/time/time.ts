@@ -1,5 +1,5 @@
 /** `time.*`. The only time it knows is the decision's. */
-import { isRegoNumber, type RegoValue } from '../../engine/rego-value.ts';
+import { isRegoNumber, type RegoValue } from '../../rego/value.ts';
 import { array, bigInteger, fail, isArray, isInt64, smallInt, string } from '../operands.ts';
 import type { Builtins } from '../builtin.ts';
 import { civilTime, daysIn, floorDivide, unixNsOf, type CivilTime } from './calendar.ts';

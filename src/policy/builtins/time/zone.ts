@@ -1,5 +1,5 @@
 /** Offsets of IANA time zones by the data that Node brings, where they agree with Go's. */
-import { notServed } from '../not-served.ts';
+import { notServed } from '../../rego/not-served.ts';
 import { fail } from '../operands.ts';
 import { unixNsOf } from './calendar.ts';
 import { ZONE_NAMES } from './zone-names.ts';

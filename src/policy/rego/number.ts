@@ -1,5 +1,5 @@
 /** Numbers by value: exact decimals, without a limit but a sane exponent. */
-import type { RegoNumber } from '../engine/rego-value.ts';
+import type { RegoNumber } from './value.ts';
 import { notServed } from './not-served.ts';
 
 /** `coefficient * 10 ** exponent`; the coefficient has no trailing zero, and zero has exponent 0: equal numbers look equal. */
@@ -8,7 +8,7 @@ export interface Decimal {
   readonly exponent: number;
 }
 
-const PARTS = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/;
+const PARTS = /^(-?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/;
 
 export const digitsOf = (value: number | bigint | RegoNumber): string => (typeof value === 'object' ? value.digits : String(value));
 

@@ -1,7 +1,7 @@
 /** Rego's order and equality of values, and how OPA writes a value for people. */
-import { isRegoNumber, type RegoObject, type RegoValue } from '../engine/rego-value.ts';
-import { quote } from './go/quote.ts';
-import { compareNumbers, digitsOf } from './rego-number.ts';
+import { isRegoNumber, type RegoObject, type RegoValue } from './value.ts';
+import { quote } from './quote.ts';
+import { compareNumbers, digitsOf } from './number.ts';
 
 const rankOf = (value: RegoValue): number => {
   if (value === null) return 0;

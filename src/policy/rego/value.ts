@@ -83,7 +83,7 @@ export const readRegoValue = (text: string): RegoValue => {
     if (token === 'true') return true;
     if (token === 'false') return false;
     if (token === 'set' && take('(') && take(')')) return new Set();
-    return /^-?[0-9]/.test(token) ? numberOf(token) : fail();
+    return /^-?\.?[0-9]/.test(token) ? numberOf(token) : fail();
   };
   const read = value();
   blanks();
@@ -98,7 +98,8 @@ export const writeRegoValue = (value: RegoValue): string => {
     return String(value);
   }
   if (typeof value !== 'object' || value === null) return String(value);
-  if ('digits' in value) return value.digits;
+  // Rego's `.5` is not JSON's.
+  if ('digits' in value) return value.digits.replace(/^(-?)\./, '$10.');
   if (value instanceof Map) return `{${[...(value as RegoObject)].map(([key, inner]) => `${writeRegoValue(key)}:${writeRegoValue(inner)}`).join(',')}}`;
   if (value instanceof Set) return value.size === 0 ? 'set()' : `{${[...(value as RegoSet)].map(writeRegoValue).join(',')}}`;
   return `[${(value as readonly RegoValue[]).map(writeRegoValue).join(',')}]`;
