@@ -1,3 +1,4 @@
+/** Standing entries as configuration: `decision/standing.ts` says what they do. */
 import { z } from 'zod';
 import type { StandingEntry } from '../decision/standing.ts';
 import { fromRfc3339 } from '../domain/instant.ts';

@@ -13,6 +13,8 @@ export interface WorkerStart {
   readonly rawConfig: JsonObject;
   /** The bundle that the supervisor has accepted. */
   readonly bundle: Uint8Array;
+  /** Of the bundle. */
+  readonly digest: string;
   readonly quarantine: QuarantineList;
   /** No time of the worker lies below. */
   readonly clockMark: Instant;

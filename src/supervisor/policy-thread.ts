@@ -2,6 +2,7 @@
 import { workerData, type MessagePort } from 'node:worker_threads';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import type { Instant } from '../domain/instant.ts';
+import { ownStatFile } from './watchdog/processor-time.ts';
 import { loadPolicy, type LoadPolicyOptions } from '../policy/load-policy.ts';
 
 export interface PolicyThreadData {
@@ -13,7 +14,15 @@ export interface PolicyThreadData {
 }
 
 export type PolicyThreadLoaded =
-  | { readonly ok: true; readonly revision: string; readonly digest: string; readonly entrypoints: readonly string[]; readonly entitlements: JsonObject }
+  | {
+      readonly ok: true;
+      readonly revision: string;
+      readonly digest: string;
+      readonly entrypoints: readonly string[];
+      readonly entitlements: JsonObject;
+      /** Where this thread's processor time stands. */
+      readonly statFile: string | undefined;
+    }
   | { readonly ok: false; readonly message: string };
 
 export interface PolicyThreadQuestion {
@@ -39,6 +48,7 @@ try {
   });
   const loaded: PolicyThreadLoaded = {
     ok: true, revision: policy.revision, digest: policy.digest, entrypoints: policy.entrypoints, entitlements: isJsonObject(entitlements) ? entitlements : {},
+    statFile: ownStatFile(),
   };
   port.postMessage(loaded);
 } catch (error) {

@@ -13,6 +13,8 @@ export interface WorkerPoolOptions {
   readonly start: () => WorkerStart;
   readonly drainMs: number;
   readonly monotonicMs: () => number;
+  /** A worker can decide. What it was started with may be old by now; resolves to what went wrong in telling it, if anything. */
+  readonly onReady: (worker: WorkerProcess, start: WorkerStart) => Promise<string | undefined>;
   /** A worker ended that was not told to. Called before it is replaced. */
   readonly onLost: (worker: WorkerProcess, exit: WorkerExit) => void;
   /** A worker is gone, drained or lost. */
@@ -28,6 +30,7 @@ export interface WorkerPool {
   /** Replaces all. Rejects, with the old ones still deciding, when the first new one can't start. */
   roll(next: { readonly count: number; readonly drainMs: number }): Promise<void>;
   broadcast(message: ToWorker): void;
+  /** Resolves to what went wrong; workers in which something did are replaced. */
   activate(bundle: Uint8Array, digest: string): Promise<readonly string[]>;
   metrics(): Promise<readonly MetricsJson[]>;
   health(): Promise<readonly (WorkerHealth | undefined)[]>;
@@ -48,10 +51,15 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
   /** Replacements under way or waiting; they count as present. */
   let coming = 0;
 
-  const add = async (worker = startWorker(options.start())): Promise<WorkerPorts> => {
+  const add = async (early?: EarlyWorker): Promise<WorkerPorts> => {
+    const start = options.start();
+    early?.provide(start);
+    const worker = early?.worker ?? startWorker(start);
     draining.add(worker);
     try {
       const ports = await worker.ready;
+      const fault = await options.onReady(worker, start);
+      if (fault !== undefined) throw new Error(fault);
       if (stopping) throw new Error('the supervisor stops');
       draining.delete(worker);
       live.add(worker);
@@ -107,9 +115,8 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
 
   return {
     start: async (early) => {
-      early.provide(options.start());
       // It takes the ports; the others then share them.
-      const ports = await add(early.worker);
+      const ports = await add(early);
       for (let started = 1; started < count; started += 1) replace(0);
       return ports;
     },
@@ -137,7 +144,14 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
       for (const worker of [...live, ...draining]) worker.send(message);
     },
     activate: async (bundle, digest) => {
-      const faults = await Promise.all([...live].map((worker) => worker.activate(bundle, digest, ACTIVATE_MS)));
+      const faults = await Promise.all([...live].map(async (worker) => {
+        const fault = await worker.activate(bundle, digest, ACTIVATE_MS);
+        if (fault === undefined || !live.has(worker)) return undefined;
+        // It still decides by the old one.
+        replace(0);
+        void drain(worker);
+        return fault;
+      }));
       return faults.filter((fault) => fault !== undefined);
     },
     metrics: async () => (await Promise.all([...live].map((worker) => worker.metrics(ANSWER_MS)))).filter((metrics) => metrics !== undefined),
