@@ -48,7 +48,7 @@ const ask = async (address: string, { channel = credentials.createInsecure(), to
   try {
     const answer = await new Promise<Json>((resolve, reject) => {
       client.makeUnaryRequest(
-        '/envoy.service.auth.v3.Authorization/Check', (value: Json) => Buffer.from(request.encode(value).finish()), (bytes: Buffer) => response.toObject(response.decode(bytes)) as Json,
+        '/envoy.service.auth.v3.Authorization/Check', (value: Json) => Buffer.from(request.encode(value).finish()), (bytes: Buffer) => response.toObject(response.decode(bytes)),
         message, metadata, { deadline: Date.now() + 10_000 }, (error, value) => (error === null ? resolve(value ?? {}) : reject(error)),
       );
     });
