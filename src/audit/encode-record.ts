@@ -21,7 +21,12 @@ const INVISIBLE = /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2
 export const escapeInvisible = (json: string): string =>
   json.replace(INVISIBLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-const encode = (value: DecisionRecord | Gap): Buffer => Buffer.from(escapeInvisible(JSON.stringify(value)), 'utf8');
+const encode = (value: DecisionRecord | Gap): Buffer => {
+  const json = JSON.stringify(value);
+  const bytes = Buffer.from(json, 'utf8');
+  // One byte a character: nothing beyond ASCII, where only DEL is invisible and not yet escaped.
+  return bytes.length === json.length && !json.includes('\u007f') ? bytes : Buffer.from(escapeInvisible(json), 'utf8');
+};
 
 export const encodeGap = (gap: Gap): Buffer => encode(gap);
 

@@ -1,6 +1,7 @@
 /** Condition 2: does a revocation or suspension cover the request as such: its credential, workload, issuer, PEP or realm? */
 import { coversCredential, type CredentialAge } from '../domain/ending.ts';
 import type { Facts } from '../domain/facts.ts';
+import { endingRef, type RecordRef } from '../domain/grant-refs.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { selectorKey, workloadSelectors, type Selector, type SelectorKind } from '../domain/selector.ts';
 import type { Evaluation, Identity } from './evaluation.ts';
@@ -15,10 +16,15 @@ const surroundings = (evaluation: Evaluation): readonly Selector[] => [
   ...(evaluation.pep.id === undefined ? [] : [{ kind: 'pep', value: evaluation.pep.id } as const]),
 ];
 
-const ofIdentity = new WeakMap<Identity, readonly Selector[]>();
+interface Known {
+  readonly selectors: readonly Selector[];
+  readonly refs: readonly RecordRef[];
+}
+
+const ofIdentity = new WeakMap<Identity, Known>();
 
 /** Remembered per identity object, which authenticators keep for as long as they remember the credential. */
-const identitySelectors = (identity: Identity): readonly Selector[] => {
+const knownOf = (identity: Identity): Known => {
   const known = ofIdentity.get(identity);
   if (known !== undefined) return known;
   const selectors = [
@@ -26,13 +32,20 @@ const identitySelectors = (identity: Identity): readonly Selector[] => {
     ...workloadSelectors(identity.workload),
     { kind: 'issuer', value: identity.issuer } as const,
   ];
-  ofIdentity.set(identity, selectors);
-  return selectors;
+  const made = { selectors, refs: selectors.map(endingRef) };
+  ofIdentity.set(identity, made);
+  return made;
 };
 
 /** Everything to look up before any grant is known. */
 export const coveringSelectors = (evaluation: Evaluation, identity: Identity | undefined): readonly Selector[] =>
-  identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...identitySelectors(identity)];
+  identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...knownOf(identity).selectors];
+
+/** The records that hold their endings. */
+export const coveringRefs = (evaluation: Evaluation, identity: Identity | undefined): readonly RecordRef[] => {
+  const around = surroundings(evaluation).map(endingRef);
+  return identity === undefined ? around : [...around, ...knownOf(identity).refs];
+};
 
 /** Those of them that also cover every grant of the question, by position. */
 export const grantSelectorsOf = (evaluation: Evaluation, identity: Identity): readonly Selector[] => [
@@ -55,6 +68,7 @@ const ageOf = (identity: Identity | undefined): CredentialAge | undefined => {
 const namesItself = (kind: SelectorKind): boolean => kind === 'credential' || kind === 'certificate';
 
 export const coverFault = (evaluation: Evaluation, identity: Identity | undefined, facts: Facts, skewMs: number): Reason | undefined => {
+  if (facts.endings.size === 0) return undefined;
   const age = ageOf(identity);
   for (const selector of coveringSelectors(evaluation, identity)) {
     const ending = facts.endings.get(selectorKey(selector));

@@ -12,7 +12,7 @@ import type { Instant, TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { allowing, denying } from './answer.ts';
 import { claimFault, claimFor, type ClaimCommit, type ClaimOutcome } from './claim.ts';
-import { coverFault, coveringSelectors } from './cover.ts';
+import { coverFault, coveringRefs } from './cover.ts';
 import { Denied } from './denied.ts';
 import { recordOf } from './describe.ts';
 import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
@@ -145,7 +145,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
   const gather = async (evaluation: Evaluation, question: Question, progress: Progress, startedMs: number): Promise<void> => {
     const { identity } = progress;
     const request = factsRequest({
-      realm: evaluation.realm, workload: identity?.workload, selectors: coveringSelectors(evaluation, identity), now: progress.now,
+      realm: evaluation.realm, workload: identity?.workload, keys: coveringRefs(evaluation, identity), now: progress.now,
       action: question.action, resource: question.resource,
     });
     const answer = await readStore(() => store.facts(request), startedMs);

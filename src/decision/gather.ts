@@ -1,13 +1,13 @@
 /** The `gather` step: one atomic read of the store, turned into facts. */
 import type { Ending } from '../domain/ending.ts';
 import type { Deadline, Facts, GrantFact, TaskFact } from '../domain/facts.ts';
-import { endingRef, type RecordRef } from '../domain/grant-refs.ts';
+import type { GrantCore } from '../domain/grant.ts';
+import type { RecordRef } from '../domain/grant-refs.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Instant, TimeInterval } from '../domain/instant.ts';
 import type { Position } from '../domain/position.ts';
 import { readEnding, readGrant, readTask, readUses } from '../domain/records.ts';
 import { scopesCover, type ResourceRef } from '../domain/scope.ts';
-import type { Selector } from '../domain/selector.ts';
 
 interface Stamp {
   readonly sequence: number;
@@ -42,13 +42,16 @@ export interface FactsAnswer {
   readonly ended: readonly FactRecord[];
 }
 
+const NO_ANCESTORS: ReadonlySet<string> = new Set();
+
 /** How many ended grants are looked at to explain a denial. */
 const LOOK_BACK = 8;
 
 export interface Wanted {
   readonly realm: string;
   readonly workload: string | undefined;
-  readonly selectors: readonly Selector[];
+  /** What covers the request as such, whatever grants there are. */
+  readonly keys: readonly RecordRef[];
   readonly now: TimeInterval;
   readonly action: string;
   readonly resource: ResourceRef;
@@ -56,7 +59,7 @@ export interface Wanted {
 
 export const factsRequest = (wanted: Wanted): FactsRequest => ({
   realm: wanted.realm,
-  keys: wanted.selectors.map(endingRef),
+  keys: wanted.keys,
   ...(wanted.workload === undefined
     ? {}
     : {
@@ -97,6 +100,9 @@ export const readFacts = (answer: FactsAnswer, workload: string | undefined): Fa
   }
   let malformed = 0;
   const deadlines: Deadline[] = [];
+  const noteDeadline = ({ id, recertifyBy }: GrantCore): void => {
+    if (recertifyBy !== undefined) deadlines.push({ grant: id, at: recertifyBy, reason: 'grant.recertification' });
+  };
   const grantFacts = (rows: readonly FactRecord[]): GrantFact[] => {
     const facts: GrantFact[] = [];
     for (const row of rows) {
@@ -105,14 +111,13 @@ export const readFacts = (answer: FactsAnswer, workload: string | undefined): Fa
         malformed += 1;
         continue;
       }
-      for (const link of [grant, ...grant.chain]) {
-        if (link.recertifyBy !== undefined) deadlines.push({ grant: link.id, at: link.recertifyBy, reason: 'grant.recertification' });
-      }
+      noteDeadline(grant);
+      grant.chain.forEach(noteDeadline);
       facts.push({
         grant,
         version: row.modified.sequence,
         root: grant.root ?? row.created.sequence,
-        ancestorsPresent: new Set(grant.chain.filter(({ id }) => records.has(`grant/${id}`)).map(({ id }) => id)),
+        ancestorsPresent: grant.chain.length === 0 ? NO_ANCESTORS : new Set(grant.chain.filter(({ id }) => records.has(`grant/${id}`)).map(({ id }) => id)),
         ...(grant.uses === undefined ? {} : { usesLeft: grant.uses - readUses(records.get(`uses/${grant.id}`)?.value) }),
       });
     }

@@ -30,9 +30,11 @@ export const weigh = (evaluation: Evaluation, question: Question, progress: Prog
       if (isNearer(candidate, nearest)) nearest = candidate;
     }
   }
-  const rank = new Map(live.map((grant) => [grant, specificity(grant.fact.grant.scopes, question.action, question.resource)]));
-  live.sort((a, b) =>
-    (rank.get(b) ?? 0) - (rank.get(a) ?? 0) || b.fact.grant.expiresAt - a.fact.grant.expiresAt || (a.fact.grant.id < b.fact.grant.id ? -1 : 1));
+  if (live.length > 1) {
+    const rank = new Map(live.map((grant) => [grant, specificity(grant.fact.grant.scopes, question.action, question.resource)]));
+    live.sort((a, b) =>
+      (rank.get(b) ?? 0) - (rank.get(a) ?? 0) || b.fact.grant.expiresAt - a.fact.grant.expiresAt || (a.fact.grant.id < b.fact.grant.id ? -1 : 1));
+  }
   progress.live = live;
   if (nearest !== undefined && nearest.reason !== 'grant.none') {
     progress.nearest = nearest.fact.grant.id;

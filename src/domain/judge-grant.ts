@@ -54,8 +54,10 @@ const linkJudgement = (link: GrantCore, root: number, at: Circumstances): Judgem
   const { now, facts } = at;
   if (!(now.latest < link.expiresAt)) return no('grant.expired');
   if (!(link.notBefore <= now.earliest)) return no('grant.not_yet');
-  const fault = endingFault([...grantSelectors(link), ...workloadSelectors(link.workload), ...at.selectors], root, facts);
-  if (fault !== undefined) return no(fault);
+  if (facts.endings.size > 0) {
+    const fault = endingFault([...grantSelectors(link), ...workloadSelectors(link.workload), ...at.selectors], root, facts);
+    if (fault !== undefined) return no(fault);
+  }
   let until = link.expiresAt;
   if (link.task !== undefined) {
     const task = facts.tasks.get(link.task)?.task;

@@ -38,7 +38,10 @@ export const resourcePatternFault = (pattern: string): string | undefined => {
 };
 
 const resourceCovers = (pattern: string, id: string): boolean => {
-  if (!pattern.includes('*')) return pattern === id;
+  const star = pattern.indexOf('*');
+  if (star === -1) return pattern === id;
+  // The usual shape, without taking both texts apart: literal segments, then `/**`.
+  if (star === pattern.length - 2 && pattern.endsWith('/**')) return id.startsWith(pattern.slice(0, star)) || (id.length === star - 1 && pattern.startsWith(id));
   const wanted = pattern.split('/');
   const given = id.split('/');
   const open = wanted[wanted.length - 1] === '**';
