@@ -1,0 +1,252 @@
+/**
+ * One reader's terminal, for tests that do what a document says: a folder that looks like a checkout, and a shell in it. Shell
+ * blocks are pasted as they stand but for their ports, which are replaced by free ones, in them and in the copied files.
+ *
+ * - `sh`: run to its end; it must not fail. Lines that begin with `#>` must be lines of what it printed, in that order; `...` in
+ *   them stands for anything.
+ * - `sh background 8181`: runs on, in another terminal, and is waited for until that port answers.
+ * - any other language with a file name: is that file.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { findPart, repositoryRoot, type Part } from '../parts.ts';
+import { until } from '../support/until.ts';
+import type { Block } from './markdown.ts';
+
+/** The ports that documents and examples are written with. */
+const WRITTEN_PORTS = ['8181', '9191', '8182', '8080', '10000', '8000', '9901'] as const;
+const WRITTEN = new RegExp(`(?<![\\w.])(?:${WRITTEN_PORTS.join('|')})(?![\\w])`, 'g');
+
+export interface Session {
+  readonly directory: string;
+  /** Does what the block says; throws with what went wrong. */
+  perform(block: Block): Promise<void>;
+  close(): Promise<void>;
+}
+
+const freePorts = async (count: number): Promise<readonly number[]> => {
+  const servers = await Promise.all(Array.from({ length: count }, () => {
+    const server = createServer();
+    return new Promise<typeof server>((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+  }));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+};
+
+/** Copied, so that a document may change them; the rest is only linked. */
+const COPIED = ['deploy', 'policies', 'bundles', 'scripts', 'package.json'] as const;
+const LINKED = ['dist', 'toolchain', 'docs', 'test'] as const;
+
+const filesBelow = (folder: string): readonly string[] =>
+  readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name);
+    return statSync(path).isDirectory() ? filesBelow(path) : [path];
+  });
+
+const makeCheckout = (directory: string, port: (text: string) => string): void => {
+  for (const name of COPIED) cpSync(join(repositoryRoot, name), join(directory, name), { recursive: true });
+  for (const name of LINKED) symlinkSync(join(repositoryRoot, name), join(directory, name));
+  // Where nginx was built to write may not be there for us to write to.
+  const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${join(directory, `${name}.tmp`)};`).join(' ');
+  for (const path of filesBelow(join(directory, 'deploy'))) {
+    const text = port(readFileSync(path, 'utf8'));
+    writeFileSync(path, path.endsWith('nginx.conf') ? text.replace('http {', `http { access_log off; ${places}`) : text);
+  }
+};
+
+/** Programs that stand in the reader's PATH: our parts, wherever they are. Envoy's hot restart would let tests meet each other. */
+const makeTools = (directory: string): void => {
+  mkdirSync(directory);
+  const shim = (name: string, line: string): void => {
+    writeFileSync(join(directory, name), `#!/bin/sh\n${line}\n`);
+    chmodSync(join(directory, name), 0o755);
+  };
+  const envoy = findPart('envoy');
+  if (envoy !== undefined) shim('envoy', `exec '${envoy}' --disable-hot-restart --concurrency 1 --log-level error "$@"`);
+  // Installed already; Docker's test and continuous integration run it for real.
+  shim('npm', `if [ "$1" = ci ]; then exit 0; fi\nPATH="\${PATH#*:}" exec npm "$@"`);
+  // The real one would link this checkout into the user's npm cache and build it there again.
+  shim('npx', `[ "$1" = curfew ] || exit 127\nshift\nexec '${process.execPath}' '${join(repositoryRoot, 'dist/main.js')}' "$@"`);
+};
+
+/** Which programs a block needs that not every machine has. */
+export const partsOf = (block: Block): readonly Part[] => {
+  const needs: readonly (readonly [Part, RegExp])[] = [
+    ['envoy', /^\s*envoy /m], ['nginx', /^\s*nginx /m], ['openssl', /\bopenssl /], ['go', /npm run policy:|\bopa /],
+  ];
+  return block.language === 'sh' ? needs.filter(([, pattern]) => pattern.test(block.text)).map(([part]) => part) : [];
+};
+
+const environment = (more: Readonly<Record<string, string>>): NodeJS.ProcessEnv => {
+  const clean = Object.entries(process.env).filter(([name]) => !/^(?:CURFEW_|VITEST|npm_|NODE_OPTIONS$|NODE_ENV$|CI$)/.test(name));
+  return { ...Object.fromEntries(clean), ...more };
+};
+
+/** The script, with a mark behind each run of `#>` lines, and what is expected before each mark. */
+export const withMarks = (text: string, mark: string): { readonly script: string; readonly expected: readonly (readonly string[])[] } => {
+  const script: string[] = [];
+  const expected: string[][] = [];
+  let before = false;
+  for (const line of text.split('\n')) {
+    const wanted = /^#>\s?(.*)$/.exec(line);
+    if (wanted === null) script.push(line);
+    else {
+      if (!before) {
+        expected.push([]);
+        script.push(`printf '\\n%s\\n' '${mark}'`);
+      }
+      expected[expected.length - 1]?.push((wanted[1] ?? '').trim());
+    }
+    before = wanted !== null;
+  }
+  return { script: script.join('\n'), expected };
+};
+
+const patternOf = (line: string): RegExp => new RegExp(`^${line.split('...').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join('.*')}$`);
+
+/** The first expected line that the output lacks. */
+export const missingLine = (output: string, expected: readonly string[]): string | undefined => {
+  const lines = output.split('\n').map((line) => line.trim());
+  let from = 0;
+  for (const wanted of expected) {
+    const pattern = patternOf(wanted);
+    const at = lines.findIndex((line, index) => index >= from && pattern.test(line));
+    if (at === -1) return wanted;
+    from = at + 1;
+  }
+  return undefined;
+};
+
+interface Background {
+  readonly written: string;
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly ended: Promise<void>;
+  readonly alive: () => boolean;
+}
+
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+
+/** Curfew's port answers before it decides; its readiness is what counts. */
+const serves = async (written: string, port: number): Promise<boolean> => {
+  if (written !== '8181') return accepts(port);
+  return fetch(`http://127.0.0.1:${port}/health/ready`).then(({ status }) => status === 200, () => false);
+};
+
+export const openSession = async (): Promise<Session> => {
+  const root = mkdtempSync(join(tmpdir(), 'curfew-docs-'));
+  const [directory, tools] = [join(root, 'curfew'), join(root, 'tools')];
+  mkdirSync(directory);
+  const free = await freePorts(WRITTEN_PORTS.length);
+  const ports = new Map<string, number>(WRITTEN_PORTS.map((written, index) => [written, free[index] as number]));
+  const replacePorts = (text: string): string => text.replaceAll(WRITTEN, (written) => String(ports.get(written)));
+  makeCheckout(directory, replacePorts);
+  makeTools(tools);
+  const env = environment({
+    PATH: `${tools}:${process.env['PATH'] ?? ''}`,
+    // What a document leaves at its default must meet the same ports; a command line of its own goes over it.
+    CURFEW_SERVER: `http://127.0.0.1:${ports.get('8182')}`,
+    CURFEW_HTTP_PORT: String(ports.get('8181')), CURFEW_GRPC_PORT: String(ports.get('9191')), CURFEW_ADMIN_PORT: String(ports.get('8182')),
+    npm_config_update_notifier: 'false', npm_config_offline: 'true',
+  });
+
+  const shell = spawn('sh', [], { cwd: directory, env, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+  let output = '';
+  let errors = '';
+  let shellEnded = false;
+  shell.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
+  shell.stderr.setEncoding('utf8').on('data', (chunk: string) => (errors += chunk));
+  shell.stdin.on('error', () => undefined);
+  const shellGone = new Promise<void>((resolve) => shell.once('close', () => {
+    shellEnded = true;
+    resolve();
+  }));
+
+  let performed = 0;
+  const backgrounds: Background[] = [];
+
+  const stop = async ({ child, ended, alive }: Background): Promise<void> => {
+    const signal = (name: NodeJS.Signals): void => {
+      // The whole group: npm and the shell between us and the program don't pass signals on in every version.
+      if (alive()) process.kill(-(child.pid as number), name);
+    };
+    signal('SIGTERM');
+    const timer = setTimeout(() => signal('SIGKILL'), 10_000);
+    await ended;
+    clearTimeout(timer);
+  };
+
+  const startBackground = async (block: Block, where: string): Promise<void> => {
+    const written = block.words[1] ?? '';
+    const port = ports.get(written);
+    if (port === undefined) throw new Error(`${where}: \`sh background\` needs one of the ports ${WRITTEN_PORTS.join(', ')}`);
+    for (const other of backgrounds.filter((background) => background.written === written)) await stop(other);
+    const child = spawn('sh', ['-eu', '-c', replacePorts(block.text)], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    let said = '';
+    let running = true;
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
+    const ended = new Promise<void>((resolve) => child.once('close', () => {
+      running = false;
+      resolve();
+    }));
+    backgrounds.push({ written, child, output: () => said, ended, alive: () => running });
+    await until(`${where}: port ${written} to answer`, async () => {
+      if (!running) throw new Error(`${where} ended:\n${said}`);
+      return serves(written, port);
+    }, 30_000).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${said}`, { cause: error });
+    });
+  };
+
+  const runShell = async (block: Block, where: string): Promise<void> => {
+    performed += 1;
+    const mark = `@@ ${performed} @@`;
+    const { script, expected } = withMarks(replacePorts(block.text), mark);
+    const file = join(root, `block-${performed}.sh`);
+    writeFileSync(file, `set -eu\n${script}\n`);
+    const from = output.length;
+    const errorsFrom = errors.length;
+    shell.stdin.write(`. '${file}' </dev/null\nprintf '\\n%s\\n' '${mark} end'\n`);
+    const end = `\n${mark} end\n`;
+    await until(where, () => shellEnded || output.includes(end, from), 90_000);
+    const printed = output.slice(from);
+    const all = `${printed}\n${errors.slice(errorsFrom)}`;
+    if (!printed.includes(end)) throw new Error(`${where} failed:\n${all}`);
+    for (const [index, part] of printed.split(`\n${mark}\n`).slice(0, expected.length).entries()) {
+      const missing = missingLine(part, expected[index] ?? []);
+      if (missing !== undefined) throw new Error(`${where} should print "${missing}", but printed:\n${all}`);
+    }
+  };
+
+  const perform = async (block: Block): Promise<void> => {
+    const where = `line ${block.line} (${block.text.split('\n')[0]})`;
+    if (block.language !== 'sh') {
+      const [name] = block.words;
+      if (name === undefined) return;
+      mkdirSync(dirname(join(directory, name)), { recursive: true });
+      writeFileSync(join(directory, name), replacePorts(block.text));
+    } else if (block.words[0] === 'background') await startBackground(block, where);
+    else await runShell(block, where);
+  };
+
+  const close = async (): Promise<void> => {
+    if (!shellEnded) process.kill(-(shell.pid as number), 'SIGKILL');
+    await shellGone;
+    for (const background of backgrounds.toReversed()) await stop(background);
+    rmSync(root, { recursive: true, force: true });
+  };
+  return { directory, perform, close };
+};
