@@ -39,19 +39,23 @@ describe('D3: what counts as a result', () => {
   });
 
   test.each([
-    ['[]', { kind: 'undefined' }],
-    ['[{"result":true},{"result":true}]', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave 2 results' }],
-    ['[{}]', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave a result without a value' }],
-    ['[null]', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave a result without a value' }],
-    ['{"result":true}', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave no result set' }],
+    ['set()', { kind: 'undefined' }],
+    ['{{"result": true}}', { kind: 'value', value: true }],
+    ['{{"result": true}, {"result": false}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave 2 results' }],
+    ['{{"result": {1}}, {"result": false}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave 2 results' }],
+    ['{{"x": 1}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave a result without a value' }],
+    ['{{"__proto__": {"result": true}}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave a result without a value' }],
+    ['{null}', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave a result without a value' }],
+    ['{"result": true}', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave no result set' }],
     ['true', { kind: 'failed', reason: 'policy.malformed', detail: 'the policy gave no result set' }],
-    ['[{"result":null}]', { kind: 'value', value: null }],
-    ['[{"result": {3, 10, {"b", "a"}, 2}}]', { kind: 'value', value: [2, 3, 10, ['a', 'b']] }],
-    ['[{"result": set()}]', { kind: 'value', value: [] }],
-    ['[{"result": {1: {"a"}, [{2, 1}]: 12345678901234567890}}]', { kind: 'value', value: { 1: ['a'], '[[1,2]]': Number('12345678901234567890') } }],
-    ['[{"result": {"__proto__": {"x"}}}]', { kind: 'value', value: JSON.parse('{"__proto__": ["x"]}') as JsonValue }],
-    ['[{"result": {"a": 1e400}}]', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' }],
-    ['[{"result": {{1e400}}}]', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' }],
+    ['{{"result": null}}', { kind: 'value', value: null }],
+    ['{{"result": "}} set() {{"}}', { kind: 'value', value: '}} set() {{' }],
+    ['{{"result": {3, 10, {"b", "a"}, 2}}}', { kind: 'value', value: [2, 3, 10, ['a', 'b']] }],
+    ['{{"result": set()}}', { kind: 'value', value: [] }],
+    ['{{"result": {1: {"a"}, [{2, 1}]: 12345678901234567890}}}', { kind: 'value', value: { 1: ['a'], '[[1,2]]': Number('12345678901234567890') } }],
+    ['{{"result": {"__proto__": {"x"}}}}', { kind: 'value', value: JSON.parse('{"__proto__": ["x"]}') as JsonValue }],
+    ['{{"result": {"a": 1e400}}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' }],
+    ['{{"result": {{1e400}}}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' }],
   ])('the result set %s', (text, outcome) => {
     expect(outcomeOf(text)).toEqual(outcome);
   });
@@ -61,7 +65,7 @@ describe('D3: what counts as a result', () => {
   });
 
   test('text that is neither JSON nor Rego is a failure', () => {
-    expect(() => outcomeOf('[{"result": ')).toThrow(SyntaxError);
+    expect(() => outcomeOf('{{"result": ')).toThrow(SyntaxError);
     expect(ask('large', { json: '{"a": 1e400}' })).toEqual({ kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' });
   });
 
