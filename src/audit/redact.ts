@@ -56,8 +56,12 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
     if (depth > DEPTH_MAX) return 'left out: too deep';
     if (Array.isArray(value)) {
       const items = value as readonly JsonValue[];
-      const copy = items.map((item) => walk(item, depth + 1));
-      return copy.some((item, index) => item !== items[index]) ? copy : items;
+      let copy: JsonValue[] | undefined;
+      items.forEach((item, index) => {
+        const next = walk(item, depth + 1);
+        if (next !== item) (copy ??= [...items])[index] = next;
+      });
+      return copy ?? items;
     }
     return walkObject(value as JsonObject, depth);
   };
@@ -65,15 +69,15 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
   const walkObject = (value: JsonObject, depth: number): JsonObject => {
     // Envoy's header_map: `{key, value | rawValue}`.
     const pairIsSecret = typeof value['key'] === 'string' && isSecret(value['key']);
-    const changed: [string, JsonValue][] = [];
+    let changed: Map<string, JsonValue> | undefined;
     for (const name in value) {
       const member = value[name];
       if (member === undefined) continue;
       const next = isSecret(name) || (pairIsSecret && name !== 'key') ? hide(member) : walk(member, depth + 1);
-      if (next !== member) changed.push([name, next]);
+      if (next !== member) (changed ??= new Map()).set(name, next);
     }
-    if (changed.length === 0) return value;
-    const replaced = new Map(changed);
+    if (changed === undefined) return value;
+    const replaced = changed;
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, replaced.has(name) ? replaced.get(name) : member]));
   };
 

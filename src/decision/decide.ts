@@ -116,7 +116,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
   const evaluate = (evaluation: Evaluation, question: Question, progress: Progress): Verdict => {
     const { policy, identity, facts, now } = progress;
     if (policy === undefined || facts === undefined) throw new Denied('policy.unavailable');
-    const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, (id) => policy.entitlement(id), progress.standing?.id);
+    const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, progress.standing?.id);
     progress.input = input;
     if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
     const outcome = policy.evaluate(deps.entrypoint, input, now.latest);

@@ -11,7 +11,8 @@ export interface LiveGrant {
   readonly until: Instant;
 }
 
-const grantInput = ({ fact: { grant, usesLeft }, until }: LiveGrant, entitlement: JsonObject | undefined): JsonObject => ({
+/** The entitlement by its id: Rego finds the rest of it in `data.curfew.entitlements`, the very data that the guard reads. */
+const grantInput = ({ fact: { grant, usesLeft }, until }: LiveGrant): JsonObject => ({
   id: grant.id,
   model: grant.model,
   scopes: grant.scopes as unknown as JsonValue,
@@ -24,12 +25,48 @@ const grantInput = ({ fact: { grant, usesLeft }, until }: LiveGrant, entitlement
   ...(grant.task === undefined ? {} : { task: grant.task }),
   ...(grant.reference === undefined ? {} : { reference: grant.reference }),
   ...(grant.entitlement === undefined ? {} : { entitlement: grant.entitlement }),
-  ...(entitlement === undefined ? {} : { entitlement_data: entitlement }),
   ...(usesLeft === undefined ? {} : { uses_left: usesLeft }),
 });
 
 const peerInput = (peer: Peer | undefined): JsonObject =>
   peer === undefined ? {} : { peer: { principal: peer.principal } };
+
+interface IdentityInput {
+  readonly subject: JsonObject;
+  readonly credential: JsonObject;
+}
+
+const ofIdentity = new WeakMap<Identity, IdentityInput>();
+
+/** Made once for as long as the authenticator keeps the identity. */
+const identityInput = (identity: Identity): IdentityInput => {
+  const known = ofIdentity.get(identity);
+  if (known !== undefined) return known;
+  const { workload, kind, issuer, audience, claims, credential: { issuedAt, expiresAt }, confirmed } = identity;
+  const trustDomain = trustDomainOf(workload);
+  const made: IdentityInput = {
+    subject: { id: workload, kind, ...(trustDomain === undefined ? {} : { trust_domain: trustDomain }) },
+    credential: {
+      issuer, kind, audience, claims,
+      ...(issuedAt === undefined ? {} : { issued_at_ms: issuedAt }),
+      ...(expiresAt === undefined ? {} : { expires_at_ms: expiresAt }),
+      confirmed: confirmed as JsonObject,
+    },
+  };
+  ofIdentity.set(identity, made);
+  return made;
+};
+
+const tasksInput = (live: readonly LiveGrant[], facts: Facts): readonly JsonObject[] => {
+  const tasks = new Map<string, JsonObject>();
+  for (const { fact: { grant } } of live) {
+    const task = grant.task === undefined || tasks.has(grant.task) ? undefined : facts.tasks.get(grant.task)?.task;
+    if (task === undefined) continue;
+    const { id, kind, state, owner, reference } = task;
+    tasks.set(id, { id, kind, state, owner, ...(reference === undefined ? {} : { reference }) });
+  }
+  return [...tasks.values()];
+};
 
 export const policyInput = (
   evaluation: Evaluation,
@@ -38,44 +75,23 @@ export const policyInput = (
   live: readonly LiveGrant[],
   facts: Facts,
   now: Instant,
-  entitlement: (id: string) => JsonObject | undefined,
   standing?: string,
-): JsonObject => {
-  const trustDomain = identity === undefined ? undefined : trustDomainOf(identity.workload);
-  const taskIds = new Set(live.flatMap(({ fact: { grant } }) => (grant.task === undefined ? [] : [grant.task])));
-  return {
-    ...evaluation.input,
-    curfew: {
-      now: toRfc3339(now),
-      now_ms: now,
-      realm: evaluation.realm,
-      protocol: evaluation.protocol,
-      pep: evaluation.pep.id ?? null,
-      ...(standing === undefined ? {} : { standing }),
-      action: question.action,
-      resource: { type: question.resource.type, id: question.resource.id },
-      ...(question.context === undefined ? {} : { context: question.context }),
-      ...(question.source === undefined ? {} : { source: question.source }),
-      ...(identity === undefined
-        ? {}
-        : {
-            subject: { id: identity.workload, kind: identity.kind, ...(trustDomain === undefined ? {} : { trust_domain: trustDomain }) },
-            credential: {
-              issuer: identity.issuer,
-              kind: identity.kind,
-              audience: identity.audience,
-              claims: identity.claims,
-              ...(identity.credential.issuedAt === undefined ? {} : { issued_at_ms: identity.credential.issuedAt }),
-              ...(identity.credential.expiresAt === undefined ? {} : { expires_at_ms: identity.credential.expiresAt }),
-              confirmed: identity.confirmed as JsonObject,
-            },
-          }),
-      ...peerInput(evaluation.otherPeer),
-      grants: live.map((grant) => grantInput(grant, grant.fact.grant.entitlement === undefined ? undefined : entitlement(grant.fact.grant.entitlement))),
-      tasks: [...taskIds].flatMap((id) => {
-        const task = facts.tasks.get(id)?.task;
-        return task === undefined ? [] : [{ id, kind: task.kind, state: task.state, owner: task.owner, ...(task.reference === undefined ? {} : { reference: task.reference }) }];
-      }),
-    },
-  };
-};
+): JsonObject => ({
+  ...evaluation.input,
+  curfew: {
+    now: toRfc3339(now),
+    now_ms: now,
+    realm: evaluation.realm,
+    protocol: evaluation.protocol,
+    pep: evaluation.pep.id ?? null,
+    ...(standing === undefined ? {} : { standing }),
+    action: question.action,
+    resource: { type: question.resource.type, id: question.resource.id },
+    ...(question.context === undefined ? {} : { context: question.context }),
+    ...(question.source === undefined ? {} : { source: question.source }),
+    ...(identity === undefined ? {} : identityInput(identity)),
+    ...peerInput(evaluation.otherPeer),
+    grants: live.map(grantInput),
+    tasks: tasksInput(live, facts),
+  },
+});
