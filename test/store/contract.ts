@@ -67,7 +67,7 @@ export const storeContract = (harness: StoreHarness): void => {
       return { store, location };
     };
     const peerOf = async (location: string): Promise<Peer> => {
-      const peer = await startPeer(harness, location);
+      const peer = await startPeer(harness, location, START);
       cleanups.push(() => peer.close());
       return peer;
     };
@@ -178,6 +178,7 @@ export const storeContract = (harness: StoreHarness): void => {
       nowMs += 1;
       expect((await store.commit(once('b'))).outcome).toBe('committed');
       expect((await store.commit(once('z'))).outcome).toBe('replayed');
+      nowMs += 1;
       for (let round = 0; round < 20; round += 1) await store.commit(once('y', { key: `more-${round}` }));
       // Tidying up what ended must not take the key's later use along.
       expect((await store.commit(once('z'))).outcome).toBe('replayed');
@@ -243,13 +244,13 @@ export const storeContract = (harness: StoreHarness): void => {
       await Promise.all([store.commit(commitOf({ puts: [put('last')] })), store.close()]);
     });
 
-    test('one facts read is one snapshot, while another process changes its records without pause', async () => {
+    test('one facts read is one snapshot, while another process changes its records without pause', { timeout: 60_000 }, async () => {
       const { store, location } = await opened();
       const peer = await peerOf(location);
       await peer.ask('pairs');
       const seen = new Set<unknown>();
       let torn = 0;
-      for (let round = 0; round < 20_000 && seen.size < 300; round += 1) {
+      while (seen.size < 200) {
         const read = await store.facts({ realm: 'default', keys: [key('pair', 'left'), key('pair', 'right')], index: { owner: 'pairs', endsAfter: instant(START) } });
         const values = [read.records.get('pair/left'), read.records.get('pair/right'), read.rows[0]].map((record) => record?.value['value']);
         if (new Set(values).size !== 1) torn += 1;
@@ -258,7 +259,6 @@ export const storeContract = (harness: StoreHarness): void => {
         await new Promise((resolve) => setImmediate(resolve));
       }
       expect(torn).toBe(0);
-      expect(seen.size).toBeGreaterThan(50);
     });
 
     test('facts read the rows of one owner that have not ended, with the records they refer to', async () => {

@@ -27,7 +27,7 @@ storeContract(harness);
 
 test('control: the same reads are stale where the read transaction is not renewed', { timeout: 60_000 }, async () => {
   const location = harness.place();
-  const peer = await startPeer(harness, location);
+  const peer = await startPeer(harness, location, 1_800_000_000_000);
   const turns = await startTurns(peer, 50);
   const raw = open<Buffer, Buffer>({ path: location, noSubdir: false, overlappingSync: false, maxDbs: 8, encoding: 'binary', keyEncoding: 'binary' });
   const state = raw.openDB<Buffer, Buffer>({ name: 'state', encoding: 'binary', keyEncoding: 'binary' });

@@ -18,8 +18,9 @@ export interface Peer {
   close(): Promise<void>;
 }
 
-export const startPeer = async (harness: StoreHarness, location: string): Promise<Peer> => {
-  const child = fork(harness.peerFile, [harness.driver, location], { serialization: 'advanced' });
+/** The peer's clock stands at `nowMs`. */
+export const startPeer = async (harness: StoreHarness, location: string, nowMs: number): Promise<Peer> => {
+  const child = fork(harness.peerFile, [harness.driver, location, `${nowMs}`], { serialization: 'advanced' });
   const waiting = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
   let last = 0;
   const exited = new Promise<void>((resolve) => {

@@ -1,8 +1,8 @@
 /** A second process on the same store: does what its parent asks over IPC. Compiled, then forked. */
 import { readSync, openSync, writeSync } from 'node:fs';
+import type { Instant } from '../../src/domain/instant.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
 import type { Commit, Store } from '../../src/store/port.ts';
-import { createClock } from '../../src/time/clock.ts';
 
 export interface PeerRequest {
   readonly id: number;
@@ -12,10 +12,12 @@ export interface PeerRequest {
 
 /** Stores by driver; the Redis one joins here. */
 const drivers: Record<string, (location: string) => Promise<Store>> = {
-  embedded: (location) => openEmbeddedStore({ path: location, mode: 'development', clock: createClock({ maxClockStepMs: 60_000 }) }),
+  embedded: (location) => openEmbeddedStore({ path: location, mode: 'development', clock }),
 };
 
-const [driver, location] = process.argv.slice(2) as [string, string];
+const [driver, location, nowMs] = process.argv.slice(2) as [string, string, string];
+const now = Number(nowMs) as Instant;
+const clock = { now: () => ({ earliest: now, latest: now, trusted: true }) };
 const opened = drivers[driver]!(location);
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

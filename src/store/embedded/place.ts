@@ -7,9 +7,9 @@
  * - Another kernel (or an earlier boot of this one): a file system on a local device can't be mounted by two kernels, so the
  *   other is gone. On a network file system nothing proves that, and the store is not opened.
  */
-import { readFileSync, readlinkSync, renameSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, readlinkSync, renameSync, statfsSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { StoreUnavailable } from '../port.ts';
 
@@ -63,12 +63,24 @@ export const readPlaceFile = (path: string): PlaceFile | undefined => {
   }
 };
 
-/** Replaces the file whole: a reader sees the old one or the new one. */
+/** Makes the names in a directory durable: syncing a file doesn't promise that its name survives a power cut. */
+const syncDirectory = (path: string): void => {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+};
+
+/** Replaces the file whole, and makes it and the data file's name durable: a reader sees the old one or the new one. */
 export const writePlaceFile = (path: string, place: Place, epoch: string): void => {
   const { boot, pidNamespace, host } = place;
   const next = join(path, `${FILE}.${process.pid}.new`);
-  writeFileSync(next, `${JSON.stringify({ boot, pidNamespace, host, epoch })}\n`, { mode: 0o600 });
+  writeFileSync(next, `${JSON.stringify({ boot, pidNamespace, host, epoch })}\n`, { mode: 0o600, flush: true });
   renameSync(next, join(path, FILE));
+  syncDirectory(path);
+  syncDirectory(dirname(path));
 };
 
 /** What a process here has to do before it opens the store. */
