@@ -1,5 +1,5 @@
 /** `docs/reference/performance.md`, made of the kept results of all benches and nothing else: the same results give the same page. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asMarkdown, conditionsTable, goalsTable, type Results } from './results.ts';
 
@@ -36,7 +36,7 @@ export const renderPage = (all: readonly Results[]): string =>
   [HEADER, ...all.toSorted((a, b) => place(a.bench) - place(b.bench) || (a.bench < b.bench ? -1 : 1)).map(section)].join('\n');
 
 export const keptResults = (root: string): readonly Results[] =>
-  readdirSync(join(root, RESULTS)).filter((name) => name.endsWith('.json')).map((name) => JSON.parse(readFileSync(join(root, RESULTS, name), 'utf8')) as Results);
+  !existsSync(join(root, RESULTS)) ? [] : readdirSync(join(root, RESULTS)).filter((name) => name.endsWith('.json')).map((name) => JSON.parse(readFileSync(join(root, RESULTS, name), 'utf8')) as Results);
 
 export const keepResults = (root: string, results: Results): void => {
   mkdirSync(join(root, RESULTS), { recursive: true });

@@ -1,0 +1,123 @@
+/** Each bench runs, with tiny numbers, and fails on a wrong answer. What it measures here means nothing. */
+import { execFileSync } from 'node:child_process';
+import { createServer, type Server } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Decision } from '../../src/decision/evaluation.ts';
+import { startGenerator, type Generator } from '../../bench/http/generator.ts';
+import { httpDefaults, runHttp } from '../../bench/http/run.ts';
+import { inProcessDefaults, runInProcess } from '../../bench/in-process/run.ts';
+import { checkAllow } from '../../bench/in-process/measure.ts';
+import { memoryDefaults, runMemory } from '../../bench/memory/run.ts';
+import { filledStore } from '../../bench/support/filled-store.ts';
+import { grantOf } from '../../bench/support/fill-store.ts';
+import { describeWith, repositoryRoot } from '../parts.ts';
+
+const quiet = (): void => undefined;
+const TINY = { grants: 60, revocations: 60 };
+
+let compiled: string;
+let generatorModule: string;
+beforeAll(() => {
+  // The load generator is a process of its own, so it must be JavaScript; tsc reports what others broke by its exit code, and emits all the same.
+  compiled = mkdtempSync(join(tmpdir(), 'curfew-bench-build-'));
+  try {
+    execFileSync(join(repositoryRoot, 'node_modules/.bin/tsc'), ['-p', join(repositoryRoot, 'tsconfig.bench.json'), '--outDir', compiled], { stdio: 'ignore' });
+  } catch {
+    // `npm test` checks types in a step of its own.
+  }
+  generatorModule = join(compiled, 'bench/http/load-generator.js');
+});
+afterAll(() => rmSync(compiled, { recursive: true, force: true }));
+
+describe('in process', () => {
+  test('gives tables and goals', async () => {
+    const { tables, goals } = await runInProcess({ ...inProcessDefaults, small: 60, large: 90, rounds: 1, decisions: 20 }, quiet);
+    expect(tables.map(({ rows }) => rows.length)).toEqual([6, 4]);
+    expect(goals.length).toBe(3);
+  });
+
+  test('a wrong answer fails it', async () => {
+    const store = await filledStore(TINY);
+    const allow = (over: object): Decision =>
+      ({ allow: true, grant: grantOf({ ...store, realm: 'default' }, '', 3).id, validUntil: store.expiresAt, ...over }) as unknown as Decision;
+    expect(() => checkAllow(allow({}), store, 3)).not.toThrow();
+    expect(() => checkAllow(allow({}), store, 4)).toThrow('wrong answer');
+    expect(() => checkAllow(allow({ validUntil: store.expiresAt + 1 }), store, 3)).toThrow('wrong answer');
+    expect(() => checkAllow({ allow: false, reason: 'grant.none' } as unknown as Decision, store, 3)).toThrow('wrong answer');
+  });
+});
+
+describe('the load generator', () => {
+  let server: Server;
+  let generator: Generator;
+  let status = 200;
+  beforeAll(async () => {
+    server = createServer((_request, response) => response.writeHead(status, { 'content-length': 0, ...(status === 503 ? {} : { 'x-curfew-reason': 'denied' }) }).end());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    generator = startGenerator(generatorModule);
+  });
+  afterAll(async () => {
+    await generator.stop();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const job = async (allow: boolean): Promise<number> =>
+    generator.addJob({ kind: 'curfew', port: (server.address() as AddressInfo).port, requests: ['GET / HTTP/1.1\r\nhost: a\r\n\r\n'], allow: [allow] });
+
+  test('counts right answers in a closed and in an open loop', async () => {
+    const right = await job(true);
+    const closed = await generator.run({ job: right, connections: 2, durationMs: 100, from: 0 });
+    expect(closed.answered).toBeGreaterThan(0);
+    const open = await generator.run({ job: right, connections: 2, durationMs: 200, rate: 100, from: 0 });
+    expect(open.latencies.length).toBeGreaterThanOrEqual(15);
+    expect(open.latencies.length).toBeLessThanOrEqual(20);
+  });
+
+  test.each([[200, false], [403, true], [500, true], [500, false]])('status %i where allow = %s is right fails the run', async (given, allow) => {
+    status = given;
+    const wrong = await job(allow);
+    await expect(generator.run({ job: wrong, connections: 1, durationMs: 50, from: 0 })).rejects.toThrow('wrong answers');
+    status = 200;
+  });
+
+  test('an open loop charges a server for the requests that it kept waiting', async () => {
+    const slow = createServer((_request, response) => setTimeout(() => response.writeHead(200, { 'content-length': 0 }).end(), 20));
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+    try {
+      const number = await generator.addJob({ kind: 'curfew', port: (slow.address() as AddressInfo).port, requests: ['GET / HTTP/1.1\r\nhost: a\r\n\r\n'], allow: [true] });
+      const { latencies } = await generator.run({ job: number, connections: 1, durationMs: 400, rate: 100, from: 0 });
+      // Twice what one connection can carry: the last requests waited for about half of the run.
+      expect(Math.max(...latencies) / 1_000).toBeGreaterThan(150);
+    } finally {
+      slow.closeAllConnections();
+      slow.close();
+    }
+  });
+});
+
+describe('over HTTP', () => {
+  const tiny = { ...httpDefaults, small: 60, large: 90, rounds: 1, seconds: 0.2, openRounds: 1, openSeconds: 0.3, connections: 4, requests: 100 };
+
+  test('asks a real curfew', async () => {
+    const { goals } = await runHttp({ ...tiny, opa: false }, quiet, generatorModule);
+    expect(goals.length).toBe(1);
+  });
+
+  describeWith(['go'], 'beside OPA', () => {
+    test('OPA gives the same answers', async () => {
+      const { tables, goals } = await runHttp(tiny, quiet, generatorModule);
+      expect(tables.length).toBe(2);
+      expect(goals.length).toBe(3);
+      // Go builds OPA the first time.
+    }, 600_000);
+  });
+});
+
+test.skipIf(process.platform !== 'linux')('memory', async () => {
+  const { goals } = await runMemory({ ...memoryDefaults, grants: 60, starts: 1, rounds: 1, seconds: 0.2, connections: 4, requests: 100 }, quiet, generatorModule);
+  expect(goals.length).toBe(2);
+});
