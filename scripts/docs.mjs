@@ -1,0 +1,24 @@
+/** Writes every generated page below docs/reference. Needs `npm run build` before (`npm run docs` does both). */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createAdminApp } from '../dist/admin/app.js';
+import { runCommand } from '../dist/command.js';
+import { configReference } from '../dist/config/reference.js';
+import * as reasons from '../dist/domain/reasons.js';
+import { helpPages, printedBy, renderCli } from './reference/cli.mjs';
+import { demandTests } from './reference/demand-tests.mjs';
+import { renderDemands } from './reference/demands.mjs';
+import { renderOpenApi } from './reference/openapi.mjs';
+import { renderReasons } from './reference/reasons.mjs';
+
+const root = dirname(import.meta.dirname);
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+const pages = {
+  'configuration.md': configReference(),
+  'reasons.md': renderReasons(reasons),
+  'cli.md': renderCli(await helpPages((path) => printedBy(runCommand, [...path, '--help']))),
+  'demands.md': renderDemands(demandTests(root)),
+  'openapi.json': await renderOpenApi(createAdminApp, version),
+};
+for (const [name, text] of Object.entries(pages)) writeFileSync(join(root, 'docs/reference', name), text);

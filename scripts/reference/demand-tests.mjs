@@ -1,0 +1,23 @@
+/** Which tests name which demand: `demand(7)` in the name of a test or of a suite. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const LITERAL = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\\n]|\\.)*`/g;
+
+const testFiles = (folder) =>
+  readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? testFiles(path) : entry.name.endsWith('.test.ts') ? [path] : [];
+  });
+
+/** The name without the demands in front of it, and with what a table of tests fills in left open. */
+const plain = (literal) =>
+  literal.slice(1, -1).replaceAll(/\\(.)/g, '$1').replaceAll(/,? ?demand\(\d+\)/g, '').replaceAll(/\$\{[^}]*\}|%[soidfj]|\$[a-z]+/g, '...').replace(/^[,:\s]+/, '').trim();
+
+/** `{demand, file, name}` of every mention, by file and place in it; `root` is the repository's. */
+export const demandTests = (root) =>
+  testFiles(join(root, 'test')).toSorted().flatMap((path) =>
+    [...readFileSync(path, 'utf8').matchAll(LITERAL)].flatMap(([literal]) => {
+      const numbers = new Set([...literal.matchAll(/demand\((\d+)\)/g)].map(([, number]) => Number(number)));
+      return [...numbers].map((demand) => ({ demand, file: path.slice(root.length).replace(/^\//, ''), name: plain(literal) }));
+    }));

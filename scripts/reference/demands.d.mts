@@ -1,0 +1,3 @@
+import type { DemandTest } from './demand-tests.mjs';
+
+export declare const renderDemands: (tests: readonly DemandTest[]) => string;
