@@ -116,6 +116,10 @@ describe('quarantine', () => {
     const slow = createQuarantineBook();
     expect([0, 1, 2].map((n) => slow.add(of('w', `r${n}`), n * 31_000))).toEqual(['evaluation', 'evaluation', 'evaluation']);
   });
+  test('the same evaluation on several workers counts once', () => {
+    const book = createQuarantineBook();
+    expect([0, 1, 2, 3].map((n) => book.add(of('w', 'same'), n))).toEqual(Array.from({ length: 4 }, () => 'evaluation'));
+  });
   test('is bounded, and whoever fills it is kept out as a whole', () => {
     const book = createQuarantineBook();
     for (let n = 0; n < EVALUATIONS_MAX + 50; n += 1) book.add(of('w', `r${n}`), n * 60_000);

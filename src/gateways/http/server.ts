@@ -35,6 +35,7 @@ export interface HttpServer {
 
 /** Connections that fall idle while draining are closed at this pace. */
 const DRAIN_STEP_MS = 50;
+const SILENT_MS = 500;
 
 const STATUS_OF_ERROR = new Map([
   ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
@@ -153,12 +154,15 @@ export const startHttpServer = async (options: {
     close: () => {
       closed ??= new Promise((resolve) => {
         closing = true;
-        // Node does not count a connection as idle that never sent anything.
-        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
         const idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
+        // Node does not count a connection as idle that never sent anything. One that was just accepted gets the time to ask.
+        const silent = setTimeout(() => {
+          for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+        }, Math.min(SILENT_MS, limits.drainMs));
         const cut = setTimeout(() => server.closeAllConnections(), limits.drainMs);
         server.close(() => {
           clearInterval(idle);
+          clearTimeout(silent);
           clearTimeout(cut);
           resolve();
         });

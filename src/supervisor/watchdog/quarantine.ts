@@ -37,9 +37,11 @@ export const createQuarantineBook = (): QuarantineBook => {
 
   return {
     add: (fingerprint, nowMs) => {
+      // Known already: it was on its way to another worker when the first one was stopped.
+      const again = evaluations.has(fingerprint);
       keepNewest(evaluations, fingerprint, EVALUATIONS_MAX);
       const workload = workloadPartOf(fingerprint);
-      if (workload === undefined) return 'evaluation';
+      if (workload === undefined || again) return 'evaluation';
       strikes = [...strikes.filter(({ atMs }) => nowMs - atMs < STRIKES_WITHIN_MS), { workload, atMs: nowMs }].slice(-EVALUATIONS_MAX);
       // With the book full, its oldest entries fall out; whoever fills it is then kept out as a whole.
       const full = evaluations.size >= EVALUATIONS_MAX;
