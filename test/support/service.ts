@@ -17,7 +17,7 @@ export interface Service {
   close(): Promise<void>;
 }
 
-/** `stream`: paths under `/stream` are answered with endless server-sent events, one every 20 ms. */
+/** Paths under `/stream` are answered with endless server-sent events, one every 20 ms; `/fails` with 500. */
 export const startService = async (): Promise<Service> => {
   const hits: Hit[] = [];
   const server = createServer((request, response) => {
@@ -33,7 +33,7 @@ export const startService = async (): Promise<Service> => {
         response.once('close', () => clearInterval(beat));
         return;
       }
-      response.writeHead(200, { 'content-type': 'text/plain', 'x-service': 'yes' });
+      response.writeHead(request.url === '/fails' ? 500 : 200, { 'content-type': 'text/plain', 'x-service': 'yes' });
       response.end('served');
     });
   });

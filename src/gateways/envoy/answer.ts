@@ -28,6 +28,14 @@ const OWN_HEADERS = [
   'x-curfew-decision-id', 'x-curfew-valid-until', 'x-curfew-valid-ms', 'x-curfew-max-stream-ms', 'x-curfew-grant', 'x-curfew-reason', 'x-curfew-pep-token',
 ] as const;
 const STREAM_TIMEOUT = 'x-envoy-upstream-rq-timeout-ms';
+/**
+ * By these a client that Envoy counts as internal changes how its request is carried: a response longer than its route allows, past
+ * the end of its access, or one request delivered several times, past the uses of its grant.
+ */
+const CLIENT_CARRIAGE = [
+  STREAM_TIMEOUT, 'x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-retry-on', 'x-envoy-retry-grpc-on',
+  'x-envoy-max-retries', 'x-envoy-hedge-on-per-try-timeout',
+] as const;
 
 const encode = encoder('envoy.service.auth.v3.CheckResponse');
 
@@ -121,7 +129,7 @@ export const checkResponse = (decision: Decision, answer: AnswerOptions): Uint8A
   ];
   // Envoy sets before it removes: what was set here must not be in the list.
   const set = new Set(upstream.map(({ header }) => header.key));
-  const remove = new Set([...OWN_HEADERS, ...answer.ownHeaders, ...shaping.removeHeaders.map((name) => name.toLowerCase())].filter((name) => !set.has(name)));
+  const remove = new Set([...OWN_HEADERS, ...CLIENT_CARRIAGE, ...answer.ownHeaders, ...shaping.removeHeaders.map((name) => name.toLowerCase())].filter((name) => !set.has(name)));
   return encode({
     status: { code: GRPC_STATUS.OK },
     okResponse: {

@@ -120,3 +120,23 @@ describeWith(['envoy'], 'B2: behind an Envoy that does not strip x-curfew-* itse
     }
   });
 });
+
+describeWith(['envoy'], 'a client that Envoy counts as internal', () => {
+  test('can not have one allowed request delivered more than once', async () => {
+    const service = await startService();
+    const gateway = await startGateway((evaluation) => allowed(evaluation));
+    const config = shippedConfiguration({ curfew: gateway.port as number, service: service.port });
+    connectionManager(config).internal_address_config = { cidr_ranges: [{ address_prefix: '127.0.0.0', prefix_len: 8 }] };
+    const envoy = await startEnvoy(config);
+    try {
+      const lines = ['x-envoy-retry-on: 5xx', 'x-envoy-max-retries: 5', 'x-envoy-hedge-on-per-try-timeout: true', 'x-envoy-upstream-rq-per-try-timeout-ms: 1'];
+      expect((await rawRequest(envoy.port(), rawGet('/fails', lines))).status).toBe(500);
+      expect(service.hits).toHaveLength(1);
+      expect(gateway.evaluations).toHaveLength(1);
+    } finally {
+      await envoy.stop();
+      await gateway.close();
+      await service.close();
+    }
+  });
+});

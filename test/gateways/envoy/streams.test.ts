@@ -36,15 +36,16 @@ describeWith(['envoy'], 'C5: streams', () => {
   });
 
   /** Opens the stream, waits for Envoy to end it, and gives how long it delivered, in ms. */
-  const lifetime = async (target: string): Promise<number> => {
-    const connection: RawConnection = await openConnection(envoy.port());
+  const lifetime = async (target: string, lines = EVENTS, through = envoy): Promise<number> => {
+    const connection: RawConnection = await openConnection(through.port());
     const started = performance.now();
     let last = started;
     connection.socket.on('data', () => (last = performance.now()));
-    connection.socket.write(rawGet(target, EVENTS));
+    connection.socket.write(rawGet(target, lines));
     await until('the first event', () => connection.pending().includes('data: beat'));
     expect(connection.pending()).toMatch(/^HTTP\/1.1 200/);
     await until('the end of the stream', () => connection.socket.readableEnded || connection.socket.destroyed);
+    connection.close();
     return last - started;
   };
 
@@ -73,6 +74,20 @@ describeWith(['envoy'], 'C5: streams', () => {
     const lived = await lifetime('/stream/short');
     expect(lived).toBeGreaterThan(250);
     expect(lived).toBeLessThan(900);
+  });
+
+  test('a client that Envoy counts as internal can not ask for a longer response than its route allows', async () => {
+    const config = shippedConfiguration({ curfew: gateway.port as number, service: service.port });
+    connectionManager(config).internal_address_config = { cidr_ranges: [{ address_prefix: '127.0.0.0', prefix_len: 8 }] };
+    connectionManager(config).route_config.virtual_hosts[0].routes[0].route.timeout = '0.3s';
+    const trusting = await startEnvoy(config);
+    try {
+      for (const lines of [['x-envoy-upstream-rq-timeout-ms: 60000'], ['x-envoy-upstream-rq-timeout-ms: 0'], ['x-envoy-expected-rq-timeout-ms: 60000']]) {
+        expect(await lifetime('/stream/plain', lines, trusting)).toBeLessThan(2_000);
+      }
+    } finally {
+      await trusting.stop();
+    }
   });
 
   test("an upgraded connection ends no later than Envoy's max_stream_duration", async () => {
