@@ -94,7 +94,9 @@ export const run = async (options: RunOptions): Promise<ExitCode> => {
     options.complain(`Curfew does not start: ${text}\n`);
     return code;
   }
-  options.out(options.announce(running, developmentDir));
+  // In production standard output is the decision log's, if anybody's.
+  const say = options.mode === 'development' ? options.out : options.complain;
+  say(options.announce(running, developmentDir));
 
   const signal = await new Promise<'stop' | 'failed'>((ended) => {
     process.on('SIGTERM', () => ended('stop'));

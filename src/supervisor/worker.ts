@@ -24,8 +24,8 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const config = configSchema.parse(start.rawConfig);
   const core = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir });
   const decisionLog = openLog(config, log);
-  // For tests of what the watchdog is for.
-  const watched = process.env['CURFEW_TEST_WATCHDOG'] !== 'off';
+  // For tests of what the watchdog is for; production can't be without it.
+  const watched = start.mode === 'production' || process.env['CURFEW_TEST_WATCHDOG'] !== 'off';
   const watchdog = createWatchdog({ evaluationBudgetMs: config.limits.evaluationBudgetMs, reportFd: watched ? REPORT_FD : undefined });
   watchdog.replace(start.quarantine);
   const metrics = createWorkerMetrics({ sink: decisionLog.stats, quarantined: watchdog.size });

@@ -100,10 +100,11 @@ export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> 
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
   let ended = false;
   void exited.then(() => { ended = true; });
-  const port = (pattern: RegExp): number => Number(pattern.exec(text.stdout)?.[1] ?? 0);
+  const port = (pattern: RegExp): number => Number(pattern.exec(`${text.stdout}${text.stderr}`)?.[1] ?? 0);
   await until('curfew to start', () => {
     if (ended) throw new Error(`curfew ended: ${text.stdout}\n${text.stderr}`);
-    return /administration on \S+:\d+/.test(text.stdout);
+    // Development says it on standard output, production on standard error.
+    return /administration on \S+:\d+/.test(`${text.stdout}${text.stderr}`);
   }, 20_000).catch((error: unknown) => {
     child.kill('SIGKILL');
     throw error;

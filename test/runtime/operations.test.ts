@@ -232,6 +232,19 @@ describe('unix sockets', () => {
   });
 });
 
+describe('the decision log on standard output', () => {
+  test('is nothing but records, one JSON object a line, from all workers', async () => {
+    const dir = directory();
+    emptyBundle(dir);
+    const running = await started({ directory: dir, config: serve().replace('{to: file, path: decisions.jsonl}', '{to: stdout}'), workers: 2 });
+    const ids = await Promise.all(Array.from({ length: 100 }, async () => (await running.ask(undefined, '/x', ONCE)).headers.get('x-curfew-decision-id')));
+    running.signal('SIGTERM');
+    await running.exited;
+    const lines = running.stdout().split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as { id: string });
+    expect(lines.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  });
+});
+
 describe('starting', () => {
   test('config check and serve list everything that is wrong, and start nothing', async () => {
     const dir = directory();
