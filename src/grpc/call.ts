@@ -19,14 +19,19 @@ const open = (stream: ServerHttp2Stream): boolean => !stream.destroyed && !strea
 const trailersOf = (status: GrpcStatus, message: string): Record<string, string> =>
   message === '' ? { 'grpc-status': String(status) } : { 'grpc-status': String(status), 'grpc-message': grpcMessage(message) };
 
-/** Ends the call before any answer was sent, and tells a caller that is still sending to stop. */
+/** Tells a caller that is still sending to stop, once everything of ours has left. */
+const hangUp = (stream: ServerHttp2Stream): void => {
+  stream.resume();
+  setImmediate(() => {
+    if (open(stream) && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  });
+};
+
+/** Ends the call before any answer was sent. */
 const refuse = (stream: ServerHttp2Stream, headers: Record<string, string | number>): void => {
   if (!open(stream) || stream.headersSent) return;
   stream.respond(headers, { endStream: true });
-  if (!stream.readableEnded) {
-    stream.resume();
-    stream.close(constants.NGHTTP2_NO_ERROR);
-  }
+  if (!stream.readableEnded) hangUp(stream);
 };
 
 const fail = (stream: ServerHttp2Stream, fault: GrpcFault): void =>
@@ -37,7 +42,10 @@ const asFault = (error: unknown): GrpcFault =>
 
 const answer = (stream: ServerHttp2Stream, message: Uint8Array): void => {
   if (!open(stream) || stream.headersSent) return;
-  stream.once('wantTrailers', () => stream.sendTrailers(OK_TRAILERS));
+  stream.once('wantTrailers', () => {
+    stream.sendTrailers(OK_TRAILERS);
+    if (!stream.readableEnded) hangUp(stream);
+  });
   stream.respond(ANSWER_HEADERS, WITH_TRAILERS);
   stream.end(frameMessage(message));
 };
@@ -55,7 +63,6 @@ const serveUnary = (stream: ServerHttp2Stream, method: UnaryMethod, call: GrpcCa
       if (fault !== undefined && method.refuse === undefined) throw fault;
       const given = fault === undefined ? method.handle(message as Buffer, call) : (method.refuse as NonNullable<UnaryMethod['refuse']>)(fault, call);
       answer(stream, given instanceof Promise ? await given : given);
-      if (fault !== undefined && open(stream) && !stream.readableEnded) stream.resume();
     } catch (error) {
       fail(stream, asFault(error));
     }
@@ -101,10 +108,12 @@ const serveStream = (stream: ServerHttp2Stream, method: StreamMethod, call: Grpc
   const end = (status: GrpcStatus, message = ''): void => {
     if (ended || !open(stream)) return;
     ended = true;
-    stream.once('wantTrailers', () => stream.sendTrailers(trailersOf(status, message)));
+    stream.once('wantTrailers', () => {
+      stream.sendTrailers(trailersOf(status, message));
+      if (!stream.readableEnded) hangUp(stream);
+    });
     if (!stream.headersSent) stream.respond(ANSWER_HEADERS, WITH_TRAILERS);
     stream.end();
-    stream.resume();
   };
   const deadline = call.timeoutMs === undefined ? undefined : setTimeout(() => end(GRPC_STATUS.DEADLINE_EXCEEDED, 'the deadline has passed'), call.timeoutMs);
   const service = method.open(call, {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { createFrameReader, frameMessage } from '../../src/grpc/frame.ts';
+import type { UnaryMethod } from '../../src/grpc/method.ts';
 import { GRPC_STATUS, GrpcFault, grpcMessage } from '../../src/grpc/status.ts';
 import { grpcTimeoutMs } from '../../src/grpc/timeout.ts';
 import { startGrpcServer } from '../../src/grpc/server.ts';
@@ -132,6 +133,29 @@ test('refusals of a method take the place of a status', async () => {
   for (const [body, answer] of [[[frame('x', 1)], 'refused 12'], [[frame('x'.repeat(2_000))], 'refused 8'], [[], 'refused 3']] as const) {
     const call = await rawCall(session, body);
     expect([statusOf(call), call.data.subarray(5).toString()]).toEqual(['0', answer]);
+  }
+});
+
+test('who goes on sending after the answer is told to stop, and gets the answer whole', async () => {
+  const methods: readonly UnaryMethod[] = [
+    { kind: 'unary', handle: (message) => message },
+    { kind: 'unary', handle: (message) => message, refuse: () => Buffer.from('refused') },
+  ];
+  for (const method of methods) {
+    const { session } = await start({ maxMessageBytes: 1_024 }, { method });
+    const stream = session.request({ ':method': 'POST', ':path': ECHO, 'content-type': 'application/grpc' });
+    stream.on('error', () => undefined);
+    let [answered, status] = ['', ''];
+    stream.on('data', (chunk: Buffer) => (answered += chunk.subarray(5).toString()));
+    stream.on('response', (headers) => (status = (headers['grpc-status'] ?? '').toString()));
+    stream.on('trailers', (headers) => (status = (headers['grpc-status'] ?? '').toString()));
+    const closed = new Promise((resolve) => stream.once('close', resolve));
+    stream.write(frame('', 0, 100_000_000));
+    const more = setInterval(() => stream.writable && stream.write(Buffer.alloc(1_000)), 1);
+    await closed;
+    clearInterval(more);
+    expect([answered, status]).toEqual(method.refuse === undefined ? ['', '8'] : ['refused', '0']);
+    expect(stream.rstCode).toBe(0);
   }
 });
 
