@@ -16,12 +16,16 @@ import {
   type StoredRecord,
 } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
+import { heldAt } from './held-at.ts';
 import { readIdempotent, writeIdempotent } from './idempotency.ts';
 import { putIndexRow } from './index-row.ts';
-import { historyPrefix, realmPrefix, recordKeyBytes, sequenceKeyBytes } from './keys.ts';
-import { decodeRecord, encodeRecord, versionOf, type HeldRecord } from './record.ts';
-import { encodeState, INDEX_SLOT, readState, slotOf, stateKeyBytes } from './realm-state.ts';
+import { historyPrefix, keyBytes, kindPrefix, realmPrefix, ROWS_KIND, sequenceKeyBytes } from './keys.ts';
+import { ownerRowsKey, withRows, type IndexRow } from './owner-rows.ts';
+import { encodeRecord, versionOf, type HeldRecord } from './record.ts';
+import { encodeState, readState, slotOf, stateKeyBytes } from './realm-state.ts';
 
+/** Far beyond any record that the domain's own limits let through. */
+const RECORD_BYTES_MAX = 1_000_000;
 const PRESENT = Buffer.from([1]);
 
 const uniqueKeys = (commit: Commit): RecordKey[] => {
@@ -32,12 +36,6 @@ const uniqueKeys = (commit: Commit): RecordKey[] => {
 /** The log names every change: a commit that brings no event of its own gets this one. */
 const eventsOf = (commit: Commit): readonly EventDraft[] =>
   commit.events.length > 0 ? commit.events : [{ type: 'changed', about: uniqueKeys(commit), ending: false, data: {} }];
-
-const heldAt = (environment: Environment, realm: string, key: RecordKey): HeldRecord | undefined => {
-  const keyBytes = recordKeyBytes(realm, key);
-  const bytes = bytesAt(environment.records, keyBytes);
-  return bytes === undefined ? undefined : decodeRecord(key.kind, key.id, keyBytes, bytes);
-};
 
 const countOf = (record: StoredRecord | undefined): number => {
   const count = record?.value['count'];
@@ -50,7 +48,7 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
   if (remembered !== undefined) return remembered;
 
   for (const { key, version } of commit.expect) {
-    const bytes = bytesAt(environment.records, recordKeyBytes(realm, key));
+    const bytes = bytesAt(environment.records, { prefix: kindPrefix(realm, key.kind), id: key.id });
     if ((bytes === undefined ? 0 : versionOf(bytes)) !== version) return { outcome: 'conflict', key };
   }
 
@@ -61,14 +59,14 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
   const stamp: Stamp = { sequence: state.sequence + events.length, at };
 
   const changed = new Map<string, HeldRecord>();
-  const added: { readonly key: RecordKey; readonly owner: string; readonly end: Instant }[] = [];
+  const added = new Map<string, IndexRow[]>();
   const current = (key: RecordKey): HeldRecord | undefined => changed.get(recordKeyText(key)) ?? heldAt(environment, realm, key);
   const change = (key: RecordKey, value: JsonObject, before: HeldRecord | undefined, more: Partial<Pick<Commit['puts'][number], 'index' | 'refs' | 'mark'>>): void => {
     const index = before?.index ?? more.index;
     if (more.index !== undefined && index !== undefined && (index.owner !== more.index.owner || index.end !== more.index.end || (before !== undefined && before.index === undefined))) {
       throw new TypeError(`store: owner and end of ${key.kind} records never change`);
     }
-    if (index !== undefined && before === undefined) added.push({ key, ...index });
+    if (index !== undefined && before === undefined) added.set(index.owner, [...(added.get(index.owner) ?? []), { end: index.end, key }]);
     const marked = more.mark === true ? stamp : before?.record.marked;
     changed.set(recordKeyText(key), {
       record: { key, created: before?.record.created ?? stamp, modified: stamp, value, ...(marked === undefined ? {} : { marked }) },
@@ -84,15 +82,21 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
     change(key, { ...before?.record.value, count }, before, {});
   }
 
+  for (const [owner, rows] of added) {
+    const key = ownerRowsKey(owner);
+    const before = current(key);
+    change(key, withRows(before?.record.value, rows, at), before, {});
+    for (const row of rows) putIndexRow(environment, realm, owner, row);
+  }
+
   const slots = Float64Array.from(state.slots);
   for (const held of changed.values()) {
-    const keyBytes = recordKeyBytes(realm, held.record.key);
-    environment.records.putSync(keyBytes, encodeRecord(keyBytes, held));
-    slots[slotOf(held.record.key.kind)] = stamp.sequence;
-  }
-  for (const row of added) {
-    putIndexRow(environment, realm, row);
-    slots[INDEX_SLOT] = stamp.sequence;
+    const { kind, id } = held.record.key;
+    const prefix = kindPrefix(realm, kind);
+    const bytes = encodeRecord(prefix, held);
+    if (bytes.length > RECORD_BYTES_MAX && kind !== ROWS_KIND) throw new TypeError(`store: a ${kind} record of ${bytes.length} bytes`);
+    environment.records.putSync(keyBytes({ prefix, id }), bytes);
+    slots[slotOf(kind)] = stamp.sequence;
   }
   const endings = writeEvents(environment, realm, events, { sequence: state.sequence, at, endings: state.endings });
   environment.state.putSync(stateKey, encodeState({ sequence: stamp.sequence, at, endings, slots }));

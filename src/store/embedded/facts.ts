@@ -5,32 +5,25 @@
  */
 import { recordKeyText, ROWS_MAX, StoreUnavailable, type FactsQuery, type FactsRead, type RecordKey, type StoredRecord } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
-import { indexRow, type IndexRow } from './index-row.ts';
-import { indexBound, keyBytes, kindPrefix, ownerPrefix } from './keys.ts';
+import { indexRow } from './index-row.ts';
+import { indexBound, kindPrefix, ownerPrefix } from './keys.ts';
 import { createDoorkeeper, createMemo, createMemoSpace, type Memo } from './memo.ts';
-import { decodeRecord, versionOf, type HeldRecord } from './record.ts';
-import { INDEX_SLOT, NEW_REALM, readState, slotOf, stateKeyBytes, type RealmState } from './realm-state.ts';
+import { ownerRowsKey, parseOwnerRows, type IndexRow } from './owner-rows.ts';
+import { checksumSeed, decodeRecord, versionOf, type HeldRecord } from './record.ts';
+import { NEW_REALM, readState, slotOf, stateKeyBytes, type RealmState } from './realm-state.ts';
 
 /** What a read found under a key (`undefined`: nothing), exact while the kind's slot stands at `changed`. */
 interface Found {
   readonly held: HeldRecord | undefined;
   readonly changed: number;
-  readonly kept: boolean;
   readonly cost: number;
 }
 
 interface KindReader {
   readonly slot: number;
   readonly prefix: Buffer;
+  readonly seed: number;
   readonly memo: Memo<Found>;
-}
-
-/** Rows of one owner that end after `from`, latest first, exact while the index' slot stands at `changed`. */
-interface OwnerRows {
-  readonly rows: readonly IndexRow[];
-  readonly from: number;
-  readonly changed: number;
-  readonly cost: number;
 }
 
 interface RealmReader {
@@ -38,7 +31,6 @@ interface RealmReader {
   readonly stateKey: Buffer;
   state: RealmState;
   readonly kinds: Map<string, KindReader>;
-  readonly owners: Memo<OwnerRows>;
 }
 
 export interface FactsReader {
@@ -64,7 +56,7 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     let realm = realms.get(name);
     if (realm === undefined) {
       if (realms.size >= REALMS_MAX) realms.clear();
-      realm = { name, stateKey: stateKeyBytes(name), state: NEW_REALM, kinds: new Map(), owners: createMemo(space) };
+      realm = { name, stateKey: stateKeyBytes(name), state: NEW_REALM, kinds: new Map() };
       realms.set(name, realm);
     }
     realm.state = readState(environment, realm.stateKey, realm.state);
@@ -74,23 +66,22 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
   const kindReader = (realm: RealmReader, kind: string): KindReader => {
     const known = realm.kinds.get(kind);
     if (known !== undefined) return known;
-    const reader = { slot: slotOf(kind), prefix: kindPrefix(realm.name, kind), memo: createMemo<Found>(space) };
+    const prefix = kindPrefix(realm.name, kind);
+    const reader = { slot: slotOf(kind), prefix, seed: checksumSeed(prefix), memo: createMemo<Found>(space) };
     realm.kinds.set(kind, reader);
     return reader;
   };
 
-  const lookup = (realm: RealmReader, { kind, id }: RecordKey): Found => {
-    const { slot, prefix, memo } = kindReader(realm, kind);
+  const lookup = (realm: RealmReader, { kind, id }: RecordKey): HeldRecord | undefined => {
+    const { slot, prefix, seed, memo } = kindReader(realm, kind);
     const changed = realm.state.slots[slot] as number;
     const known = memo.get(id);
-    if (known !== undefined && known.changed === changed) return known;
+    if (known !== undefined && known.changed === changed) return known.held;
     const bytes = bytesAt(environment.records, { prefix, id });
     let held: HeldRecord | undefined;
-    if (bytes !== undefined) held = known?.held?.record.modified.sequence === versionOf(bytes) ? known.held : decodeRecord(kind, id, keyBytes({ prefix, id }), bytes);
-    const kept = known !== undefined || seenBefore(id);
-    const found = { held, changed, kept, cost: ENTRY_COST + id.length + (bytes?.length ?? 0) * OBJECT_FACTOR };
-    if (kept) memo.set(id, found);
-    return found;
+    if (bytes !== undefined) held = known?.held?.record.modified.sequence === versionOf(bytes) ? known.held : decodeRecord(kind, id, seed, bytes);
+    if (known !== undefined || seenBefore(id)) memo.set(id, { held, changed, cost: ENTRY_COST + id.length + (bytes?.length ?? 0) * OBJECT_FACTOR });
+    return held;
   };
 
   const scan = (owner: Buffer, bounds: { readonly after?: number; readonly upTo?: number; readonly limit: number }): IndexRow[] => {
@@ -101,28 +92,30 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return [...keys].map((bytes) => indexRow(environment, owner, bytes));
   };
 
-  const ownerRows = (realm: RealmReader, owner: string, endsAfter: number): OwnerRows => {
-    const changed = realm.state.slots[INDEX_SLOT] as number;
-    const known = realm.owners.get(owner);
-    if (known !== undefined && known.changed === changed && endsAfter >= known.from) return known;
-    const rows = scan(ownerPrefix(realm.name, owner), { after: endsAfter, limit: ROWS_MAX + 1 });
-    return { rows, from: endsAfter, changed, cost: ENTRY_COST * (rows.length + 1) + owner.length };
+  const ownerRows = (realm: RealmReader, owner: string, endsAfter: number): readonly IndexRow[] => {
+    const held = lookup(realm, ownerRowsKey(owner));
+    if (held === undefined) return [];
+    const { from, rows } = parseOwnerRows(held.record.value);
+    // Asked about an instant before the list was made: a clock a little behind, or a test.
+    if (endsAfter < from) return scan(ownerPrefix(realm.name, owner), { after: endsAfter, limit: ROWS_MAX + 1 });
+    const ended = rows.findIndex(({ end }) => !(endsAfter < end));
+    return ended < 0 ? rows : rows.slice(0, ended);
   };
 
-  const rowRecord = (realm: RealmReader, { key }: IndexRow): Found & { readonly held: HeldRecord } => {
-    const found = lookup(realm, key);
-    if (found.held === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
-    return found as Found & { readonly held: HeldRecord };
+  const rowRecord = (realm: RealmReader, { key }: IndexRow): HeldRecord => {
+    const held = lookup(realm, key);
+    if (held === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
+    return held;
   };
 
   return {
     state: (name) => realmReader(name).state,
-    find: (name, key) => lookup(realmReader(name), key).held?.record,
+    find: (name, key) => lookup(realmReader(name), key)?.record,
     facts: (query) => {
       const realm = realmReader(query.realm);
       const records = new Map<string, StoredRecord>();
       const bring = (key: RecordKey): void => {
-        const { held } = lookup(realm, key);
+        const held = lookup(realm, key);
         if (held !== undefined) records.set(recordKeyText(key), held.record);
       };
       for (const key of query.keys) bring(key);
@@ -131,24 +124,18 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
       if (query.index === undefined) return { ...read, rows: [], ended: [], truncated: false };
 
       const { owner, endsAfter, wanted, lookBack } = query.index;
-      const index = ownerRows(realm, owner, endsAfter);
-      // Remembered rows may have ended since; those that end last stand first.
-      const live = index.rows.filter((row) => endsAfter < row.end);
+      const live = ownerRows(realm, owner, endsAfter);
       const rows: StoredRecord[] = [];
       let anyWanted = false;
-      let kept = true;
       for (const row of live.slice(0, ROWS_MAX)) {
-        const found = rowRecord(realm, row);
-        const { record, refs } = found.held;
-        kept &&= found.kept;
+        const { record, refs } = rowRecord(realm, row);
         rows.push(record);
         if (wanted !== undefined && !wanted(record)) continue;
         anyWanted = true;
         for (const ref of refs) bring(ref);
       }
-      if (kept) realm.owners.set(owner, index);
       const back = anyWanted || lookBack === undefined || lookBack <= 0 ? [] : scan(ownerPrefix(realm.name, owner), { upTo: endsAfter, limit: lookBack });
-      return { ...read, rows, ended: back.map((row) => rowRecord(realm, row).held.record), truncated: live.length > ROWS_MAX };
+      return { ...read, rows, ended: back.map((row) => rowRecord(realm, row).record), truncated: live.length > ROWS_MAX };
     },
   };
 };

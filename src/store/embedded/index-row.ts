@@ -1,19 +1,15 @@
 /** Rows of the time index: the key says everything, except an id that is too long for it, which is the row's value. */
-import { StoreUnavailable, type RecordKey } from '../port.ts';
+import { StoreUnavailable } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
+import type { IndexRow } from './owner-rows.ts';
 import { indexKeyBytes, isHashed, ownerPrefix, parseIndexKey } from './keys.ts';
-
-export interface IndexRow {
-  readonly end: number;
-  readonly key: RecordKey;
-}
 
 const NO_VALUE = Buffer.from([0]);
 
-export const putIndexRow = (environment: Environment, realm: string, row: { readonly key: RecordKey; readonly owner: string; readonly end: number }): void => {
+export const putIndexRow = (environment: Environment, realm: string, owner: string, row: IndexRow): void => {
   const { id } = row.key;
   const value = isHashed(id) ? Buffer.from(JSON.stringify(id), 'utf8') : NO_VALUE;
-  environment.index.putSync(indexKeyBytes(ownerPrefix(realm, row.owner), row.end, row.key), value);
+  environment.index.putSync(indexKeyBytes(ownerPrefix(realm, owner), row.end, row.key), value);
 };
 
 export const indexRow = (environment: Environment, owner: Buffer, bytes: Buffer): IndexRow => {

@@ -1,10 +1,11 @@
 /** Reads for people and programs that list: pages of records, and events in order. */
 import { CursorInvalid, StoreUnavailable, type Page, type RecordKey, type StoredEvent, type StoredRecord } from '../port.ts';
 import { parseEvent } from '../event.ts';
-import { bytesAt, type Environment } from './environment.ts';
+import type { Environment } from './environment.ts';
+import { heldAt } from './held-at.ts';
 import { indexRow } from './index-row.ts';
-import { after, historyPrefix, kindPrefix, ownerPrefix, realmPrefix, recordKeyBytes, sequenceKeyBytes, sequenceOfKey, startsWith } from './keys.ts';
-import { decodeRecord } from './record.ts';
+import { after, historyPrefix, kindPrefix, keyBytes, ownerPrefix, realmPrefix, sequenceKeyBytes, sequenceOfKey, startsWith } from './keys.ts';
+import { checksumSeed, decodeRecord } from './record.ts';
 
 const LIMIT_MAX = 1_000;
 const CURSOR_BYTES_MAX = 1_978;
@@ -36,9 +37,16 @@ export const listKind = (environment: Environment, realm: string, options: { rea
   const prefix = kindPrefix(realm, options.kind);
   const from = keyOfCursor(options.after, prefix);
   const range = { start: from ?? prefix, exclusiveStart: from !== undefined, end: after(prefix), limit: limit + 1 };
+  const seed = checksumSeed(prefix);
+  const decodeListed = (kind: string, key: Buffer, value: Buffer): StoredRecord => {
+    const { record } = decodeRecord(kind, undefined, seed, value);
+    // The key says which id it is for, in plain or as a digest.
+    if (!keyBytes({ prefix, id: record.key.id }).equals(key)) throw new StoreUnavailable('a record stands under another key; restore the store from a backup');
+    return record;
+  };
   const found = [...environment.records.getRange(range)].map(({ key, value }) => ({
     key,
-    item: decodeRecord(options.kind, undefined, key, value).record,
+    item: decodeListed(options.kind, key, value),
   }));
   return page(found, limit);
 };
@@ -58,10 +66,9 @@ export const listOwner = (environment: Environment, realm: string, options: { re
 };
 
 const recordAt = (environment: Environment, realm: string, key: RecordKey): StoredRecord => {
-  const keyBytes = recordKeyBytes(realm, key);
-  const bytes = bytesAt(environment.records, keyBytes);
-  if (bytes === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
-  return decodeRecord(key.kind, key.id, keyBytes, bytes).record;
+  const held = heldAt(environment, realm, key);
+  if (held === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
+  return held.record;
 };
 
 export const eventsAfter = (environment: Environment, realm: string, options: { readonly after: number; readonly limit: number; readonly about?: RecordKey }): StoredEvent[] => {

@@ -11,8 +11,6 @@ import { bytesAt, type Environment } from './environment.ts';
 import { realmPrefix } from './keys.ts';
 
 const KIND_SLOTS = 64;
-/** Changes whenever a row is added to the time index. */
-export const INDEX_SLOT = KIND_SLOTS;
 
 export interface RealmState {
   readonly sequence: number;
@@ -25,9 +23,9 @@ export interface RealmState {
 const FORMAT = 1;
 /** format 0, checksum 4, sequence 8, instant 16, endings' sequence 24, hash 32, slots 64. */
 const SLOTS_AT = 64;
-const BYTES = SLOTS_AT + (KIND_SLOTS + 1) * 8;
+const BYTES = SLOTS_AT + KIND_SLOTS * 8;
 
-export const NEW_REALM: RealmState = { sequence: 0, at: 0 as Instant, endings: NO_ENDINGS, slots: new Float64Array(KIND_SLOTS + 1) };
+export const NEW_REALM: RealmState = { sequence: 0, at: 0 as Instant, endings: NO_ENDINGS, slots: new Float64Array(KIND_SLOTS) };
 
 const slots = new Map<string, number>();
 
@@ -64,7 +62,7 @@ export const readState = (environment: Environment, key: Buffer, known?: RealmSt
   const sequence = bytes.readDoubleLE(8);
   if (known !== undefined && known.sequence === sequence) return known;
   if (crc32(bytes.subarray(8)) !== bytes.readUInt32LE(4)) throw new StoreUnavailable("a realm's state is damaged; restore the store from a backup");
-  const read = new Float64Array(KIND_SLOTS + 1);
+  const read = new Float64Array(KIND_SLOTS);
   for (let index = 0; index < read.length; index += 1) read[index] = bytes.readDoubleLE(SLOTS_AT + index * 8);
   return {
     sequence,

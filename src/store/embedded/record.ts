@@ -1,7 +1,7 @@
 /**
  * Bytes of a record: a fixed head, then JSON `[id, value, [kind, id, ...] of the refs, [owner, end] | null]`. The version is in the
- * head, so that a reader that has the record in memory sees without parsing that it is unchanged. The checksum runs over key and bytes: a damaged record, or one that stands under
- * another's key, is refused. It protects against accidents, not against someone who may write the file.
+ * head, so that a reader that has the record in memory sees without parsing that it is unchanged. The checksum covers realm, kind, id and all the bytes: a damaged
+ * record, or one that stands under another's key, is refused. It protects against accidents, not against someone who may write the file.
  */
 import { crc32 } from 'node:zlib';
 import type { Instant } from '../../domain/instant.ts';
@@ -15,8 +15,6 @@ export interface HeldRecord {
   readonly index?: { readonly owner: string; readonly end: Instant };
 }
 
-/** Far beyond any record that the domain's own limits let through. */
-const RECORD_UNITS_MAX = 1_000_000;
 const FORMAT = 1;
 /** checksum 0, format 4, version 8, instant 16, created 24 and 32, marked 40 and 48 (sequence 0 = never). */
 const HEAD_BYTES = 56;
@@ -25,10 +23,14 @@ const MODIFIED_AT = 8;
 const CREATED_AT = 24;
 const MARKED_AT = 40;
 
-const checksum = (key: Uint8Array, bytes: Buffer): number => crc32(bytes.subarray(FORMAT_AT), crc32(key));
+/** `seed` is the checksum of the key's prefix; the id is in the bytes. */
+const checksum = (seed: number, bytes: Buffer): number => crc32(bytes.subarray(FORMAT_AT), seed);
 
-/** Throws a `TypeError` for a value that isn't JSON or is far too large. */
-export const encodeRecord = (keyBytes: Buffer, held: HeldRecord): Buffer => {
+/** What the checksums of a kind's records in a realm begin with: a record moved to another kind or realm doesn't match. */
+export const checksumSeed = (prefix: Uint8Array): number => crc32(prefix);
+
+/** Throws a `TypeError` for a value that isn't JSON. */
+export const encodeRecord = (prefix: Buffer, held: HeldRecord): Buffer => {
   const { record, refs, index } = held;
   const body = canonicalJson([
     record.key.id,
@@ -36,14 +38,13 @@ export const encodeRecord = (keyBytes: Buffer, held: HeldRecord): Buffer => {
     refs.flatMap((ref) => [ref.kind, ref.id]),
     index === undefined ? null : [index.owner, index.end],
   ]);
-  if (body.length > RECORD_UNITS_MAX) throw new TypeError(`store: a ${record.key.kind} record of ${body.length} characters`);
   const bytes = Buffer.alloc(HEAD_BYTES + Buffer.byteLength(body, 'utf8'));
   bytes.writeUInt32LE(FORMAT, FORMAT_AT);
   writeStamp(bytes, record.modified, MODIFIED_AT);
   writeStamp(bytes, record.created, CREATED_AT);
   writeStamp(bytes, record.marked ?? { sequence: 0, at: 0 as Instant }, MARKED_AT);
   bytes.write(body, HEAD_BYTES, 'utf8');
-  bytes.writeUInt32LE(checksum(keyBytes, bytes), 0);
+  bytes.writeUInt32LE(checksum(checksumSeed(prefix), bytes), 0);
   return bytes;
 };
 
@@ -69,9 +70,9 @@ const stampAt = (bytes: Buffer, offset: number): Stamp => ({
 });
 
 /** Throws `StoreUnavailable` when the bytes aren't exactly what was written under this key (and for this id, where it is known). */
-export const decodeRecord = (kind: string, id: string | undefined, keyBytes: Uint8Array, bytes: Buffer): HeldRecord => {
+export const decodeRecord = (kind: string, id: string | undefined, seed: number, bytes: Buffer): HeldRecord => {
   if (bytes.length < HEAD_BYTES || bytes.readUInt32LE(FORMAT_AT) !== FORMAT) throw damaged(kind);
-  if (bytes.readUInt32LE(0) !== checksum(keyBytes, bytes)) throw damaged(kind);
+  if (bytes.readUInt32LE(0) !== checksum(seed, bytes)) throw damaged(kind);
   let body: readonly [string, JsonValue, readonly string[], readonly [string, Instant] | null];
   try {
     body = JSON.parse(bytes.toString('utf8', HEAD_BYTES)) as typeof body;
