@@ -19,7 +19,7 @@ import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
 import { guard } from './guard.ts';
 import { policyInput } from './input.ts';
-import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './ports.ts';
+import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, PolicyOutcome, Quarantine } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
 import type { DecisionRecord } from './record.ts';
 import { findStanding, standingHolds, type StandingEntry } from './standing.ts';
@@ -119,8 +119,12 @@ export const createDecider = (deps: DecideDeps): Decider => {
     const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, progress.standing?.id);
     progress.input = input;
     if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
-    const outcome = policy.evaluate(deps.entrypoint, input, now.latest);
-    deps.quarantine.leave();
+    let outcome: PolicyOutcome;
+    try {
+      outcome = policy.evaluate(deps.entrypoint, input, now.latest);
+    } finally {
+      deps.quarantine.leave();
+    }
     if (outcome.kind === 'undefined') throw new Denied('policy.undefined');
     if (outcome.kind === 'failed') throw new Denied(outcome.reason, outcome.detail);
     progress.result = outcome.value;
@@ -148,7 +152,9 @@ export const createDecider = (deps: DecideDeps): Decider => {
       realm: evaluation.realm, workload: identity?.workload, keys: coveringRefs(evaluation, identity), now: progress.now,
       action: question.action, resource: question.resource,
     });
+    const readMs = clock.monotonicMs();
     const answer = await readStore(() => store.facts(request), startedMs);
+    progress.factsReadMs = readMs;
     const facts = readFacts(answer, identity?.workload);
     progress.facts = facts;
     progress.faults = new Map();
@@ -189,7 +195,9 @@ export const createDecider = (deps: DecideDeps): Decider => {
       }
       const last = trustedNow(options?.at);
       if (!(last.latest < conclusion.validUntil)) throw new Denied(conclusion.relied === undefined ? 'standing.ended' : 'grant.expired');
-      if (!(clock.monotonicMs() - startedMs < limits.decisionDeadlineMs)) throw new Denied('decision.deadline');
+      const lastMs = clock.monotonicMs();
+      if (!(lastMs - startedMs < limits.decisionDeadlineMs)) throw new Denied('decision.deadline');
+      progress.checkedMs = lastMs;
       return conclusion;
     }
     throw new Denied('facts.stale');

@@ -14,6 +14,9 @@ export interface Progress {
   policy?: Policy;
   identity?: Identity;
   facts?: Facts;
+  /** On the monotonic clock: when the facts were asked for, and when they were last known to be the truth. */
+  factsReadMs?: number;
+  checkedMs?: number;
   faults: Map<string, Reason>;
   live: readonly LiveGrant[];
   input?: JsonObject;

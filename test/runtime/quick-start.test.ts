@@ -92,7 +92,10 @@ describe('npm start', () => {
     const lines = readFileSync(join(curfew.directory, '.curfew/decisions.jsonl'), 'utf8').split('\n').filter((line) => line.includes(id));
     expect(lines).toHaveLength(1);
     expect(lines[0]).not.toContain('not-a-token');
-    expect(await curfew.metrics()).toMatch(/curfew_decisions_total\{result="deny",reason="credential\.malformed",protocol="forward-auth"\} \d+/);
+    const metrics = await curfew.metrics();
+    expect(metrics).toMatch(/curfew_decisions_total\{result="deny",reason="credential\.malformed",protocol="forward-auth"\} \d+/);
+    // Of the allows before.
+    expect(Number(/curfew_facts_age_seconds_count (\d+)/.exec(metrics)?.[1])).toBeGreaterThan(0);
   });
 
   test('explain says which grant counted and which did not, and why', async () => {
