@@ -51,11 +51,18 @@ export interface HttpQuestion {
 export type HttpQuestionOutcome = HttpQuestion | { readonly ok: false; readonly reason: Reason };
 
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/;
-const METHOD_OVERRIDES = ['x-http-method-override', 'x-http-method', 'x-method-override'] as const;
+const METHOD_OVERRIDES: ReadonlySet<string> = new Set(['x-http-method-override', 'x-http-method', 'x-method-override']);
 /** Some frameworks take the path from these. */
-const PATH_OVERRIDES = ['x-original-url', 'x-rewrite-url'] as const;
+const PATH_OVERRIDES: ReadonlySet<string> = new Set(['x-original-url', 'x-rewrite-url']);
+const DASHED = /^[a-z0-9-]*$/;
 
 type Headers = RawHttpRequest['headers'];
+
+/** CGI, WSGI, Rack and PHP keep headers as `HTTP_X_NAME`: to them `x_http_method` and `x.http.method` are `x-http-method`. */
+const hasAny = (headers: Headers, names: ReadonlySet<string>): boolean => {
+  for (const name of headers.keys()) if (names.has(DASHED.test(name) ? name : name.replaceAll(/[^a-z0-9]/g, '-'))) return true;
+  return false;
+};
 
 const mentions = (headers: Headers, name: string, pattern: RegExp): boolean =>
   headers.get(name)?.some((value) => pattern.test(value)) === true;
@@ -90,8 +97,8 @@ export const buildHttpQuestion = (raw: RawHttpRequest, rules: HttpQuestionRules)
   if (!('target' in routed)) return refuse(routed.reason);
   const { target, route, action, resource } = routed;
   if (resource.id.length > RESOURCE_ID_CHARS_MAX) return refuse('request.too_large');
-  if (PATH_OVERRIDES.some((name) => headers.has(name))) return refuse('request.ambiguous');
-  if (route?.methodOverride !== 'ignore' && METHOD_OVERRIDES.some((name) => headers.has(name))) return refuse('request.ambiguous');
+  if (hasAny(headers, PATH_OVERRIDES)) return refuse('request.ambiguous');
+  if (route?.methodOverride !== 'ignore' && hasAny(headers, METHOD_OVERRIDES)) return refuse('request.ambiguous');
   const stream = streamOf(method, scheme, headers);
   if (!streamFits(stream, route)) return refuse('request.stream');
   // A route with maxStreamMs is known to stream, also where no header says so.

@@ -71,7 +71,7 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
     if (fault !== undefined) return denied(fault);
     const { confirmation, identity } = verified;
     if (confirmation?.x5t !== undefined && confirmation.x5t !== proof?.x5t) return denied('credential.proof');
-    if (confirmation?.jkt !== undefined || (proof?.dpop?.proofs.length ?? 0) > 0) return judgeDpop(verified, token, proof ?? {}, now);
+    if (confirmation?.jkt !== undefined || proof?.dpop !== undefined) return judgeDpop(verified, token, proof ?? {}, now);
     return { ok: true, identity: proof?.x5t === undefined ? identity : { ...identity, confirmed: { x5t: proof.x5t } } };
   };
 

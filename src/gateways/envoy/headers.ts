@@ -13,7 +13,8 @@ export interface RequestHeaders {
   readonly own: readonly string[];
 }
 
-const OWN = 'x-curfew-';
+/** Also as services on CGI, WSGI, Rack or PHP would take for it: they read `x_curfew_grant` as `x-curfew-grant`. */
+const OWN = /^x[^a-z0-9]curfew[^a-z0-9]/;
 
 export const requestHeaders = (http: HttpAttributes): RequestHeaders => {
   const byName = new Map<string, string[]>();
@@ -21,7 +22,7 @@ export const requestHeaders = (http: HttpAttributes): RequestHeaders => {
   const own = new Set<string>();
   const add = (given: string, value: string): void => {
     const name = given.toLowerCase();
-    if (name.startsWith(OWN)) {
+    if (OWN.test(name)) {
       own.add(name);
       return;
     }
