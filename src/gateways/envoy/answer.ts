@@ -5,9 +5,11 @@
 import type { Decision, Deny } from '../../decision/evaluation.ts';
 import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
-import { reasonText, wireReason } from '../../domain/reasons.ts';
+import { wireReason } from '../../domain/reasons.ts';
 import { encoder } from '../../grpc/proto/schema.ts';
 import { GRPC_STATUS } from '../../grpc/status.ts';
+import { challenge, denialBody, denialStatus, toldReason } from '../denial.ts';
+import { CLIENT_CARRIAGE, STREAM_TIMEOUT } from '../envoy-carriage.ts';
 
 export interface AnswerOptions {
   /** Development: the fine reason and the grant are on the wire. In production only the coarse reason is. */
@@ -26,15 +28,6 @@ interface HeaderOption {
 /** In Curfew's family; removed from every request that is allowed unless the answer itself sets them. */
 const OWN_HEADERS = [
   'x-curfew-decision-id', 'x-curfew-valid-until', 'x-curfew-valid-ms', 'x-curfew-max-stream-ms', 'x-curfew-grant', 'x-curfew-reason', 'x-curfew-pep-token',
-] as const;
-const STREAM_TIMEOUT = 'x-envoy-upstream-rq-timeout-ms';
-/**
- * By these a client that Envoy counts as internal changes how its request is carried: a response longer than its route allows, past
- * the end of its access, or one request delivered several times, past the uses of its grant.
- */
-const CLIENT_CARRIAGE = [
-  STREAM_TIMEOUT, 'x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-retry-on', 'x-envoy-retry-grpc-on',
-  'x-envoy-max-retries', 'x-envoy-hedge-on-per-try-timeout',
 ] as const;
 
 const encode = encoder('envoy.service.auth.v3.CheckResponse');
@@ -78,32 +71,22 @@ const metadata = (decision: Decision, { fineReasons }: AnswerOptions): { fields:
     ...decision.shaping.metadata,
     decision_id: decision.id,
     ...(decision.workload === undefined ? {} : { workload: decision.workload }),
-    ...(decision.allow ? { valid_until_ms: decision.validUntil } : { reason: fineReasons ? decision.reason : wireReason(decision.reason) }),
+    ...(decision.allow ? { valid_until_ms: decision.validUntil } : { reason: toldReason(decision, fineReasons) }),
     ...(decision.grant === undefined || (!decision.allow && !fineReasons) ? {} : { grant: decision.grant }),
     ...(decision.allow && decision.standing !== undefined ? { standing: decision.standing } : {}),
   });
 
-/** 401 where proof of identity would help, else 403, unless the policy chose another 4xx. */
-const denialStatus = ({ reason, shaping: { httpStatus } }: Deny): number => {
-  if (httpStatus !== undefined && httpStatus >= 400 && httpStatus <= 499) return httpStatus;
-  return wireReason(reason) === 'unauthenticated' ? 401 : 403;
-};
-
-const challenge = ({ reason }: Deny): string =>
-  reason === 'credential.missing' || reason === 'pep.unauthenticated' ? 'Bearer realm="curfew"' : 'Bearer realm="curfew", error="invalid_token"';
-
 const denied = (decision: Deny, answer: AnswerOptions): Uint8Array => {
   const status = denialStatus(decision);
-  const { shaping, reason } = decision;
-  const coarse = wireReason(reason);
-  const body = shaping.body ?? `${JSON.stringify({ error: answer.fineReasons ? reason : coarse, ...(answer.fineReasons ? { detail: reasonText(reason) } : {}), decision_id: decision.id })}\n`;
+  const { shaping } = decision;
+  const body = shaping.body ?? denialBody(decision, status, answer.fineReasons);
   const headers = [
-    ...(shaping.body === undefined ? [option('content-type', 'application/json')] : []),
+    ...(shaping.body === undefined ? [option('content-type', 'application/problem+json')] : []),
     option('cache-control', 'no-store'),
     ...(status === 401 ? [option('www-authenticate', challenge(decision))] : []),
     ...adding(shaping.headers),
     option('x-curfew-decision-id', decision.id),
-    option('x-curfew-reason', answer.fineReasons ? reason : coarse),
+    option('x-curfew-reason', toldReason(decision, answer.fineReasons)),
     ...(answer.fineReasons && decision.grant !== undefined ? [option('x-curfew-grant', decision.grant)] : []),
   ];
   return encode({

@@ -6,7 +6,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Allow, Decision, Deny } from '../../decision/evaluation.ts';
 import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
-import { reasonText, wireReason } from '../../domain/reasons.ts';
+import { challenge, denialBody, denialStatus, toldReason } from '../denial.ts';
+import { CLIENT_CARRIAGE } from '../envoy-carriage.ts';
 import { isSteering } from './protocols.ts';
 
 export interface AnswerOptions {
@@ -14,15 +15,12 @@ export interface AnswerOptions {
   readonly fineReasons: boolean;
   /** The gateway understands no other denial than 401 and 403 (nginx). */
   readonly plainDenials: boolean;
+  /** The gateway is Envoy's HTTP service, which takes the headers off the request that the answer names. */
+  readonly removeByEnvoy: boolean;
 }
-
-const isDenial = (status: number | undefined): status is number => status !== undefined && status >= 400 && status <= 499;
 
 /** May a policy set it on a denial? Those say what its body is or how to come back; the rest stays ours. */
 const DENIAL_HEADERS: ReadonlySet<string> = new Set(['content-type', 'www-authenticate', 'location', 'content-encoding']);
-
-const challenge = (reason: Deny['reason']): string =>
-  reason === 'credential.missing' ? 'Bearer realm="curfew"' : 'Bearer realm="curfew", error="invalid_token"';
 
 /** `no-store` unless a gateway may keep the answer for at least a second: `max-age` has no finer unit. */
 const cacheControl = (decision: Allow): string => {
@@ -43,22 +41,16 @@ const writeAllow = (response: ServerResponse, decision: Allow, options: AnswerOp
   const { shaping } = decision;
   for (const [name, value] of shaping.headers) headers.push(name, value);
   for (const [name, value] of shaping.responseHeaders) headers.push(name, value);
-  // Envoy's HTTP service takes these off the request; other gateways never get such an allow.
-  if (shaping.removeHeaders.length > 0) headers.push('x-envoy-auth-headers-to-remove', shaping.removeHeaders.join(','));
+  // Other gateways can't take headers off a request, and never get an allow that asks for it.
+  if (options.removeByEnvoy) headers.push('x-envoy-auth-headers-to-remove', [...CLIENT_CARRIAGE, ...shaping.removeHeaders].join(','));
   response.writeHead(200, headers);
   response.end();
 };
 
-const denialStatus = (decision: Deny, options: AnswerOptions): number => {
-  const usual = wireReason(decision.reason) === 'unauthenticated' ? 401 : 403;
-  const { httpStatus } = decision.shaping;
-  if (!isDenial(httpStatus)) return usual;
-  return options.plainDenials && httpStatus !== 401 && httpStatus !== 403 ? usual : httpStatus;
-};
-
 const writeDeny = (response: ServerResponse, decision: Deny, options: AnswerOptions): void => {
-  const status = denialStatus(decision, options);
-  const reason = options.fineReasons ? decision.reason : wireReason(decision.reason);
+  const chosen = denialStatus(decision);
+  const status = options.plainDenials && chosen !== 401 ? 403 : chosen;
+  const reason = toldReason(decision, options.fineReasons);
   const { shaping } = decision;
   const headers = ['x-curfew-decision-id', decision.id, 'x-curfew-reason', reason, 'cache-control', 'no-store', 'x-content-type-options', 'nosniff'];
   if (options.fineReasons && decision.grant !== undefined) headers.push('x-curfew-grant', decision.grant);
@@ -69,11 +61,10 @@ const writeDeny = (response: ServerResponse, decision: Deny, options: AnswerOpti
     taken.add(lower);
     headers.push(name, value);
   }
-  if (status === 401 && !taken.has('www-authenticate')) headers.push('www-authenticate', challenge(decision.reason));
+  if (status === 401 && !taken.has('www-authenticate')) headers.push('www-authenticate', challenge(decision));
   let body = shaping.body;
   if (body === undefined) {
-    const title = options.fineReasons ? reasonText(decision.reason) : 'access denied';
-    body = JSON.stringify({ title, status, decision_id: decision.id, reason });
+    body = denialBody(decision, status, options.fineReasons);
     if (!taken.has('content-type')) headers.push('content-type', 'application/problem+json');
   } else if (!taken.has('content-type')) headers.push('content-type', 'text/plain; charset=utf-8');
   headers.push('content-length', String(Buffer.byteLength(body)));

@@ -108,8 +108,9 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     const evaluation = httpEvaluation(randomUUID(), request, protocol, context);
     // nginx answers 500 to its client for any other denial.
     const plainDenials = request.headers.has('x-original-uri');
+    const removeByEnvoy = protocol.name === 'ext-authz-http';
     decide(evaluation)
-      .then((decision) => writeDecision(response, decision, { fineReasons, plainDenials }))
+      .then((decision) => writeDecision(response, decision, { fineReasons, plainDenials, removeByEnvoy }))
       .catch(() => writeFailure(response));
   };
 

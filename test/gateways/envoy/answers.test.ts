@@ -79,7 +79,7 @@ describeWith(['envoy'], 'what an answer does in Envoy', () => {
       expect(coarse.headers.get('x-curfew-decision-id')).toBe(production.evaluations.at(-1)?.id);
       expect(coarse.headers.has('www-authenticate')).toBe(status === 401);
       expect(coarse.headers.get('cache-control')).toBe('no-store');
-      expect(JSON.parse(coarse.body)).toEqual({ error: wireReason(reason), decision_id: production.evaluations.at(-1)?.id });
+      expect(JSON.parse(coarse.body)).toEqual({ title: 'access denied', status: coarse.status, reason: wireReason(reason), decision_id: production.evaluations.at(-1)?.id });
     }
     expect(service.hits).toEqual([]);
   });
