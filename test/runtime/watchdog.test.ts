@@ -100,6 +100,16 @@ describe('D1: an explosive evaluation', () => {
     expect(running.stderr()).toContain('the workload that stopped it is denied from now on');
   });
 
+  test('does not hold up operators: explain denies it, and revoking works at once', async () => {
+    const { curfew: running } = await stage({ workers: 1 });
+    const explain = (id: string) => running.admin('POST', '/v1/explain', { workload: KILLER, action: 'GET', resource: { type: 'http', id } });
+    expect((await explain('shop.local/explode')).body).toMatchObject({ decision: 'deny', reason: 'policy.error' });
+    const revoked = await running.admin('POST', '/v1/revocations', { selector: { kind: 'workload', value: KILLER }, reason: 'hostile' });
+    expect(revoked.status).toBe(201);
+    await until('explanations again', async () => (await explain('shop.local/orders/1')).body.reason === 'grant.revoked' || (await explain('shop.local/orders/1')).body.reason === 'subject.revoked');
+    expect(running.stderr()).not.toContain('a worker ended');
+  });
+
   test('a bundle that judges it in time ends the quarantine, without a restart', async () => {
     const { curfew: running, killer } = await stage({ workers: 1, args: ['--set', 'policy.bundle.file=bundle.tar.gz', '--set', 'policy.bundle.reloadIntervalMs=100'], ...inDirectoryWith(EXPLOSIVE) });
     expect(await outcomeOf(running.ask(killer, '/explode'), 10_000)).toBe('reset');
