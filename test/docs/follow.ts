@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { describeWith } from '../parts.ts';
 import { readDocument } from './markdown.ts';
-import { openSession, partsOf, type Session } from './session.ts';
+import { hasCaddy, openSession, partsOf, runsCaddy, type Session } from './session.ts';
 
 const SECTION_MS_MAX = 180_000;
 
@@ -21,7 +21,8 @@ export const followDocument = (path: string): void => {
       const own = blocks.filter((block) => block.section === section);
       const name = section === '' ? 'its beginning' : section;
       describeWith([...new Set(own.flatMap(partsOf))], name, () => {
-        test('as it is written', async () => {
+        // Caddy is not one of the parts that `npm test` gets.
+        test.skipIf(own.some(runsCaddy) && !hasCaddy())('as it is written', async () => {
           if (broken !== undefined) throw new Error(`"${broken}" failed before`);
           broken = name;
           for (const block of own) await session.perform(block);

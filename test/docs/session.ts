@@ -1,13 +1,14 @@
 /**
  * One reader's terminal, for tests that do what a document says: a folder that looks like a checkout, and a shell in it. Shell
- * blocks are pasted as they stand but for their ports, which are replaced by free ones, in them and in the copied files.
+ * blocks are pasted as they stand but for their ports, which are replaced by free ones, in them and in the copied files. Gateways
+ * wait longer for answers than the examples say.
  *
  * - `sh`: run to its end; it must not fail. Lines that begin with `#>` must be lines of what it printed, in that order; `...` in
  *   them stands for anything.
  * - `sh background 8181`: runs on, in another terminal, and is waited for until that port answers.
  * - any other language with a file name: is that file.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -53,7 +54,8 @@ const makeCheckout = (directory: string, port: (text: string) => string): void =
   // Where nginx was built to write may not be there for us to write to.
   const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${join(directory, `${name}.tmp`)};`).join(' ');
   for (const path of filesBelow(join(directory, 'deploy'))) {
-    const text = port(readFileSync(path, 'utf8'));
+    // Patient, so that a busy machine fails no test.
+    const text = port(readFileSync(path, 'utf8')).replaceAll(/(?<=timeout:? )(?:0\.2s|[23]00ms)/g, '10s');
     writeFileSync(path, path.endsWith('nginx.conf') ? text.replace('http {', `http { access_log off; ${places}`) : text);
   }
 };
@@ -80,6 +82,9 @@ export const partsOf = (block: Block): readonly Part[] => {
   ];
   return block.language === 'sh' ? needs.filter(([, pattern]) => pattern.test(block.text)).map(([part]) => part) : [];
 };
+
+export const runsCaddy = ({ language, text }: Block): boolean => language === 'sh' && /^\s*caddy /m.test(text);
+export const hasCaddy = (): boolean => spawnSync('caddy', ['version'], { stdio: 'ignore' }).status === 0;
 
 const environment = (more: Readonly<Record<string, string>>): NodeJS.ProcessEnv => {
   const clean = Object.entries(process.env).filter(([name]) => !/^(?:CURFEW_|VITEST|npm_|NODE_OPTIONS$|NODE_ENV$|CI$)/.test(name));
@@ -159,6 +164,7 @@ export const openSession = async (): Promise<Session> => {
     // What a document leaves at its default must meet the same ports; a command line of its own goes over it.
     CURFEW_SERVER: `http://127.0.0.1:${ports.get('8182')}`,
     CURFEW_HTTP_PORT: String(ports.get('8181')), CURFEW_GRPC_PORT: String(ports.get('9191')), CURFEW_ADMIN_PORT: String(ports.get('8182')),
+    CURFEW_LIMITS_DECISION_DEADLINE_MS: '10000',
     npm_config_update_notifier: 'false', npm_config_offline: 'true',
   });
 
