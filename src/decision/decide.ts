@@ -4,8 +4,8 @@
  *   authenticate > gather > evaluate > guard > claim > re-check > record
  *
  * It is total: every failure is a denial with a reason, and the promise never rejects. Its steps are leaves; adapters only
- * translate. An answer must be written in the same event-loop tick in which the promise resolves: the re-check is the last
- * thing that happens before. `explain` is the same function with claim and record switched off.
+ * translate, and write their answer when `decide` calls them: the re-check is the last thing that happens before. `explain` is
+ * the same function with claim and record switched off.
  */
 import type { Facts } from '../domain/facts.ts';
 import type { Instant, TimeInterval } from '../domain/instant.ts';
@@ -17,14 +17,13 @@ import { Denied } from './denied.ts';
 import { recordOf } from './describe.ts';
 import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
-import { guard } from './guard.ts';
-import { policyInput } from './input.ts';
-import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, PolicyOutcome, Quarantine } from './ports.ts';
+import { createJudge } from './judge.ts';
+import { createLoopTurns } from './loop-turns.ts';
+import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
 import type { DecisionRecord } from './record.ts';
-import { findStanding, standingHolds, type StandingEntry } from './standing.ts';
-import { EMPTY_SHAPING, readVerdict, type Verdict } from './verdict.ts';
-import { weigh } from './weigh.ts';
+import { findStanding, observing, standingHolds, type StandingEntry } from './standing.ts';
+import { EMPTY_SHAPING } from './verdict.ts';
 
 /** The part of the store that deciding needs. */
 export interface FactsStore {
@@ -55,10 +54,17 @@ export interface ExplainOptions {
 }
 
 export interface Decider {
-  decide(evaluation: Evaluation): Promise<Decision>;
+  /**
+   * `write` is called once, in the same breath as the re-check, before anything else can run: that is where an answer is to be
+   * written. The promise brings the same decision, some microtasks and perhaps other decisions later.
+   */
+  decide(evaluation: Evaluation, write?: (decision: Decision) => void): Promise<Decision>;
   /** The same pipeline without claim and without a record in the sink. */
   explain(evaluation: Evaluation, options?: ExplainOptions): Promise<{ readonly decision: Decision; readonly record: DecisionRecord }>;
 }
+
+/** Makes the allow and writes it, at the instant of the re-check. */
+type WriteAllow = (conclusion: Conclusion, at: Instant) => void;
 
 /** How often changed facts are read again before the answer is `facts.stale`. */
 const ATTEMPTS_MAX = 4;
@@ -68,6 +74,8 @@ const NO_TIME: TimeInterval = { earliest: 0 as Instant, latest: 0 as Instant };
 
 export const createDecider = (deps: DecideDeps): Decider => {
   const { clock, store, limits } = deps;
+  const takeTurn = createLoopTurns();
+  const judge = createJudge(deps);
 
   /** Waits for `value` no longer than the decision's deadline; values that are there already cost nothing. */
   const within = async <T>(value: Promise<T>, startedMs: number, late: Reason): Promise<T> => {
@@ -113,48 +121,14 @@ export const createDecider = (deps: DecideDeps): Decider => {
     return identity;
   };
 
-  const evaluate = (evaluation: Evaluation, question: Question, progress: Progress): Verdict => {
-    const { policy, identity, facts, now } = progress;
-    if (policy === undefined || facts === undefined) throw new Denied('policy.unavailable');
-    const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, progress.standing?.id);
-    progress.input = input;
-    if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
-    let outcome: PolicyOutcome;
-    try {
-      outcome = policy.evaluate(deps.entrypoint, input, now.latest);
-    } finally {
-      deps.quarantine.leave();
-    }
-    if (outcome.kind === 'undefined') throw new Denied('policy.undefined');
-    if (outcome.kind === 'failed') throw new Denied(outcome.reason, outcome.detail);
-    progress.result = outcome.value;
-    const read = readVerdict(outcome.value);
-    if (!read.ok) throw new Denied(read.reason);
-    // What was meant for the upstream on allow must not reach the client when the guard denies.
-    if (!read.verdict.yes) progress.denial = read.verdict.shaping;
-    return read.verdict;
-  };
-
-  /** Without a live grant the answer is no whatever the policy says; it runs all the same, so that it can shape the denial. */
-  const withoutGrant = (evaluation: Evaluation, question: Question, progress: Progress, missing: Reason): Denied => {
-    try {
-      evaluate(evaluation, question, progress);
-    } catch (error) {
-      if (!(error instanceof Denied)) throw error;
-      return new Denied(missing, error.detail === undefined ? error.reason : `${error.reason}: ${error.detail}`);
-    }
-    return new Denied(missing);
-  };
-
   const gather = async (evaluation: Evaluation, question: Question, progress: Progress, startedMs: number): Promise<void> => {
     const { identity } = progress;
     const request = factsRequest({
       realm: evaluation.realm, workload: identity?.workload, keys: coveringRefs(evaluation, identity), now: progress.now,
       action: question.action, resource: question.resource,
     });
-    const readMs = clock.monotonicMs();
+    progress.factsReadMs = clock.monotonicMs();
     const answer = await readStore(() => store.facts(request), startedMs);
-    progress.factsReadMs = readMs;
     const facts = readFacts(answer, identity?.workload);
     progress.facts = facts;
     progress.faults = new Map();
@@ -163,21 +137,35 @@ export const createDecider = (deps: DecideDeps): Decider => {
     if (fault !== undefined) throw new Denied(fault);
   };
 
-  /** Is what was gathered still the truth? Same tick as the answer when the store answers at once. */
-  const unchanged = async (evaluation: Evaluation, facts: Facts, startedMs: number): Promise<boolean> => {
-    const mark = await readStore(() => store.endings(evaluation.realm), startedMs);
-    return mark.sequence === facts.endingsMark.sequence && mark.hash === facts.endingsMark.hash;
+  /** Is what was gathered still the truth? At once when the store answers at once, so that nothing comes between this and the answer. */
+  const unchanged = (evaluation: Evaluation, facts: Facts, startedMs: number): boolean | Promise<boolean> => {
+    const same = (mark: Facts['endingsMark']): boolean => mark.sequence === facts.endingsMark.sequence && mark.hash === facts.endingsMark.hash;
+    let mark: ReturnType<FactsStore['endings']>;
+    try {
+      mark = store.endings(evaluation.realm);
+    } catch (error) {
+      throw new Denied('facts.unavailable', error);
+    }
+    return mark instanceof Promise ? readStore(() => mark, startedMs).then(same) : same(mark);
   };
 
-  const conclude = async (evaluation: Evaluation, question: Question, progress: Progress, startedMs: number, options: ExplainOptions | undefined): Promise<Conclusion> => {
+  const deadlineFault = (startedMs: number, nowMs: number): Denied | undefined =>
+    nowMs - startedMs < limits.decisionDeadlineMs ? undefined : new Denied('decision.deadline');
+
+  const conclude = async (evaluation: Evaluation, question: Question, progress: Progress, startedMs: number, options: ExplainOptions | undefined, allow: WriteAllow): Promise<void> => {
     const { standing } = progress;
     if (standing !== undefined && !standingHolds(standing, progress.now)) throw new Denied('standing.ended');
     let claimed: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+      const turn = options === undefined ? takeTurn(evaluation.sentWithTurn === true) : undefined;
+      if (turn !== undefined) {
+        await turn;
+        const late = deadlineFault(startedMs, clock.monotonicMs());
+        if (late !== undefined) throw late;
+        progress.now = trustedNow(undefined);
+      }
       await gather(evaluation, question, progress, startedMs);
-      const missing = weigh(evaluation, question, progress, claimed !== undefined);
-      if (progress.live.length === 0 && standing === undefined) throw withoutGrant(evaluation, question, progress, missing);
-      const conclusion = guard(evaluation, question, progress, limits, evaluate(evaluation, question, progress));
+      let conclusion = judge(evaluation, question, progress, claimed !== undefined);
       const grant = conclusion.relied?.fact.grant.id ?? '';
       const claim = options !== undefined || claimed !== undefined ? undefined : claimFor(evaluation, progress.identity, conclusion.relied);
       if (claimed !== undefined && claimed !== grant) throw new Denied('facts.stale');
@@ -186,24 +174,31 @@ export const createDecider = (deps: DecideDeps): Decider => {
           throw error instanceof Denied ? error : new Denied('claim.unknown', error);
         });
         const fault = claimFault(outcome);
-        if (fault !== undefined) throw new Denied(fault);
-        claimed = grant;
+        if (fault === undefined) claimed = grant;
+        else {
+          const observed = observing(progress, fault);
+          if (observed === undefined) throw new Denied(fault);
+          conclusion = observed;
+        }
       }
-      if (progress.facts === undefined || !(await unchanged(evaluation, progress.facts, startedMs))) {
-        progress.now = trustedNow(options?.at);
-        continue;
+      const same = progress.facts !== undefined && unchanged(evaluation, progress.facts, startedMs);
+      const last = (same instanceof Promise ? await same : same) ? trustedNow(options?.at) : undefined;
+      if (last !== undefined && last.latest < conclusion.validUntil) {
+        const lastMs = clock.monotonicMs();
+        const late = deadlineFault(startedMs, lastMs);
+        if (late !== undefined) throw late;
+        progress.checkedMs = lastMs;
+        // From here to the answer nothing waits.
+        return allow(conclusion, last.latest);
       }
-      const last = trustedNow(options?.at);
-      if (!(last.latest < conclusion.validUntil)) throw new Denied(conclusion.relied === undefined ? 'standing.ended' : 'grant.expired');
-      const lastMs = clock.monotonicMs();
-      if (!(lastMs - startedMs < limits.decisionDeadlineMs)) throw new Denied('decision.deadline');
-      progress.checkedMs = lastMs;
-      return conclusion;
+      if (last !== undefined && standing?.observe !== true) throw new Denied(conclusion.relied === undefined ? 'standing.ended' : 'grant.expired');
+      progress.now = last ?? trustedNow(options?.at);
+      if (standing !== undefined && !standingHolds(standing, progress.now)) throw new Denied('standing.ended');
     }
     throw new Denied('facts.stale');
   };
 
-  const pipeline = async (evaluation: Evaluation, progress: Progress, startedMs: number, options: ExplainOptions | undefined): Promise<Conclusion> => {
+  const pipeline = async (evaluation: Evaluation, progress: Progress, startedMs: number, options: ExplainOptions | undefined, allow: WriteAllow): Promise<void> => {
     if (evaluation.refused !== undefined) throw new Denied(evaluation.refused);
     const { question } = evaluation;
     if (question === undefined) throw new Denied('request.malformed');
@@ -216,27 +211,36 @@ export const createDecider = (deps: DecideDeps): Decider => {
     if (standing !== undefined) progress.standing = standing;
     const identity = options?.identity ?? (await authenticate(evaluation, progress, startedMs));
     if (identity !== undefined) progress.identity = identity;
-    return conclude(evaluation, question, progress, startedMs, options);
+    await conclude(evaluation, question, progress, startedMs, options, allow);
   };
 
-  const run = async (evaluation: Evaluation, options?: ExplainOptions): Promise<{ decision: Decision; record: DecisionRecord }> => {
+  const run = async (evaluation: Evaluation, options?: ExplainOptions, write?: (decision: Decision) => void): Promise<{ decision: Decision; record: DecisionRecord }> => {
     const progress: Progress = { now: NO_TIME, faults: new Map(), live: [], denial: EMPTY_SHAPING };
-    let decision: Decision;
+    let decision: Decision | undefined;
     let startedMs = 0;
+    const tell = (made: Decision): Decision => {
+      decision = made;
+      try {
+        write?.(made);
+      } catch {
+        // The promise brings the decision once more; a writer that fails again answers as its adapter says.
+      }
+      return made;
+    };
     try {
       startedMs = clock.monotonicMs();
       progress.now = options?.at ?? clock.now();
-      const conclusion = await pipeline(evaluation, progress, startedMs, options);
-      decision = allowing(evaluation, progress, conclusion, limits);
+      await pipeline(evaluation, progress, startedMs, options, (conclusion, at) => void tell(allowing(evaluation, progress, conclusion, at, limits)));
     } catch (error) {
-      decision = denying(evaluation, progress, error);
+      if (decision === undefined) tell(denying(evaluation, progress, error));
     }
-    return { decision, record: recordOf(evaluation, progress, decision, clock.monotonicMs() - startedMs, deps.entrypoint) };
+    const made = decision ?? tell(denying(evaluation, progress, undefined));
+    return { decision: made, record: recordOf(evaluation, progress, made, clock.monotonicMs() - startedMs, deps.entrypoint) };
   };
 
   return {
-    decide: async (evaluation) => {
-      const { decision, record } = await run(evaluation);
+    decide: async (evaluation, write) => {
+      const { decision, record } = await run(evaluation, undefined, write);
       deps.sink.write(record);
       return decision;
     },

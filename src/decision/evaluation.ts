@@ -70,6 +70,8 @@ export interface Evaluation {
   readonly traceparent?: string;
   /** What the protocol can't carry to the gateway; an allow that asks for it is denied with `obligation.unsupported`. */
   readonly unable?: Unable;
+  /** The transport sends answers no sooner than the event loop's turn ends; so no other evaluation is made in the rest of it. */
+  readonly sentWithTurn?: true;
 }
 
 export interface Unable {

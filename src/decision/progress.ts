@@ -34,4 +34,6 @@ export interface Conclusion {
   readonly standing?: StandingEntry;
   readonly validUntil: Instant;
   readonly verdict: Verdict;
+  /** `observe` lets it through; this is why it would have been denied. */
+  readonly wouldDeny?: Reason;
 }

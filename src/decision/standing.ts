@@ -6,6 +6,8 @@ import type { Instant, TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { scopesCover, type Scope } from '../domain/scope.ts';
 import type { Evaluation, Question } from './evaluation.ts';
+import type { Conclusion, Progress } from './progress.ts';
+import { EMPTY_SHAPING } from './verdict.ts';
 
 export interface StandingEntry {
   readonly id: string;
@@ -36,3 +38,10 @@ export const standingHolds = (entry: StandingEntry, now: TimeInterval): boolean 
 export const observable = (reason: Reason, entry: StandingEntry): boolean =>
   reason.startsWith('grant.') || reason.startsWith('task.') || reason.startsWith('policy.') || reason === 'obligation.unsupported' ||
   (reason === 'credential.missing' && entry.identity === 'optional');
+
+/** What an entry with `observe` lets through in place of a denial, as far as it may; it is re-checked like every other allow. */
+export const observing = ({ standing, identity, now }: Pick<Progress, 'standing' | 'identity' | 'now'>, reason: Reason): Conclusion | undefined => {
+  if (standing?.observe !== true || !observable(reason, standing)) return undefined;
+  const validUntil = Math.min(standing.end, identity?.credential.expiresAt ?? standing.end) as Instant;
+  return now.latest < validUntil ? { standing, validUntil, verdict: { yes: true, shaping: EMPTY_SHAPING }, wouldDeny: reason } : undefined;
+};

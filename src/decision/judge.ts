@@ -1,0 +1,71 @@
+/**
+ * The steps `evaluate` and `guard`: what an allow would rest on, by facts that were gathered. Synchronous; throws `Denied`. What
+ * an entry with `observe` lets through rests on that entry.
+ */
+import type { Reason } from '../domain/reasons.ts';
+import { Denied } from './denied.ts';
+import type { Evaluation, Question } from './evaluation.ts';
+import { guard } from './guard.ts';
+import { policyInput } from './input.ts';
+import type { DecisionLimits, PolicyOutcome, Quarantine } from './ports.ts';
+import type { Conclusion, Progress } from './progress.ts';
+import { observing } from './standing.ts';
+import { readVerdict, type Verdict } from './verdict.ts';
+import { weigh } from './weigh.ts';
+
+export interface JudgeDeps {
+  readonly entrypoint: string;
+  readonly quarantine: Quarantine;
+  readonly limits: DecisionLimits;
+}
+
+/** `claimed`: the use is counted already, so that an exhausted counter is no fault. */
+export type Judge = (evaluation: Evaluation, question: Question, progress: Progress, claimed: boolean) => Conclusion;
+
+export const createJudge = (deps: JudgeDeps): Judge => {
+  const evaluate = (evaluation: Evaluation, question: Question, progress: Progress): Verdict => {
+    const { policy, identity, facts, now } = progress;
+    if (policy === undefined || facts === undefined) throw new Denied('policy.unavailable');
+    const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, progress.standing?.id);
+    progress.input = input;
+    if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
+    let outcome: PolicyOutcome;
+    try {
+      outcome = policy.evaluate(deps.entrypoint, input, now.latest);
+    } finally {
+      deps.quarantine.leave();
+    }
+    if (outcome.kind === 'undefined') throw new Denied('policy.undefined');
+    if (outcome.kind === 'failed') throw new Denied(outcome.reason, outcome.detail);
+    progress.result = outcome.value;
+    const read = readVerdict(outcome.value);
+    if (!read.ok) throw new Denied(read.reason);
+    // What was meant for the upstream on allow must not reach the client when the guard denies.
+    if (!read.verdict.yes) progress.denial = read.verdict.shaping;
+    return read.verdict;
+  };
+
+  /** Without a live grant the answer is no whatever the policy says; it runs all the same, so that it can shape the denial. */
+  const withoutGrant = (evaluation: Evaluation, question: Question, progress: Progress, missing: Reason): Denied => {
+    try {
+      evaluate(evaluation, question, progress);
+    } catch (error) {
+      if (!(error instanceof Denied)) throw error;
+      return new Denied(missing, error.detail === undefined ? error.reason : `${error.reason}: ${error.detail}`);
+    }
+    return new Denied(missing);
+  };
+
+  return (evaluation, question, progress, claimed) => {
+    try {
+      const missing = weigh(evaluation, question, progress, claimed);
+      if (progress.live.length === 0 && progress.standing === undefined) throw withoutGrant(evaluation, question, progress, missing);
+      return guard(evaluation, question, progress, deps.limits, evaluate(evaluation, question, progress));
+    } catch (error) {
+      const observed = error instanceof Denied ? observing(progress, error.reason) : undefined;
+      if (observed === undefined) throw error;
+      progress.detail = (error as Denied).detail;
+      return observed;
+    }
+  };
+};
