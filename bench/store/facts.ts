@@ -1,12 +1,13 @@
 /**
  * How long one `facts()` takes with 1,000 and with many grants stored: 25 keys of endings (absent), three rows with their refs.
  * Prints p50, p99 and p99.9 for uniform and for few workloads, with a commit before each read or none, and the time to open.
- *   node <compiled>/bench/store/facts.js [grants]
+ *   npm run bench:store [-- 1000000]
  */
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { endingRef } from '../../src/domain/grant-refs.ts';
 import type { Instant } from '../../src/domain/instant.ts';
 import { workloadSelectors } from '../../src/domain/selector.ts';
@@ -49,43 +50,67 @@ const measure = async (name: string, store: EmbeddedStore, workloads: number, pi
 
 const rssAnonMb = (): number => Number(/RssAnon:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) / 1_024;
 
-const run = async (grants: number): Promise<void> => {
-  const path = mkdtempSync(join(tmpdir(), 'curfew-bench-'));
-  const filling: Filling = { realm: 'default', grants, workloads: Math.floor(grants / 3), revocations: grants, notBefore: START, expiresAt: (START + 3_600_000) as Instant };
-  filling.grants satisfies number;
-  try {
-    const first = await openEmbeddedStore({ path, mode: 'production', clock });
-    let from = performance.now();
-    await fillStore(first, { ...filling, grants: filling.workloads * 3 });
-    process.stdout.write(`\n${grants} grants and as many revocations: filled in ${((performance.now() - from) / 1_000).toFixed(1)} s, ${(statSync(join(path, 'data.mdb')).size / 2 ** 20).toFixed(0)} MiB\n`);
-    await first.close();
-    from = performance.now();
-    const store = await openEmbeddedStore({ path, mode: 'production', clock });
-    process.stdout.write(`opened in ${(performance.now() - from).toFixed(1)} ms\n`);
-    const uniform = (): number => Math.floor(Math.random() * filling.workloads);
-    // Zipf with exponent 1, near enough for a bench.
-    const zipf = (): number => Math.floor(filling.workloads ** Math.random()) - 1;
-    await measure('one workload', store, filling.workloads, () => 7, { turn: 8 });
-    await measure('Zipf over all workloads', store, filling.workloads, zipf, { turn: 8 });
-    await measure('uniform over all workloads', store, filling.workloads, uniform, { turn: 8 });
-    await measure('uniform, one read a turn', store, filling.workloads, uniform, { turn: 1 });
-    let stop = false;
-    let commits = 0;
-    const writer = (async () => {
-      while (!stop) {
-        await store.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'ending', id: `grant:new-${commits}` }, value: { version: 1 }, mark: true }, { key: { kind: 'grant', id: `new-${commits}` }, value: {}, index: { owner: 'nobody', end: START } }], events: [{ type: 'revoked', about: [], ending: true, data: {} }] });
-        commits += 1;
-      }
-    })();
-    await measure('Zipf while endings and grants are committed without pause', store, filling.workloads, zipf, { turn: 4 });
-    stop = true;
-    await writer;
-    process.stdout.write(`${commits} commits meanwhile; RssAnon ${rssAnonMb().toFixed(0)} MiB; load ${loadavg()[0]?.toFixed(2)}\n`);
-    await store.close();
-  } finally {
-    rmSync(path, { recursive: true, force: true });
-  }
+const fillingOf = (grants: number): Filling => {
+  const workloads = Math.floor(grants / 3);
+  return { realm: 'default', grants: workloads * 3, workloads, revocations: grants, notBefore: START, expiresAt: (START + 3_600_000) as Instant };
 };
 
-await run(1_000);
-await run(Number(process.argv[2] ?? 1_000_000));
+const fill = async (path: string, grants: number): Promise<void> => {
+  const store = await openEmbeddedStore({ path, mode: 'production', clock });
+  const from = performance.now();
+  await fillStore(store, fillingOf(grants));
+  await store.close();
+  process.stdout.write(`\n${grants} grants and as many revocations: filled in ${((performance.now() - from) / 1_000).toFixed(1)} s, ${(statSync(join(path, 'data.mdb')).size / 2 ** 20).toFixed(0)} MiB\n`);
+};
+
+/** In a process of its own, which has seen nothing of the filling. */
+const measureAll = async (path: string, grants: number): Promise<void> => {
+  const { workloads } = fillingOf(grants);
+  const from = performance.now();
+  const store = await openEmbeddedStore({ path, mode: 'production', clock });
+  store.facts(queryOf(workloadOf(1)));
+  process.stdout.write(`opened, first facts after ${(performance.now() - from).toFixed(1)} ms\n`);
+  const uniform = (): number => Math.floor(Math.random() * workloads);
+  // Zipf with exponent 1, near enough for a bench.
+  const zipf = (): number => Math.floor(workloads ** Math.random()) - 1;
+  await measure('one workload', store, workloads, () => 7, { turn: 8 });
+  await measure('Zipf over all workloads', store, workloads, zipf, { turn: 8 });
+  await measure('uniform over all workloads', store, workloads, uniform, { turn: 8 });
+  await measure('uniform, one read a turn', store, workloads, uniform, { turn: 1 });
+  let stop = false;
+  let commits = 0;
+  const writing = (async () => {
+    while (!stop) {
+      await store.commit({
+        realm: 'default',
+        expect: [],
+        puts: [
+          { key: { kind: 'ending', id: `grant:new-${commits}` }, value: { version: 1 }, mark: true },
+          { key: { kind: 'grant', id: `new-${commits}` }, value: {}, index: { owner: 'nobody', end: START } },
+        ],
+        events: [{ type: 'revoked', about: [], ending: true, data: {} }],
+      });
+      commits += 1;
+    }
+  })();
+  await measure('Zipf while endings and grants are committed without pause', store, workloads, zipf, { turn: 4 });
+  stop = true;
+  await writing;
+  process.stdout.write(`${commits} commits meanwhile; RssAnon ${rssAnonMb().toFixed(0)} MiB; load ${loadavg()[0]?.toFixed(2)}\n`);
+  await store.close();
+};
+
+const [first, path, count] = process.argv.slice(2);
+if (first === '--measure') await measureAll(path ?? '', Number(count));
+else {
+  for (const grants of [1_000, Number(first ?? 1_000_000)]) {
+    const folder = mkdtempSync(join(tmpdir(), 'curfew-bench-'));
+    try {
+      await fill(folder, grants);
+      const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), '--measure', folder, `${grants}`], { stdio: 'inherit' });
+      if (status !== 0) process.exitCode = 1;
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+}

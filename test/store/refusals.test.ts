@@ -14,7 +14,7 @@ import { compile } from './compiled.ts';
 const NOW = 1_800_000_000_000 as Instant;
 const clock = { now: () => ({ earliest: NOW, latest: NOW, trusted: true }) };
 const root = mkdtempSync(join(tmpdir(), 'curfew-refusals-'));
-const compiled = compile(['test/store/writer.ts']);
+const compiled = compile(['test/store/writer.ts', 'test/store/lock-holder.ts']);
 const stores: Store[] = [];
 const mounted: string[] = [];
 const children: ChildProcess[] = [];
@@ -343,6 +343,29 @@ describe('room', () => {
     expect(await refusal(reader.commit(putOf('b')))).toMatch(/for reading only/);
     expect(await refusal(reader.writeClockMark(NOW))).toMatch(/for reading only/);
     expect(await reader.health()).toMatchObject({ readable: true, writable: false });
+  });
+});
+
+describe('other processes', () => {
+  test('one that stands still while it holds the lock: reads go on, writes are unknown, and go on once it is gone', { timeout: 60_000 }, async () => {
+    const path = fresh();
+    await made(path, ['a']);
+    const store = await openAt(path, { writePatienceMs: 300 });
+    const holder = spawn(process.execPath, [compiled.fileOf('test/store/lock-holder.ts'), path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    children.push(holder);
+    await new Promise((resolve) => holder.stdout?.once('data', resolve));
+    expect(await refusal(store.commit(putOf('b')))).toMatch(/not answered within 300 ms; its outcome is unknown/);
+    expect(store.facts({ realm: 'default', keys: [{ kind: 'thing', id: 'a' }] }).records.size).toBe(1);
+    expect(await store.health()).toMatchObject({ readable: true, writable: false });
+    holder.kill('SIGKILL');
+    await new Promise((resolve) => holder.once('exit', resolve));
+    let outcome: string | undefined;
+    for (let round = 0; round < 50 && outcome === undefined; round += 1) outcome = await store.commit(putOf('c')).then((committed) => committed.outcome, () => undefined);
+    expect(outcome).toBe('committed');
+    expect(await store.health()).toEqual({ readable: true, writable: true });
+    // What was unknown happened whole, or not at all.
+    const events = await store.events('default', { after: 0, limit: 99 });
+    expect(events.map(({ data }) => data['id'])).toEqual((await idsOf(store)).length === 3 ? ['a', 'b', 'c'] : ['a', 'c']);
   });
 });
 

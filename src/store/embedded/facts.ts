@@ -40,9 +40,9 @@ export interface FactsReader {
 }
 
 const REALMS_MAX = 1_000;
-/** What an entry costs beyond its bytes, and how much larger a record is in memory than in bytes: rough, on the large side. */
+/** What an entry costs beyond its bytes, and how much larger a record is in memory than in bytes (measured: 2,490 bytes for 1,050). */
 const ENTRY_COST = 250;
-const OBJECT_FACTOR = 4;
+const OBJECT_FACTOR = 2.5;
 const SEEN = 32_768;
 /** As an end that no row has: bounds are 48 bits wide. */
 const NEVER = 2 ** 48 - 1;

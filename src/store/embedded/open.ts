@@ -21,6 +21,7 @@ export interface EmbeddedStoreOptions {
   readonly mapSizeBytes?: number;
   readonly memoBytesMax?: number;
   readonly readOnly?: boolean;
+  readonly writePatienceMs?: number;
   /** For tests: where this process runs. */
   readonly place?: Place;
 }
@@ -43,7 +44,7 @@ const prepareDirectory = (path: string, readOnly: boolean): void => {
 
 /** Opens the store in `path`, made new if there is none. Rejects with `StoreUnavailable`, which says what to do. */
 export const openEmbeddedStore = async (options: EmbeddedStoreOptions): Promise<EmbeddedStore> => {
-  const { path, mode, clock, mapSizeBytes = 16 * GIB, memoBytesMax = 24 * MIB, readOnly = false } = options;
+  const { path, mode, clock, mapSizeBytes = 16 * GIB, memoBytesMax = 32 * MIB, readOnly = false, writePatienceMs = 10_000 } = options;
   prepareDirectory(path, readOnly);
   const here = options.place ?? placeOf(path);
   const recorded = readPlaceFile(path);
@@ -75,7 +76,7 @@ export const openEmbeddedStore = async (options: EmbeddedStoreOptions): Promise<
       throw new StoreUnavailable(`the store in ${path} was replaced by another one: restore the right one, or delete place.json to use this one`);
     }
     if (!readOnly && (recorded === undefined || verdict !== 'same')) writePlaceFile(path, here, marks.epoch);
-    return createStore({ environment, epoch: marks.epoch, clock, dataFile: join(path, 'data.mdb'), mapSizeBytes, memoBytesMax, readOnly });
+    return createStore({ environment, epoch: marks.epoch, clock, dataFile: join(path, 'data.mdb'), mapSizeBytes, memoBytesMax, readOnly, writePatienceMs });
   } catch (cause) {
     await root?.close();
     throw unavailable('the store cannot be opened', cause);

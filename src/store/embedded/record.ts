@@ -1,7 +1,8 @@
 /**
  * Bytes of a record: a fixed head, then JSON `[id, value, [kind, id, ...] of the refs, [owner, end] | null]`. The version is in the
  * head, so that a reader that has the record in memory sees without parsing that it is unchanged. The checksum covers realm, kind, id and all the bytes: a damaged
- * record, or one that stands under another's key, is refused. It protects against accidents, not against someone who may write the file.
+ * record, or one that stands under another's key, is refused. It protects against accidents, not against someone who may write the file. A `version`
+ * inside the value is the domain's: its readers answer `undefined` for one they don't know, and the caller denies.
  */
 import { crc32 } from 'node:zlib';
 import type { Instant } from '../../domain/instant.ts';

@@ -36,6 +36,8 @@ export interface StoreParts {
   readonly mapSizeBytes: number;
   readonly memoBytesMax: number;
   readonly readOnly: boolean;
+  /** A write not answered by then is reported as unknown: another process holds the lock, or the disk hangs. */
+  readonly writePatienceMs: number;
 }
 
 const MIB = 2 ** 20;
@@ -43,12 +45,9 @@ const MIB = 2 ** 20;
 const reserveOf = (mapSizeBytes: number): number => Math.min(64 * MIB, mapSizeBytes / 8);
 /** With less room than this on the disk, that is why a write failed. */
 const DISK_FULL_BELOW = 4 * MIB;
-/** A write that has not been answered by now is reported as unknown: another process holds the lock, or the disk hangs. */
-const COMMIT_PATIENCE_MS = 10_000;
-
-const answered = <T>(work: Promise<T>): Promise<T> =>
+const answered = <T>(work: Promise<T>, patienceMs: number): Promise<T> =>
   new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new StoreUnavailable(`a write was not answered within ${COMMIT_PATIENCE_MS} ms; its outcome is unknown`)), COMMIT_PATIENCE_MS);
+    const timer = setTimeout(() => reject(new StoreUnavailable(`a write was not answered within ${patienceMs} ms; its outcome is unknown`)), patienceMs);
     timer.unref();
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
@@ -64,7 +63,7 @@ const causeOf = async (error: unknown): Promise<unknown> => {
 };
 
 export const createStore = (parts: StoreParts): EmbeddedStore => {
-  const { environment, epoch, clock, dataFile, mapSizeBytes, memoBytesMax, readOnly } = parts;
+  const { environment, epoch, clock, dataFile, mapSizeBytes, memoBytesMax, readOnly, writePatienceMs } = parts;
   const { root } = environment;
   const reader = createFactsReader(environment, epoch, memoBytesMax);
   let closed = false;
@@ -100,7 +99,7 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
     if (closed) throw new StoreUnavailable('the store is closed');
     if (readOnly) throw new StoreUnavailable('the store was opened for reading only');
     try {
-      const result = await queue.run(() => answered(root.childTransaction(action)));
+      const result = await queue.run(() => answered(root.childTransaction(action), writePatienceMs));
       failure = undefined;
       return result;
     } catch (error) {
