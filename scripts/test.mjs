@@ -39,6 +39,8 @@ if (!quick) {
     }
   }
 }
+// Once; the suites that need it find it in .cache.
+if (!quick && (ci || spawnSync('go', ['version']).status === 0)) step('toolchain', process.execPath, [join(root, 'scripts', 'toolchain.mjs')]);
 step('build', 'npm', ['run', '--silent', 'build']);
 step('types', bin('tsc'), ['-p', 'tsconfig.json', '--noEmit']);
 step('lint', bin('oxlint'), ['--type-aware', 'src', 'test', ...(existsSync(join(root, 'bench')) ? ['bench'] : [])]);

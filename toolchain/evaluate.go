@@ -37,11 +37,10 @@ func capabilities([]byte) (any, error) {
 func evaluate(text []byte) (any, error) {
 	var asked struct {
 		sources
-		Query     string `json:"query"`
-		Input     *any   `json:"input"`
-		Explain   string `json:"explain"`
-		NowNs     string `json:"nowNs"`
-		TimeoutMs int    `json:"timeoutMs"`
+		Query   string `json:"query"`
+		Input   *any   `json:"input"`
+		Explain string `json:"explain"`
+		NowNs   string `json:"nowNs"`
 	}
 	if err := util.Unmarshal(text, &asked); err != nil {
 		return nil, err
@@ -50,8 +49,7 @@ func evaluate(text []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(asked.TimeoutMs)*time.Millisecond)
-	defer cancel()
+	ctx := context.Background()
 	var printed bytes.Buffer
 	options := []func(*rego.Rego){
 		rego.Query(asked.Query),

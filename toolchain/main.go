@@ -2,7 +2,8 @@
 
 // Command toolchain is OPA's own parser, checker, formatter, compiler, tester and evaluator for JavaScript. It puts one
 // function on the global object, curfewToolchain(request) -> response, both JSON text. Guarantees: the call returns when
-// the work is done; every failure is data in the response; nothing panics out; no file, network or environment is read.
+// the work is done; every failure is data in the response; nothing panics out; no file, network or environment is read. It has no limit of
+// time: no timer fires while a call runs, so that the caller ends the thread.
 package main
 
 import (

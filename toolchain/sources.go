@@ -135,6 +135,7 @@ func formatSource(text []byte) (any, error) {
 	return map[string]any{"text": string(formatted), "changed": !bytes.Equal(formatted, []byte(asked.Text))}, nil
 }
 
+// yamlToJSON answers JSON as text, so that no number loses digits on the way.
 func yamlToJSON(text []byte) (any, error) {
 	var asked struct {
 		Text string `json:"text"`
@@ -146,5 +147,6 @@ func yamlToJSON(text []byte) (any, error) {
 	if err := util.Unmarshal([]byte(asked.Text), &value); err != nil {
 		return nil, fmt.Errorf("not YAML: %w", err)
 	}
-	return value, nil
+	written, err := encode(value)
+	return string(written), err
 }

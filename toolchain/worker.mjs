@@ -1,7 +1,7 @@
 /**
  * Runs the toolchain in a thread of its own, so that no compile stands in the way of anything else. It lies beside what it
  * starts: wasm_exec.js of the Go that built it, and opa.wasm, or opa.wasm.br in the npm package.
- * Takes `{id, request}` and answers `{id, response}`, both texts of JSON, one after the other; says `{ready}` first.
+ * Takes `{request}` and answers `{response}`, both texts of JSON, one after the other; says `{ready}` first.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
@@ -19,5 +19,5 @@ go.exit = (code) => {
 };
 void go.run(instance);
 
-parentPort.on('message', ({ id, request }) => parentPort.postMessage({ id, response: globalThis.curfewToolchain(request) }));
+parentPort.on('message', ({ request }) => parentPort.postMessage({ response: globalThis.curfewToolchain(request) }));
 parentPort.postMessage({ ready: true });

@@ -1,0 +1,4 @@
+import { defineConfig } from 'vitest/config';
+
+/** Proofs that take minutes: `npm run test:toolchain`. */
+export default defineConfig({ test: { include: ['test/**/*.slow.ts'], pool: 'forks' } });
