@@ -3,6 +3,7 @@
  * a known route is a 404 problem; nothing but health, metrics and the document of the API answers without a credential.
  */
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { clockEndpoints, type ResetClock } from './clock.ts';
 import type { FindDecision } from './decisions.ts';
 import { decisionEndpoints, type Explain } from './decisions.ts';
 import { addEndpoint, type EndpointDeps } from './endpoint.ts';
@@ -27,6 +28,7 @@ export interface AdminDeps extends EndpointDeps {
   readonly store: Pick<Store, 'list' | 'epoch'>;
   readonly explain: Explain;
   readonly findDecision: FindDecision;
+  readonly resetClock: ResetClock;
   /** Prometheus exposition. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly live?: () => Health;
@@ -52,6 +54,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...endingEndpoints(deps.lifecycle, deps.inspect),
     ...operatorEndpoints(deps.lifecycle, deps.store),
     ...decisionEndpoints(deps.explain, deps.findDecision),
+    ...clockEndpoints(deps.resetClock),
   ];
   for (const definition of endpoints) addEndpoint(app, definition, deps);
 

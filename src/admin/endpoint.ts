@@ -1,7 +1,7 @@
 /**
  * The flow of one admin request, and the only place with its branches:
  *
- *   host and origin > realm > operator > role > body and query > policy > handler > answer
+ *   host and origin > realm > operator > role > clock > body and query > policy > handler > answer
  *
  * Authentication happens here, inside the handler of the route that was matched, never in a middleware that might see another
  * path. Every refusal is a problem; no exception leaves.
@@ -11,7 +11,7 @@ import type { Context } from 'hono';
 import { z } from 'zod';
 import type { Clock } from '../decision/ports.ts';
 import type { JsonObject } from '../domain/json.ts';
-import { mayCommand, policyIsAsked, rolesFor, type Command } from '../domain/lifecycle/roles.ts';
+import { mayCommand, policyIsAsked, rolesFor, worksUntimed, type Command } from '../domain/lifecycle/roles.ts';
 import type { Call } from '../lifecycle/lifecycle.ts';
 import { CursorInvalid, StoreUnavailable } from '../store/port.ts';
 import { askPolicy, type AdminPolicy } from './admin-policy.ts';
@@ -102,6 +102,10 @@ const answer = async (context: Context, definition: Endpoint, deps: EndpointDeps
   const outOfBounds = principal.kind === 'bootstrap' && !command.startsWith('operators.');
   if (outOfBounds || !mayCommand(principal.roles, command)) {
     return { problem: { code: 'forbidden', detail: `${command} takes the role ${rolesFor(command).join(' or ')}${outOfBounds ? '; the bootstrap credential configures operators only' : ''}` } };
+  }
+
+  if (principal.untimed === true && !worksUntimed(command)) {
+    return { problem: { code: 'clock-untrusted', detail: 'whether the credential has expired is not known while the clock is not trusted; what ends access works all the same' } };
   }
 
   const query = queryOf(request.url);

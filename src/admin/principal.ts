@@ -10,6 +10,8 @@ export interface Principal {
   readonly groups: readonly string[];
   /** Every id under which this person could be named in a record: their own, their account's, their teams'. */
   readonly persons: readonly string[];
+  /** The clock is not trusted: the token is in time by the time of this process, which may be wrong. Only what `worksUntimed` is open to it. */
+  readonly untimed?: true;
 }
 
 /** A bearer token to a principal of this realm; `undefined` for anything that is not valid now. Never throws. */

@@ -49,6 +49,7 @@ const selector = z.strictObject({
 });
 export const endBody = z.strictObject({ selector, reason: word() });
 export const liftBody = z.strictObject({ reason: word().optional() });
+export const clockBody = z.strictObject({ reason: word() });
 export const operatorBody = z.strictObject({ roles: z.array(z.enum(ROLES)).max(ROLES.length) });
 
 export const explainBody = z.strictObject({
@@ -89,5 +90,6 @@ export const suspensionAnswer = z.object({
   ...ending, state: z.enum(['standing', 'lifted']), liftedBy: z.string().optional(), liftedAt: instantText().optional(), liftReason: z.string().optional(),
 }).openapi('Suspension');
 export const operatorAnswer = z.object({ id: z.string(), roles: z.array(z.enum(ROLES)), setBy: z.string(), position: z.string() }).openapi('Operator');
+export const clockAnswer = z.object({ at: instantText(), reason: z.string(), by: z.string(), behindMs: z.int(), position: z.string() }).openapi('ClockReset');
 export const anyAnswer = z.record(z.string(), z.unknown());
 export const pageAnswer = (item: z.ZodType) => z.object({ items: z.array(item), next: z.string().optional().describe('cursor for `after`; absent on the last page') });

@@ -1,6 +1,7 @@
 /** The command `curfew`: its tree, and how a run of it ends. Commands of the API mirror the API; local ones come from the starter. */
 import { Command, CommanderError } from 'commander';
 import { Failed } from './api-client.ts';
+import { addClockCommands } from './commands/clock.ts';
 import { addEndingCommands } from './commands/ending.ts';
 import { addGrantCommands } from './commands/grant.ts';
 import { addTaskCommands } from './commands/task.ts';
@@ -57,6 +58,7 @@ export const buildProgram = (run: Run): Command => {
   addTaskCommands(program, run);
   addEndingCommands(program, run);
   addWhyCommands(program, run);
+  addClockCommands(program, run);
   return program;
 };
 

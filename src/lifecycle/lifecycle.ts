@@ -6,6 +6,7 @@ import type { Clock, Policy } from '../decision/ports.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Actor, Rule } from '../domain/lifecycle/change.ts';
 import { canonicalSelector, type SelectorInput } from '../domain/lifecycle/canonical-selector.ts';
+import { resetClock } from '../domain/lifecycle/clock-rules.ts';
 import { lift, revoke, suspend, suspensionRef, type EndCommand } from '../domain/lifecycle/ending-rules.ts';
 import { readEntitlement, type Entitlement } from '../domain/lifecycle/entitlement.ts';
 import type { IssueGrant } from '../domain/lifecycle/grant-terms.ts';
@@ -58,6 +59,8 @@ export interface Lifecycle {
   suspend(call: Call, request: EndRequest, respondAsync: boolean): Promise<Executed>;
   lift(call: Call, request: { readonly id: string; readonly reason?: string | undefined; readonly persons: readonly string[] }): Promise<Executed>;
   setOperator(call: Call, id: string, roles: readonly Role[]): Promise<Executed>;
+  /** Records that the wall clock is accepted; works while the clock is not trusted. */
+  resetClock(call: Call, request: { readonly reason: string; readonly behindMs: number }): Promise<Executed>;
 }
 
 export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
@@ -134,5 +137,6 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       return run(call, 'lift', `suspension/${request.id}`, lift({ ...request, workload, allowSelfLift: development }, call.actor));
     },
     setOperator: (call, id, roles) => run(call, 'operators.set', `operator/${id}`, setOperator(id, roles, call.actor)),
+    resetClock: (call, { reason, behindMs }) => run(call, 'clock.reset', 'clock', resetClock(reason, behindMs, call.actor)),
   };
 };

@@ -8,6 +8,7 @@ import { createInspect } from '../lifecycle/inspect.ts';
 import { createLifecycle } from '../lifecycle/lifecycle.ts';
 import { createSweeper, type Sweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
+import { createResetClock } from './clock-reset.ts';
 import { createExplain } from './explain.ts';
 import type { WorkerHealth } from './messages.ts';
 import type { OperatorToken } from './operator-token.ts';
@@ -16,6 +17,8 @@ export interface AdministrationParts {
   readonly policy: () => Policy | undefined;
   readonly operatorToken: OperatorToken | undefined;
   readonly health: () => Promise<WorkerHealth>;
+  /** To every worker of this node: the wall clock is accepted as it is. */
+  readonly resetWorkerClocks: () => void;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly version: string;
   readonly log: Log;
@@ -48,6 +51,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     ]),
     policy, clock, lifecycle, inspect, store,
     explain: createExplain(decider, decisionLog.redactHeaders),
+    resetClock: createResetClock({ lifecycle, clock, tellWorkers: parts.resetWorkerClocks }),
     findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
       ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })
       : async () => undefined,

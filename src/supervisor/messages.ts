@@ -33,8 +33,11 @@ export type ToWorker =
   | { readonly type: 'quarantine'; readonly list: QuarantineList }
   | { readonly type: 'ask'; readonly id: number; readonly what: 'metrics' | 'health' }
   | { readonly type: 'reload-tls' }
+  /** An operator accepted the wall clock as it is. */
   | { readonly type: 'reset-clock' }
   | { readonly type: 'drain' };
+
+export const CLOCK_UNTRUSTED = 'the clock is not trusted';
 
 export interface WorkerHealth {
   readonly ready: boolean;

@@ -1,8 +1,9 @@
-import type { WorkerHealth } from './messages.ts';
+import { CLOCK_UNTRUSTED, type WorkerHealth } from './messages.ts';
 
-/** A node is ready when one of its workers is. A worker that does not answer in time is `undefined`. */
-export const nodeHealth = (workers: readonly (WorkerHealth | undefined)[]): WorkerHealth => {
+/** A node is ready when one of its workers is. A worker that does not answer in time is `undefined`. `clockTrusted`: the supervisor's own. */
+export const nodeHealth = (workers: readonly (WorkerHealth | undefined)[], clockTrusted: boolean): WorkerHealth => {
   const faults = new Set(workers.flatMap((worker) => worker?.faults ?? []));
+  if (!clockTrusted) faults.add(CLOCK_UNTRUSTED);
   if (workers.length === 0) faults.add('no worker runs');
   else if (workers.every((worker) => worker === undefined)) faults.add('no worker answers');
   return { ready: workers.some((worker) => worker?.ready === true), faults: [...faults] };

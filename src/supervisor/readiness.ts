@@ -1,6 +1,6 @@
 /** Can this process serve decisions? The store can be read and written, a policy is active, the clock is trusted, keys are there. */
 import type { Core } from '../compose.ts';
-import type { WorkerHealth } from './messages.ts';
+import { CLOCK_UNTRUSTED, type WorkerHealth } from './messages.ts';
 
 const EVERY_MS = 1_000;
 
@@ -22,7 +22,7 @@ export const watchReadiness = (core: Pick<Core, 'clock' | 'store' | 'authenticat
     return [
       ...(storeFault === undefined ? [] : [storeFault]),
       ...(policyActive() ? [] : ['no policy bundle is active']),
-      ...(core.clock.now().trusted ? [] : ['the clock is not trusted']),
+      ...(core.clock.now().trusted ? [] : [CLOCK_UNTRUSTED]),
       // One issuer that can't be reached must not take the others' users down.
       ...(issuers.length > 0 && without.length === issuers.length ? ['no issuer has keys'] : []),
     ];

@@ -79,7 +79,8 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       policy: () => holder.active.policy,
       operatorToken, log,
       version: options.version,
-      health: async () => nodeHealth(await pool.health()),
+      health: async () => nodeHealth(await pool.health(), clock.now().trusted),
+      resetWorkerClocks: () => pool.broadcast({ type: 'reset-clock' }),
       metrics: async () => nodeMetrics.exposition(await pool.metrics()),
     };
     const holder: Holder = { active: await makeActive(loaded, core, parts, log) };

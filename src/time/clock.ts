@@ -4,7 +4,8 @@
  *
  * A step of the wall clock beyond `maxClockStepMs` against elapsed time is not believed: `trusted` is false until the wall
  * agrees again or an operator calls `reset`. A machine that slept is no such step: there the boot clock, which counts sleep,
- * explains the difference. Not covered: a virtual machine restored in a way that moves neither clock.
+ * explains the difference. A wall that lies below time already used is not believed at all until it has caught up, whoever
+ * resets. Not covered: a virtual machine restored in a way that moves neither clock.
  */
 import { uptime } from 'node:os';
 import type { Clock } from '../decision/ports.ts';
@@ -26,8 +27,13 @@ export interface ClockOptions {
 }
 
 export interface AdjustableClock extends Clock {
-  /** Accepts the wall clock as it is now; an operator's act. Time still never runs backwards. */
+  /**
+   * Accepts the wall clock as it is now, as a restart would; an operator's act. Time still never runs backwards: a wall that lies
+   * further behind than `maxClockStepMs` is believed once it has caught up.
+   */
   reset(): void;
+  /** By how much the wall lies behind time already used, in milliseconds; 0 when it does not. */
+  behindMs(): number;
 }
 
 export const systemSources: ClockSources = {
@@ -42,18 +48,29 @@ const BOOT_GRAIN_MS = 50;
 export const createClock = (options: ClockOptions): AdjustableClock => {
   const { wall, monotonic, boot } = options.sources ?? systemSources;
   const { maxClockStepMs } = options;
-  const floor = options.mark ?? 0;
+  /** Time that was used before the wall was last accepted: by a predecessor, or by this process until a reset. */
+  let floor: number = options.mark ?? 0;
   let time = Math.floor(wall());
   let readAt = monotonic();
   let bootAt = boot();
   let bootReadAt = readAt;
   let earliestSeen = time;
   let latestSeen = Math.max(time, floor);
+  /** Not believed since it was accepted; so nothing rests on how it got to where it is. */
+  let below = floor - time > maxClockStepMs;
+
+  const anchor = (wallMs: number, at: number): void => {
+    time = wallMs;
+    readAt = at;
+    bootAt = boot();
+    bootReadAt = at;
+  };
 
   const now: Clock['now'] = () => {
     // Wall first: a pause between the two readings can then only make the wall look older, never newer.
     const wallMs = Math.floor(wall());
     const at = monotonic();
+    if (below) anchor(wallMs, at);
     const expected = time + (at - readAt);
     let trusted = Math.abs(wallMs - expected) <= maxClockStepMs;
     if (!trusted && wallMs > expected) {
@@ -66,7 +83,8 @@ export const createClock = (options: ClockOptions): AdjustableClock => {
     }
     time = trusted ? Math.max(wallMs, expected) : expected;
     readAt = at;
-    if (floor - wallMs > maxClockStepMs) trusted = false;
+    below = floor - wallMs > maxClockStepMs;
+    if (below) trusted = false;
     latestSeen = Math.max(latestSeen, Math.floor(time), floor);
     if (trusted) earliestSeen = Math.max(earliestSeen, Math.min(wallMs, latestSeen));
     return { earliest: earliestSeen as Instant, latest: latestSeen as Instant, trusted };
@@ -76,10 +94,9 @@ export const createClock = (options: ClockOptions): AdjustableClock => {
     now,
     monotonicMs: monotonic,
     reset: () => {
-      time = Math.max(Math.floor(wall()), latestSeen);
-      readAt = monotonic();
-      bootAt = boot();
-      bootReadAt = readAt;
+      floor = latestSeen;
+      below = true;
     },
+    behindMs: () => Math.max(0, latestSeen - Math.floor(wall())),
   };
 };

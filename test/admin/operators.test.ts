@@ -145,10 +145,15 @@ describe('OIDC operators', () => {
     expect(await authenticate(token({ jti: 'j-4', sub: 'bob', iat: T0 / 1000 + 6 }), 'default')).toBeDefined();
   });
 
-  test('without a trusted clock, or a readable store, nobody is an operator by token', async () => {
+  test('without a trusted clock a token counts by the time of the process, and says so', async () => {
     const authenticate = operators();
     world.at.trusted = false;
+    expect(await authenticate(token(), 'default')).toMatchObject({ id: 'user:alice', untimed: true });
+    world.at.now += 301_000;
     expect(await authenticate(token(), 'default')).toBeUndefined();
+    world.at.trusted = true;
+    world.at.now = T0;
+    expect(await authenticate(token(), 'default')).not.toHaveProperty('untimed');
   });
 });
 

@@ -1,5 +1,6 @@
 /** Who may do what: the floor of roles, the policy that narrows it, and what works without any policy. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Principal } from '../../src/admin/principal.ts';
 import type { PolicyOutcome } from '../../src/decision/ports.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import { COMMANDS, mayCommand, ROLES } from '../../src/domain/lifecycle/roles.ts';
@@ -39,6 +40,7 @@ const requests: Readonly<Record<string, readonly [method: string, path: string, 
   'decision.read': ['GET', '/v1/decisions/00000000-0000-4000-8000-000000000000', undefined, ['issuer', 'approver', 'responder', 'configurer']],
   'operators.read': ['GET', '/v1/operators', undefined, ['configurer', 'bootstrap']],
   'operators.set': ['PUT', '/v1/operators/user:new', { roles: ['issuer'] }, ['configurer', 'bootstrap']],
+  'clock.reset': ['POST', '/v1/clock/reset', { reason: 'set by hand' }, ['configurer']],
 };
 
 test('the table of commands is the table of this test', () => {
@@ -57,6 +59,20 @@ test.each(Object.keys(requests))('%s: who may, may; who may not gets 403 and cha
       expect(world.events()).toBe(before);
     }
   }
+});
+
+test.each(Object.keys(requests))('%s, by an operator whose token may be out of time: only what ends access, or is about the clock', async (command) => {
+  const [method, path, body] = requests[command] ?? ['', '', undefined];
+  const untimed = await createAdminWorld({ authenticate: async () => ({ ...(OPERATORS['all'] as Principal), kind: 'operator', untimed: true }) }, { development: true });
+  untimed.at.trusted = false;
+  const before = untimed.events();
+  const { status, body: answer } = await untimed.ask(method, path, body);
+  if (['revoke', 'suspend', 'task.pause', 'task.close', 'clock.reset'].includes(command)) expect([200, 201, 404]).toContain(status);
+  else {
+    expect([status, answer.code]).toEqual([503, 'clock-untrusted']);
+    expect(untimed.events()).toBe(before);
+  }
+  await untimed.close();
 });
 
 describe('the policy narrows and never widens', () => {

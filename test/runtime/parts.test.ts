@@ -140,9 +140,10 @@ describe('small rules', () => {
     expect(backoff.next(60_000)).toBe(0);
   });
   test('a node is ready when one worker is', () => {
-    expect(nodeHealth([{ ready: false, faults: ['a'] }, { ready: true, faults: [] }, undefined])).toEqual({ ready: true, faults: ['a'] });
-    expect(nodeHealth([undefined])).toEqual({ ready: false, faults: ['no worker answers'] });
-    expect(nodeHealth([])).toEqual({ ready: false, faults: ['no worker runs'] });
+    expect(nodeHealth([{ ready: false, faults: ['a'] }, { ready: true, faults: [] }, undefined], true)).toEqual({ ready: true, faults: ['a'] });
+    expect(nodeHealth([undefined], true)).toEqual({ ready: false, faults: ['no worker answers'] });
+    expect(nodeHealth([], true)).toEqual({ ready: false, faults: ['no worker runs'] });
+    expect(nodeHealth([{ ready: true, faults: [] }], false)).toEqual({ ready: true, faults: ['the clock is not trusted'] });
   });
   test('I9: the clock mark is ahead of every time used, and quick restarts do not push it on', () => {
     const at = (earliest: number, latest: number) => ({ now: () => ({ earliest: earliest as Instant, latest: latest as Instant, trusted: true }) });

@@ -48,12 +48,39 @@ test.each([-60_000, 60_000])('C2: a step of %i ms is not believed until it is un
   host.step(-stepMs);
   expect(clock.now()).toMatchObject({ trusted: true, latest: before.latest + 10 });
   host.step(stepMs);
+  for (let hours = 0; hours < 3; hours += 1) {
+    host.run(3_600_000);
+    expect(clock.now().trusted).toBe(false);
+  }
+});
+
+test('C2: after a reset the wall counts where it is ahead', () => {
+  const host = machine();
+  const clock = createClock({ maxClockStepMs, sources: host.sources });
+  host.step(60_000);
   expect(clock.now().trusted).toBe(false);
+  expect(clock.behindMs()).toBe(0);
   clock.reset();
   host.run(1);
-  const after = clock.now();
-  expect(after.latest).toBeGreaterThan(before.latest);
-  if (stepMs > 0) expect(after).toMatchObject({ trusted: true, latest: host.wall() });
+  expect(clock.now()).toEqual({ earliest: host.wall(), latest: host.wall(), trusted: true });
+});
+
+test('C2: after a reset a wall that is behind counts once it has caught up; until then time stands still', () => {
+  const host = machine();
+  const clock = createClock({ maxClockStepMs, sources: host.sources });
+  const before = clock.now();
+  host.step(-60_000);
+  expect(clock.now().trusted).toBe(false);
+  expect(clock.behindMs()).toBe(60_000);
+  clock.reset();
+  host.run(54_999);
+  expect(clock.now()).toMatchObject({ trusted: false, latest: before.latest });
+  host.run(1);
+  expect(clock.now()).toMatchObject({ trusted: true, latest: before.latest });
+  host.run(10_000);
+  expect(clock.now()).toEqual({ earliest: host.wall(), latest: host.wall(), trusted: true });
+  host.step(60_000);
+  expect(clock.now().trusted).toBe(false);
 });
 
 test('C2: a machine that slept an hour is trusted at once, and the hour counts', () => {
@@ -85,6 +112,18 @@ test('C2: a restart under a clock far below the mark is refused until the wall h
   expect(clock.now().trusted).toBe(false);
   host.run(3_600_000);
   expect(clock.now().trusted).toBe(true);
+});
+
+test('C2: a machine that starts with an old clock is trusted as soon as its clock was set', () => {
+  const host = machine();
+  const mark = (host.wall() + 10 * 365 * 86_400_000) as Instant;
+  const clock = createClock({ maxClockStepMs, mark, sources: host.sources });
+  host.run(3_000);
+  expect(clock.now()).toMatchObject({ trusted: false, latest: mark });
+  host.step(mark - host.wall() + 1_000);
+  expect(clock.now()).toEqual({ earliest: host.wall(), latest: host.wall(), trusted: true });
+  host.step(3_600_000);
+  expect(clock.now().trusted).toBe(false);
 });
 
 test('I9: whatever happens to the clocks, neither bound ever runs backwards and earliest never exceeds latest', () => {

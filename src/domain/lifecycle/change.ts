@@ -74,7 +74,7 @@ export interface Change {
 
 export const EVENT_TYPES = [
   'task.opened', 'task.beat', 'task.paused', 'task.resumed', 'task.closed',
-  'grant.issued', 'revocation.placed', 'suspension.placed', 'suspension.lifted', 'operator.configured',
+  'grant.issued', 'revocation.placed', 'suspension.placed', 'suspension.lifted', 'operator.configured', 'clock.reset',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -85,7 +85,7 @@ export interface Rule {
   needs(loaded: Loaded): readonly RecordRef[];
   /** Read the grants of this workload too. */
   readonly grantsOf?: string;
-  /** The rule takes access away, so it is executed also while the clock is not trusted. */
+  /** The rule takes access away, or is about the clock itself: it is executed also while the clock is not trusted. */
   readonly ends: boolean;
   judge(loaded: Loaded, now: TimeInterval): Ruling;
 }

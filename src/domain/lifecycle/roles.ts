@@ -1,6 +1,7 @@
 /**
  * The authority floor: which role may give which command at all. The bundle's policy can narrow it, except for revoking and
- * suspending by a responder, which must work with a broken or hostile bundle. Commands that are not listed don't exist.
+ * suspending by a responder, which must work with a broken or hostile bundle, and for accepting the clock. Commands that are not
+ * listed don't exist.
  */
 export const ROLES = ['issuer', 'approver', 'responder', 'configurer'] as const;
 export type Role = (typeof ROLES)[number];
@@ -31,6 +32,7 @@ const floor = {
   'decision.read': ANY,
   'operators.read': { roles: ['configurer'], policy: 'not-asked' },
   'operators.set': { roles: ['configurer'], policy: 'asked' },
+  'clock.reset': { roles: ['configurer'], policy: 'not-asked' },
 } as const satisfies Record<string, Floor>;
 
 export type Command = keyof typeof floor;
@@ -38,4 +40,7 @@ export const COMMANDS = Object.keys(floor) as readonly Command[];
 
 export const rolesFor = (command: Command): readonly Role[] => floor[command].roles;
 export const policyIsAsked = (command: Command): boolean => floor[command].policy === 'asked';
+/** Commands for which an operator's token need not be known to be in time: they take access away, or are about the clock itself. */
+const UNTIMED: ReadonlySet<Command> = new Set(['revoke', 'suspend', 'task.pause', 'task.close', 'clock.reset']);
+export const worksUntimed = (command: Command): boolean => UNTIMED.has(command);
 export const mayCommand = (roles: readonly Role[], command: Command): boolean => rolesFor(command).some((role) => roles.includes(role));
