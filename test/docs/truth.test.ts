@@ -68,7 +68,7 @@ const untrueSpans = ({ path, ...document }: Document): readonly string[] =>
     if (/^CURFEW_[A-Z0-9_]+$/.test(span)) return variables.has(span) || /^CURFEW_(?:CONFIG|SERVER|TOKEN|REALM)$/.test(span) ? [] : [wrong];
     if (new RegExp(String.raw`^(?:${SECTIONS}|request|pep|realm|clock|credential|subject|grant|task|obligation|facts|claim|decision)(?:\[\])?\.[A-Za-z_.[\]-]+$`).test(span)) {
       return isSetting(span) || REASONS.some((reason) => reason === span)
-        || COMMANDS.some((command) => command === span) || /\.(?:json|rego|yaml|ts|md)$/.test(span) ? [] : [wrong];
+        || COMMANDS.some((command) => command === span) || span === 'http.send' || /\.(?:json|rego|yaml|ts|md)$/.test(span) ? [] : [wrong];
     }
     return [];
   });
