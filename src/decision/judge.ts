@@ -26,7 +26,9 @@ export const createJudge = (deps: JudgeDeps): Judge => {
   const evaluate = (evaluation: Evaluation, question: Question, progress: Progress): Verdict => {
     const { policy, identity, facts, now } = progress;
     if (policy === undefined || facts === undefined) throw new Denied('policy.unavailable');
-    const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, progress.standing?.id);
+    // What is observed is decided in full: the policy is not told of an excuse.
+    const excuse = progress.standing?.observe === false ? progress.standing.id : undefined;
+    const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, excuse);
     progress.input = input;
     if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
     let outcome: PolicyOutcome;
@@ -59,7 +61,9 @@ export const createJudge = (deps: JudgeDeps): Judge => {
   return (evaluation, question, progress, claimed) => {
     try {
       const missing = weigh(evaluation, question, progress, claimed);
-      if (progress.live.length === 0 && progress.standing === undefined) throw withoutGrant(evaluation, question, progress, missing);
+      const { standing } = progress;
+      if (standing?.observe === true && progress.identity === undefined) throw withoutGrant(evaluation, question, progress, 'credential.missing');
+      if (progress.live.length === 0 && (standing === undefined || standing.observe)) throw withoutGrant(evaluation, question, progress, missing);
       return guard(evaluation, question, progress, deps.limits, evaluate(evaluation, question, progress));
     } catch (error) {
       const observed = error instanceof Denied ? observing(progress, error.reason) : undefined;

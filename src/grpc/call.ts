@@ -1,6 +1,6 @@
 /**
- * One gRPC call on one HTTP/2 stream. Whatever goes wrong ends as a status, never as an exception. A unary answer is written in
- * the tick in which the handler's promise resolves.
+ * One gRPC call on one HTTP/2 stream. Whatever goes wrong ends as a status, never as an exception. A unary answer is written when
+ * the handler sends it, at the latest in the tick in which its promise resolves.
  */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { GrpcLimits } from './config.ts';
@@ -61,7 +61,8 @@ const serveUnary = (stream: ServerHttp2Stream, method: UnaryMethod, call: GrpcCa
     stream.setTimeout(0);
     try {
       if (fault !== undefined && method.refuse === undefined) throw fault;
-      const given = fault === undefined ? method.handle(message as Buffer, call) : (method.refuse as NonNullable<UnaryMethod['refuse']>)(fault, call);
+      const send = (given: Uint8Array): void => answer(stream, given);
+      const given = fault === undefined ? method.handle(message as Buffer, call, send) : (method.refuse as NonNullable<UnaryMethod['refuse']>)(fault, call, send);
       answer(stream, given instanceof Promise ? await given : given);
     } catch (error) {
       fail(stream, asFault(error));

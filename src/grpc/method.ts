@@ -23,9 +23,10 @@ export interface GrpcCall {
 /** Takes one message, gives one. A `GrpcFault` that it throws is the call's status; anything else thrown is INTERNAL. */
 export interface UnaryMethod {
   readonly kind: 'unary';
-  handle(message: Buffer, call: GrpcCall): Uint8Array | Promise<Uint8Array>;
+  /** May call `send` when the answer is there, to have it written in the same breath; what it gives then is not sent again. */
+  handle(message: Buffer, call: GrpcCall, send: (answer: Uint8Array) => void): Uint8Array | Promise<Uint8Array>;
   /** Answers a request that could not be read, in place of the fault's status. */
-  refuse?(fault: GrpcFault, call: GrpcCall): Uint8Array | Promise<Uint8Array>;
+  refuse?(fault: GrpcFault, call: GrpcCall, send: (answer: Uint8Array) => void): Uint8Array | Promise<Uint8Array>;
 }
 
 export interface StreamAnswers {

@@ -351,6 +351,9 @@ describe('standing entries', () => {
   });
   test('observe lets a missing grant through and says what it would have been; never a bad credential', async () => {
     const world = createWorld({ standing: [{ ...entry, identity: 'required', observe: true }] });
+    expect(await world.decide(evaluationOf())).toMatchObject({ allow: true, wouldDeny: 'grant.none' });
+    world.issue();
+    expect(await world.decide(evaluationOf())).toMatchObject({ allow: true, grant: 'g1' });
     world.answer(false);
     expect(await world.decide(evaluationOf())).toMatchObject({ allow: true, wouldDeny: 'policy.denied' });
     world.state.identity = { ok: false, reason: 'credential.signature' };

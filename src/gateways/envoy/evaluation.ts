@@ -40,11 +40,13 @@ const callerFault = (context: AskContext, subject: 'token' | 'peer'): Reason | u
   return undefined;
 };
 
-const base = (context: AskContext): Pick<Evaluation, 'id' | 'realm' | 'protocol' | 'pep'> => ({
+const base = (context: AskContext): Pick<Evaluation, 'id' | 'realm' | 'protocol' | 'pep' | 'sentWithTurn'> => ({
   id: context.id,
   realm: realmOf(context),
   protocol: 'ext-authz-grpc',
   pep: context.pep.ok ? context.pep.pep : NOBODY,
+  // node:http2 hands frames to the socket when the loop's turn ends.
+  sentWithTurn: true,
 });
 
 const tokenOf = (headers: RequestHeaders, http: HttpAttributes, asked: HttpQuestionOutcome, peer: Peer | undefined): Presented =>

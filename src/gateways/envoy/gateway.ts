@@ -1,7 +1,7 @@
 /**
  * `envoy.service.auth.v3.Authorization`. Every CheckRequest gets a CheckResponse that allows or denies; bytes that are none,
  * messages too long or cut short get a denial as well, so that no setting of Envoy's decides in our place. The response is
- * written in the tick in which `decide` resolves.
+ * written in the breath of the re-check; HTTP/2 sends it when the loop's turn ends, which `sentWithTurn` tells `decide`.
  */
 import { randomUUID } from 'node:crypto';
 import type { Decision, Evaluation } from '../../decision/evaluation.ts';
@@ -18,8 +18,8 @@ import type { EnvoyGatewayConfig } from './config.ts';
 import { evaluationOf, refusedEvaluation, type AskContext, type Asked } from './evaluation.ts';
 
 export interface EnvoyGatewayDeps {
-  /** Total: never rejects. */
-  readonly decide: (evaluation: Evaluation) => Promise<Decision>;
+  /** Total: never rejects. Calls `write` in the breath of its re-check, and resolves to the same decision. */
+  readonly decide: (evaluation: Evaluation, write: (decision: Decision) => void) => Promise<Decision>;
   readonly config: EnvoyGatewayConfig;
   readonly pep: PepAuthenticator;
   /** Routes, and the authorities that this enforcement point may ask about; `undefined` for an anonymous one. */
@@ -58,12 +58,14 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons 
   };
 
   /** Never rejects: what breaks here is a denial, since Envoy might be told to let errors pass. */
-  const answer = async (call: GrpcCall, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
+  const answer = async (call: GrpcCall, send: (message: Uint8Array) => void, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
     const id = randomUUID();
     try {
       const { evaluation, ownHeaders } = ask({ id, pep: identify(call), config, rulesFor });
       const options: AnswerOptions = { fineReasons, ownHeaders, stream: evaluation.question?.stream !== undefined };
-      return checkResponse(await decide(evaluation), options);
+      let sent: Uint8Array | undefined;
+      const decision = await decide(evaluation, (made) => send((sent = checkResponse(made, options))));
+      return sent ?? checkResponse(decision, options);
     } catch {
       return bareDenial(id);
     }
@@ -72,11 +74,11 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons 
 
   const check: GrpcMethod = {
     kind: 'unary',
-    handle: (message, call) => {
+    handle: (message, call, send) => {
       const request = readCheckRequest(message);
-      return answer(call, request === undefined ? refusing('request.malformed') : (context) => evaluationOf(request, context));
+      return answer(call, send, request === undefined ? refusing('request.malformed') : (context) => evaluationOf(request, context));
     },
-    refuse: (fault, call) => answer(call, refusing(fault.status === GRPC_STATUS.RESOURCE_EXHAUSTED ? 'request.too_large' : 'request.malformed')),
+    refuse: (fault, call, send) => answer(call, send, refusing(fault.status === GRPC_STATUS.RESOURCE_EXHAUSTED ? 'request.too_large' : 'request.malformed')),
   };
 
   return { services: [AUTHORIZATION_SERVICE], methods: [[`/${AUTHORIZATION_SERVICE}/Check`, check]] };

@@ -30,7 +30,8 @@ import { startHttpServer } from './server.ts';
 import type { HttpHandler, HttpServer, HttpTls } from './server.ts';
 
 export interface HttpGatewayDeps extends AppDeps {
-  readonly decide: (evaluation: Evaluation) => Promise<Decision>;
+  /** Calls `write` in the breath of its re-check, and resolves to the same decision. */
+  readonly decide: (evaluation: Evaluation, write: (decision: Decision) => void) => Promise<Decision>;
   readonly config: HttpListenerConfig;
   readonly peps: PepAuthenticator;
   readonly routes: readonly Route[];
@@ -109,8 +110,10 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     // nginx answers 500 to its client for any other denial.
     const plainDenials = request.headers.has('x-original-uri');
     const removeByEnvoy = protocol.name === 'ext-authz-http';
-    decide(evaluation)
-      .then((decision) => writeDecision(response, decision, { fineReasons, plainDenials, removeByEnvoy }))
+    // A second call finds the answer written.
+    const write = (decision: Decision): void => writeDecision(response, decision, { fineReasons, plainDenials, removeByEnvoy });
+    decide(evaluation, write)
+      .then(write)
       .catch(() => writeFailure(response));
   };
 
