@@ -82,6 +82,33 @@ const afterBody = (incoming: IncomingMessage, response: ServerResponse, bytesMax
   incoming.on('end', () => finish(false));
 };
 
+/** Requests of one connection that wait for the answers before them; more end the connection. */
+const PIPELINED_MAX = 32;
+
+/**
+ * Handles the requests of a connection one after the other. Node hands out pipelined ones at once and holds their answers back
+ * until the earlier ones have left: an allow among them would be old when it leaves.
+ */
+const createOneByOne = (): ((response: ServerResponse, socket: Socket, handle: () => void) => void) => {
+  const waiting = new WeakMap<Socket, { last: ServerResponse; count: number }>();
+  return (response, socket, handle) => {
+    const line = waiting.get(socket);
+    if (line === undefined || line.last.closed) {
+      waiting.set(socket, { last: response, count: 0 });
+      handle();
+      return;
+    }
+    if (line.count >= PIPELINED_MAX) return void socket.destroy();
+    const before = line.last;
+    line.last = response;
+    line.count += 1;
+    before.once('close', () => {
+      line.count -= 1;
+      if (!socket.destroyed && !response.destroyed) handle();
+    });
+  };
+};
+
 const secureContext = (tls: HttpTls) => ({
   cert: tls.cert,
   key: tls.key,
@@ -117,10 +144,13 @@ export const startHttpServer = async (options: {
   const unix = 'path' in listen;
   if (unix && cluster.isPrimary) await clearStaleSocket(listen.path);
   let closing = false;
+  const oneByOne = createOneByOne();
   const server = create(limits, options.tls, (incoming, response) => {
-    if (closing) response.shouldKeepAlive = false;
-    if (options.readsBody === true) options.handle(incoming, response, false);
-    else afterBody(incoming, response, limits.bodyBytesMax, options.handle);
+    oneByOne(response, incoming.socket, () => {
+      if (closing) response.shouldKeepAlive = false;
+      if (options.readsBody === true) options.handle(incoming, response, false);
+      else afterBody(incoming, response, limits.bodyBytesMax, options.handle);
+    });
   });
   server.maxConnections = limits.connectionsMax;
   // Node drops header lines beyond its own maximum without a word; whoever reads them counts them instead.
