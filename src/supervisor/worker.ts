@@ -7,6 +7,7 @@ import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { watchReadiness } from './readiness.ts';
+import { rehearse } from './rehearse.ts';
 import { createWatchdog } from './watchdog/watchdog.ts';
 import { REPORT_FD } from './worker-process.ts';
 
@@ -36,6 +37,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     },
   };
   let policy: LoadedPolicy | undefined = await activatePolicy(config, start.bundle);
+  await rehearse(core, policy);
   const decider = composeDecider(core, { policy: () => policy, sink, quarantine: watchdog });
   let draining = false;
   const readiness = watchReadiness(core, () => policy !== undefined && !draining, (ready) => gateways.grpc.setServing(ready));
