@@ -61,8 +61,6 @@ export interface PrefixedId {
   readonly id: string;
 }
 
-export const recordKeyBytes = (realm: string, key: RecordKey): Buffer => keyBytes({ prefix: kindPrefix(realm, key.kind), id: key.id });
-
 export const keyBytes = ({ prefix, id }: PrefixedId): Buffer => Buffer.concat([prefix, lastPart(id)]);
 
 /** Writes a key where LMDB looks for it: for a decision's many lookups, without a buffer for each. Returns where it ends. */
