@@ -102,7 +102,6 @@ export const useUntilDenied = async (
   workload: Workload, everyMs: number, giveUpMs: number,
 ): Promise<{ readonly allowed: number; readonly answer: Answer; readonly deniedAt: number }> => {
   let allowed = 0;
-  let unanswered = 0;
   const end = monotonic() + giveUpMs;
   for (;;) {
     const answer = await workload.use();
