@@ -7,7 +7,7 @@ import cluster from 'node:cluster';
 import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
 
@@ -33,9 +33,10 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Connections that fall idle while draining are closed at this pace. */
+/** While draining, a connection that asks nothing is kept so long: its next question may be under way, and is then answered. */
+const LINGER_MS = 500;
+/** After that, connections that fall idle are closed at this pace. */
 const DRAIN_STEP_MS = 50;
-const SILENT_MS = 500;
 
 const STATUS_OF_ERROR = new Map([
   ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
@@ -184,16 +185,19 @@ export const startHttpServer = async (options: {
     close: () => {
       closed ??= new Promise((resolve) => {
         closing = true;
-        const idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
-        // Node does not count a connection as idle that never sent anything. One that was just accepted gets the time to ask.
-        const silent = setTimeout(() => {
+        let idle: NodeJS.Timeout | undefined;
+        const lingered = setTimeout(() => {
+          // Node does not count a connection as idle that never sent anything.
           for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
-        }, Math.min(SILENT_MS, limits.drainMs));
+          idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
+        }, Math.min(LINGER_MS, limits.drainMs));
         const cut = setTimeout(() => server.closeAllConnections(), limits.drainMs);
-        server.close(() => {
+        // Stops accepting. The server's own `close` would end idle connections at once, with questions under way on them.
+        NetServer.prototype.close.call(server, () => {
+          clearTimeout(lingered);
           clearInterval(idle);
-          clearTimeout(silent);
           clearTimeout(cut);
+          server.close();
           resolve();
         });
       });
