@@ -29,7 +29,7 @@ export const buildProgram = (run: Run): Command => {
   const { deps } = run;
   const { local } = deps;
   const program = new Command('curfew')
-    .description('Temporary access that really ends. Exit codes: 0 ok, 1 refused or wrong usage, 2 unavailable, 3 explain says deny.')
+    .description('Access that really ends. Exit codes: 0 ok, 1 refused, 2 unavailable, 3 denied.')
     .version(deps.version, '-V, --version', 'print the version')
     .option('--server <url>', `admin API (CURFEW_SERVER; ${DEFAULT_SERVER})`)
     .option('--token-file <path>', `operator credential (CURFEW_TOKEN; ${DEFAULT_TOKEN_FILE})`)
