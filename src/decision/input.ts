@@ -50,7 +50,7 @@ const identityInput = (identity: Identity): IdentityInput => {
       issuer, kind, audience, claims,
       ...(issuedAt === undefined ? {} : { issued_at_ms: issuedAt }),
       ...(expiresAt === undefined ? {} : { expires_at_ms: expiresAt }),
-      confirmed: confirmed as JsonObject,
+      confirmed,
     },
   };
   ofIdentity.set(identity, made);
