@@ -4,6 +4,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { PepConfig } from '../config.ts';
 import { buildHttpQuestion, type HttpQuestionOutcome, type HttpQuestionRules } from '../http-question.ts';
+import { parseTraceparent } from '../../telemetry/trace-context.ts';
 import type { PepOutcome } from '../pep.ts';
 import { readPresented } from '../presented.ts';
 import type { CheckRequest, HttpAttributes } from './check-request.ts';
@@ -26,7 +27,6 @@ export interface AskContext {
   readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
 }
 
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const NOBODY = { id: undefined, obligations: [] } as const;
 
 const realmOf = ({ config, pep }: AskContext): string => config.realm ?? (pep.ok ? pep.config?.realms[0] : undefined) ?? 'default';
@@ -91,7 +91,7 @@ export const evaluationOf = (request: CheckRequest, context: AskContext): Asked 
     ...(subject === 'token' && peer !== undefined ? { otherPeer: peer } : {}),
     ...(asked.ok ? { question: asked.question } : {}),
     ...(refused === undefined ? {} : { refused }),
-    ...(trace?.length === 1 && TRACEPARENT.test(trace[0] as string) ? { traceparent: trace[0] as string } : {}),
+    ...(trace?.length === 1 && parseTraceparent(trace[0]) !== undefined ? { traceparent: trace[0] as string } : {}),
   };
   return { evaluation, ownHeaders: headers.own };
 };
