@@ -18,7 +18,7 @@ import { recordOf } from './describe.ts';
 import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
 import { createJudge } from './judge.ts';
-import { createLoopTurns } from './loop-turns.ts';
+import { takeTurn } from './loop-turns.ts';
 import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
 import type { DecisionRecord } from './record.ts';
@@ -74,7 +74,6 @@ const NO_TIME: TimeInterval = { earliest: 0 as Instant, latest: 0 as Instant };
 
 export const createDecider = (deps: DecideDeps): Decider => {
   const { clock, store, limits } = deps;
-  const takeTurn = createLoopTurns();
   const judge = createJudge(deps);
 
   /** Waits for `value` no longer than the decision's deadline; values that are there already cost nothing. */
@@ -160,10 +159,10 @@ export const createDecider = (deps: DecideDeps): Decider => {
       const turn = options === undefined ? takeTurn(evaluation.sentWithTurn === true) : undefined;
       if (turn !== undefined) {
         await turn;
-        const late = deadlineFault(startedMs, clock.monotonicMs());
-        if (late !== undefined) throw late;
         progress.now = trustedNow(undefined);
       }
+      const tooLate = deadlineFault(startedMs, clock.monotonicMs());
+      if (tooLate !== undefined) throw tooLate;
       await gather(evaluation, question, progress, startedMs);
       let conclusion = judge(evaluation, question, progress, claimed !== undefined);
       const grant = conclusion.relied?.fact.grant.id ?? '';
@@ -228,7 +227,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
       return made;
     };
     try {
-      startedMs = clock.monotonicMs();
+      startedMs = evaluation.arrivedMs ?? clock.monotonicMs();
       progress.now = options?.at ?? clock.now();
       await pipeline(evaluation, progress, startedMs, options, (conclusion, at) => void tell(allowing(evaluation, progress, conclusion, at, limits)));
     } catch (error) {

@@ -72,6 +72,8 @@ export interface Evaluation {
   readonly unable?: Unable;
   /** The transport sends answers no sooner than the event loop's turn ends; so no other evaluation is made in the rest of it. */
   readonly sentWithTurn?: true;
+  /** On the decision's monotonic clock, where the question had to wait before it was taken apart. */
+  readonly arrivedMs?: number;
 }
 
 export interface Unable {

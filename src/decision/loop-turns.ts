@@ -1,28 +1,58 @@
 /**
- * Some transports (HTTP/2) hold what is written until the event loop's turn ends. A decision for one of them is the last of its
- * turn: those that come meanwhile wait for the next, in order, so that no other evaluation lies between its re-check and the
- * moment its answer leaves. Without such decisions nobody waits.
+ * Some transports (HTTP/2) send what is written no sooner than the event loop's turn ends. So that no other work lies between a
+ * re-check and the moment its answer leaves, decisions for them are made one to a turn, in order, after what the turn has read;
+ * other decisions wait meanwhile. Without such transports nobody waits. One loop, so one line for the whole process.
  */
-export type TakeTurn = (sentWithTurn: boolean) => Promise<void> | undefined;
+interface Waiting {
+  readonly own: boolean;
+  readonly go: () => void;
+}
 
-export const createLoopTurns = (): TakeTurn => {
-  const waiting: { readonly sentWithTurn: boolean; readonly go: () => void }[] = [];
-  let taken = false;
-  const take = (): void => {
-    taken = true;
-    setImmediate(() => {
-      taken = false;
-      while (!taken) {
-        const next = waiting.shift();
-        if (next === undefined) return;
-        if (next.sentWithTurn) take();
-        next.go();
-      }
-    });
-  };
-  return (sentWithTurn) => {
-    if (taken) return new Promise((go) => waiting.push({ sentWithTurn, go }));
-    if (sentWithTurn) take();
+const waiting: Waiting[] = [];
+/** `granted`: to a decision that has not begun its evaluation yet. */
+let turn: 'free' | 'granted' | 'taken' = 'free';
+let scheduled = false;
+
+const schedule = (): void => {
+  if (scheduled) return;
+  scheduled = true;
+  setImmediate(next);
+};
+
+const next = (): void => {
+  scheduled = false;
+  turn = 'free';
+  while (turn === 'free') {
+    const first = waiting.shift();
+    if (first === undefined) return;
+    if (first.own) {
+      turn = 'granted';
+      schedule();
+    }
+    first.go();
+  }
+};
+
+const inLine = (own: boolean): Promise<void> =>
+  new Promise((go) => {
+    waiting.push({ own, go });
+    schedule();
+  });
+
+/** Before a question of such a transport is taken apart: resolves in a turn of its own. */
+export const ownTurn = (): Promise<void> => inLine(true);
+
+/** Before facts are gathered. `undefined`: at once. `sentWithTurn`: the answer leaves when the turn ends. */
+export const takeTurn = (sentWithTurn: boolean): Promise<void> | undefined => {
+  if (turn === 'free' && !sentWithTurn) return undefined;
+  if (turn === 'granted' && sentWithTurn) {
+    turn = 'taken';
     return undefined;
-  };
+  }
+  if (turn === 'free' && waiting.length === 0) {
+    turn = 'taken';
+    schedule();
+    return undefined;
+  }
+  return inLine(sentWithTurn);
 };

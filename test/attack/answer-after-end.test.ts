@@ -141,7 +141,7 @@ describe('I1: many calls on one HTTP/2 connection, whose answers leave when the 
   afterEach(() => listeners?.close());
 
   /** How late, in milliseconds, the latest allow came to the client. */
-  const lateness = async (change: (evaluation: Evaluation) => Evaluation): Promise<{ readonly allows: number; readonly denials: number; readonly lateMs: number }> => {
+  const lateness = async (change: (evaluation: Evaluation) => Evaluation, turn?: () => Promise<void>): Promise<{ readonly allows: number; readonly denials: number; readonly lateMs: number }> => {
     const world = createWorld({ clock, limits: { decisionDeadlineMs: 10_000 as DurationMs, maxFactsAgeMs: 50 as DurationMs, credentialSkewMs: 0, pepCacheMaxMs: 0, policyMaySet: [] } });
     const { credential } = identityOf();
     const now = clock.now().latest;
@@ -160,7 +160,7 @@ describe('I1: many calls on one HTTP/2 connection, whose answers leave when the 
     const config = envoyGatewayConfig.parse({ port: 0 });
     const gateway = createEnvoyGateway({
       decide: (evaluation, write) => world.decide(change(evaluation), write),
-      config, fineReasons: true,
+      config, fineReasons: true, turn,
       pep: createPepAuthenticator([], { readFile: () => '', env: () => undefined }),
       rulesFor: () => ({ routes: [], hosts: 'any' }),
     });
@@ -185,7 +185,7 @@ describe('I1: many calls on one HTTP/2 connection, whose answers leave when the 
   });
 
   test('positive control: with all in one turn it comes much later', async () => {
-    const seen = await lateness(({ sentWithTurn: _, ...evaluation }) => evaluation);
+    const seen = await lateness(({ sentWithTurn: _, ...evaluation }) => evaluation, () => Promise.resolve());
     expect(seen.allows).toBeGreaterThan(0);
     expect(seen.lateMs).toBeGreaterThan(EVALUATION_MS * 10);
   });

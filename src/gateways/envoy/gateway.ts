@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Decision, Evaluation } from '../../decision/evaluation.ts';
+import { ownTurn } from '../../decision/loop-turns.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { GrpcCall, GrpcMethod, GrpcPeer } from '../../grpc/method.ts';
 import { GRPC_STATUS } from '../../grpc/status.ts';
@@ -26,6 +27,10 @@ export interface EnvoyGatewayDeps {
   readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
   /** Development: the fine reason and the grant are on the wire. */
   readonly fineReasons: boolean;
+  /** The clock by which decisions have their deadline: time in line counts. */
+  readonly monotonicMs?: (() => number) | undefined;
+  /** For tests: how a question gets its turn of the loop. */
+  readonly turn?: (() => Promise<void>) | undefined;
 }
 
 export interface EnvoyGateway {
@@ -37,7 +42,7 @@ export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 
-export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons }: EnvoyGatewayDeps): EnvoyGateway => {
+export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons, monotonicMs, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
   const certificates = new WeakMap<GrpcPeer, PepCertificate>();
   const certificateFor = (peer: GrpcPeer): PepCertificate | undefined => {
     if (peer.certificate === undefined) return undefined;
@@ -61,7 +66,10 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons 
   const answer = async (call: GrpcCall, send: (message: Uint8Array) => void, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
     const id = randomUUID();
     try {
-      const { evaluation, ownHeaders } = ask({ id, pep: identify(call), config, rulesFor });
+      const arrivedMs = monotonicMs?.();
+      await turn();
+      const { evaluation: asked, ownHeaders } = ask({ id, pep: identify(call), config, rulesFor });
+      const evaluation = arrivedMs === undefined ? asked : { ...asked, arrivedMs };
       const options: AnswerOptions = { fineReasons, ownHeaders, stream: evaluation.question?.stream !== undefined };
       let sent: Uint8Array | undefined;
       const decision = await decide(evaluation, (made) => send((sent = checkResponse(made, options))));
@@ -74,10 +82,10 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons 
 
   const check: GrpcMethod = {
     kind: 'unary',
-    handle: (message, call, send) => {
+    handle: (message, call, send) => answer(call, send, (context) => {
       const request = readCheckRequest(message);
-      return answer(call, send, request === undefined ? refusing('request.malformed') : (context) => evaluationOf(request, context));
-    },
+      return request === undefined ? refusing('request.malformed')(context) : evaluationOf(request, context);
+    }),
     refuse: (fault, call, send) => answer(call, send, refusing(fault.status === GRPC_STATUS.RESOURCE_EXHAUSTED ? 'request.too_large' : 'request.malformed')),
   };
 
