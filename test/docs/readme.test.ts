@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { missingLine, withMarks } from './expected-lines.ts';
 import { followDocument } from './follow.ts';
 import { parseMarkdown, readDocument } from './markdown.ts';
-import { missingLine, openSession, withMarks } from './session.ts';
+import { openSession } from './session.ts';
 
 followDocument('README.md');
 

@@ -9,12 +9,14 @@
  * - any other language with a file name: is that file.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { findPart, repositoryRoot, type Part } from '../parts.ts';
+import type { Part } from '../parts.ts';
 import { until } from '../support/until.ts';
+import { makeCheckout, makeTools } from './checkout.ts';
+import { missingLine, withMarks } from './expected-lines.ts';
 import type { Block } from './markdown.ts';
 
 /** The ports that documents and examples are written with. */
@@ -28,51 +30,25 @@ export interface Session {
   close(): Promise<void>;
 }
 
-const freePorts = async (count: number): Promise<readonly number[]> => {
-  const servers = await Promise.all(Array.from({ length: count }, () => {
+/** Below the ports that the system gives out by itself, and in another range for each of the processes that run tests. */
+const PORTS_FROM = 15_000;
+const PORTS_EACH = 4_000;
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
     const server = createServer();
-    return new Promise<typeof server>((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
-  }));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-};
-
-/** Copied, so that a document may change them; the rest is only linked. */
-const COPIED = ['deploy', 'policies', 'bundles', 'scripts', 'package.json'] as const;
-const LINKED = ['dist', 'toolchain', 'docs', 'test'] as const;
-
-const filesBelow = (folder: string): readonly string[] =>
-  readdirSync(folder).flatMap((name) => {
-    const path = join(folder, name);
-    return statSync(path).isDirectory() ? filesBelow(path) : [path];
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
-const makeCheckout = (directory: string, port: (text: string) => string): void => {
-  for (const name of COPIED) cpSync(join(repositoryRoot, name), join(directory, name), { recursive: true });
-  for (const name of LINKED) symlinkSync(join(repositoryRoot, name), join(directory, name));
-  // Where nginx was built to write may not be there for us to write to.
-  const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${join(directory, `${name}.tmp`)};`).join(' ');
-  for (const path of filesBelow(join(directory, 'deploy'))) {
-    // Patient, so that a busy machine fails no test.
-    const text = port(readFileSync(path, 'utf8')).replaceAll(/(?<=timeout:? )(?:0\.2s|[23]00ms)/g, '10s');
-    writeFileSync(path, path.endsWith('nginx.conf') ? text.replace('http {', `http { access_log off; ${places}`) : text);
+const freePorts = async (count: number): Promise<readonly number[]> => {
+  const range = PORTS_FROM + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 4) * PORTS_EACH;
+  const found: number[] = [];
+  for (let at = Math.floor(Math.random() * PORTS_EACH); found.length < count; at += 1) {
+    const port = range + (at % PORTS_EACH);
+    if (await isFree(port)) found.push(port);
   }
-};
-
-/** Programs that stand in the reader's PATH: our parts, wherever they are. Envoy's hot restart would let tests meet each other. */
-const makeTools = (directory: string): void => {
-  mkdirSync(directory);
-  const shim = (name: string, line: string): void => {
-    writeFileSync(join(directory, name), `#!/bin/sh\n${line}\n`);
-    chmodSync(join(directory, name), 0o755);
-  };
-  const envoy = findPart('envoy');
-  if (envoy !== undefined) shim('envoy', `exec '${envoy}' --disable-hot-restart --concurrency 1 --log-level error "$@"`);
-  // Installed already; Docker's test and continuous integration run it for real.
-  shim('npm', `if [ "$1" = ci ]; then exit 0; fi\nPATH="\${PATH#*:}" exec npm "$@"`);
-  // The real one would link this checkout into the user's npm cache and build it there again.
-  shim('npx', `[ "$1" = curfew ] || exit 127\nshift\nexec '${process.execPath}' '${join(repositoryRoot, 'dist/main.js')}' "$@"`);
+  return found;
 };
 
 /** Which programs a block needs that not every machine has. */
@@ -89,41 +65,6 @@ export const hasCaddy = (): boolean => spawnSync('caddy', ['version'], { stdio: 
 const environment = (more: Readonly<Record<string, string>>): NodeJS.ProcessEnv => {
   const clean = Object.entries(process.env).filter(([name]) => !/^(?:CURFEW_|VITEST|npm_|NODE_OPTIONS$|NODE_ENV$|CI$)/.test(name));
   return { ...Object.fromEntries(clean), ...more };
-};
-
-/** The script, with a mark behind each run of `#>` lines, and what is expected before each mark. */
-export const withMarks = (text: string, mark: string): { readonly script: string; readonly expected: readonly (readonly string[])[] } => {
-  const script: string[] = [];
-  const expected: string[][] = [];
-  let before = false;
-  for (const line of text.split('\n')) {
-    const wanted = /^#>\s?(.*)$/.exec(line);
-    if (wanted === null) script.push(line);
-    else {
-      if (!before) {
-        expected.push([]);
-        script.push(`printf '\\n%s\\n' '${mark}'`);
-      }
-      expected[expected.length - 1]?.push((wanted[1] ?? '').trim());
-    }
-    before = wanted !== null;
-  }
-  return { script: script.join('\n'), expected };
-};
-
-const patternOf = (line: string): RegExp => new RegExp(`^${line.split('...').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join('.*')}$`);
-
-/** The first expected line that the output lacks. */
-export const missingLine = (output: string, expected: readonly string[]): string | undefined => {
-  const lines = output.split('\n').map((line) => line.trim());
-  let from = 0;
-  for (const wanted of expected) {
-    const pattern = patternOf(wanted);
-    const at = lines.findIndex((line, index) => index >= from && pattern.test(line));
-    if (at === -1) return wanted;
-    from = at + 1;
-  }
-  return undefined;
 };
 
 interface Background {
