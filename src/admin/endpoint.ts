@@ -13,6 +13,7 @@ import type { Clock } from '../decision/ports.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { mayCommand, policyIsAsked, rolesFor, worksUntimed, type Command } from '../domain/lifecycle/roles.ts';
 import type { Call } from '../lifecycle/lifecycle.ts';
+import { parseTraceparent } from '../telemetry/trace-context.ts';
 import { CursorInvalid, StoreUnavailable } from '../store/port.ts';
 import { askPolicy, type AdminPolicy } from './admin-policy.ts';
 import type { AuthenticateOperator, Principal } from './principal.ts';
@@ -122,8 +123,10 @@ const answer = async (context: Context, definition: Endpoint, deps: EndpointDeps
 
   const key = headers.get('idempotency-key');
   if (key !== null && !IDEMPOTENCY_KEY.test(key)) return { problem: { code: 'malformed', detail: 'Idempotency-Key must be 1 to 200 visible ASCII characters' } };
+  const trace = headers.get('traceparent') ?? undefined;
   const call: Call = {
     realm,
+    ...(parseTraceparent(trace) === undefined ? {} : { traceparent: trace }),
     actor: { kind: 'operator', id: principal.id },
     ...(key === null || !isWrite(definition.method) ? {} : { idempotency: { principal: principal.id, key, body: { params: { ...params }, body: body.json } } }),
   };

@@ -50,6 +50,8 @@ export interface Execution {
   readonly idempotency?: Idempotency | undefined;
   /** Kept beside the rule's reply, for replays. */
   readonly remember?: JsonObject | undefined;
+  /** W3C trace context of the request, written into its events. */
+  readonly traceparent?: string | undefined;
 }
 
 export interface ExecuteDeps {
@@ -76,6 +78,9 @@ const boundTo = (idempotency: Idempotency, realm: string, reply: JsonObject, kee
   reply,
   keepMs: keepMs as DurationMs,
 });
+
+const traced = (events: Change['events'], traceparent: string | undefined): Change['events'] =>
+  traceparent === undefined ? events : events.map((event) => ({ ...event, data: { ...event.data, traceparent } }));
 
 export type Execute = (execution: Execution) => Promise<Executed>;
 
@@ -123,7 +128,7 @@ export const createExecute = (deps: ExecuteDeps): Execute => {
 
   const commit = async (execution: Execution, change: Change, reply: JsonObject, expect: Commit['expect']): Promise<CommitOutcome> =>
     store.commit({
-      realm: execution.realm, expect, puts: change.puts, events: change.events,
+      realm: execution.realm, expect, puts: change.puts, events: traced(change.events, execution.traceparent),
       ...(execution.idempotency === undefined ? {} : { idempotency: boundTo(execution.idempotency, execution.realm, reply, deps.idempotencyKeepMs) }),
     });
 

@@ -81,7 +81,7 @@ const text = (value: JsonValue | undefined): string | undefined => (typeof value
 
 /** What an event says beyond its type, without whole records. */
 const eventView = (event: StoredEvent, epoch: string): JsonObject => {
-  const { revocation, suspension, cause, by, direct } = event.data;
+  const { revocation, suspension, cause, by, direct, traceparent } = event.data;
   const ended = isJsonObject(revocation) ? revocation : isJsonObject(suspension) ? suspension : undefined;
   return {
     position: formatPosition({ epoch, sequence: event.sequence }),
@@ -90,6 +90,7 @@ const eventView = (event: StoredEvent, epoch: string): JsonObject => {
     by: text(by) ?? 'unknown',
     ...(direct === undefined ? {} : { direct }),
     ...(cause === undefined ? {} : { cause }),
+    ...(traceparent === undefined ? {} : { traceparent }),
     ...(ended === undefined ? {} : { id: ended['id'] ?? null, selector: ended['selector'] ?? null, reason: ended['reason'] ?? null }),
   };
 };

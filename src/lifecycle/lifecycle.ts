@@ -40,6 +40,8 @@ export interface Call {
   readonly realm: string;
   readonly actor: Actor;
   readonly idempotency?: Omit<Idempotency, 'command'> | undefined;
+  /** W3C trace context of the request, as it came and well-formed. */
+  readonly traceparent?: string | undefined;
 }
 
 export interface EndRequest {
@@ -71,8 +73,8 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const freshId = (): string => newId(clock.now().latest);
 
   const run = (call: Call, command: string, turn: string, rule: Rule, remember?: JsonObject): Promise<Executed> => {
-    const { realm, idempotency } = call;
-    const execution: Execution = { realm, turn, rule, remember, ...(idempotency === undefined ? {} : { idempotency: { ...idempotency, command } }) };
+    const { realm, idempotency, traceparent } = call;
+    const execution: Execution = { realm, turn, rule, remember, traceparent, ...(idempotency === undefined ? {} : { idempotency: { ...idempotency, command } }) };
     return execute(execution);
   };
 

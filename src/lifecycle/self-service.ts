@@ -15,6 +15,7 @@ export interface SelfCaller {
   readonly identity: Identity;
   readonly realm: string;
   readonly idempotencyKey?: string;
+  readonly traceparent?: string;
 }
 type Status = 400 | 403 | 404 | 409 | 422 | 503;
 export type SelfAnswer =
@@ -44,8 +45,8 @@ const taskAnswer = (executed: Executed): SelfAnswer => {
   return { ok: true, value: taskView(reply['task'] as unknown as Task, { earliest: at, latest: at }, position) };
 };
 
-const callOf = ({ identity, realm, idempotencyKey }: SelfCaller, taskId: string): Call => ({
-  realm,
+const callOf = ({ identity, realm, idempotencyKey, traceparent }: SelfCaller, taskId: string): Call => ({
+  realm, traceparent,
   actor: { kind: 'workload', id: identity.workload },
   ...(idempotencyKey === undefined ? {} : { idempotency: { principal: identity.workload, key: idempotencyKey, body: { id: taskId } } }),
 });

@@ -105,6 +105,16 @@ test('a suspension stops and, lifted, gives back; other realms are apart', async
   expect((await world.ask('GET', '/v1/realms/unknown/grants')).status).toBe(404);
 });
 
+test('W3C trace context is carried through to the history; what is none is left out', async () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const traceOf = async (given: string | undefined): Promise<unknown> => {
+    const { body } = await world.ask('POST', '/v1/grants', GRANT, given === undefined ? {} : { traceparent: given });
+    return (await world.ask('GET', `/v1/grants/${body.id}`)).body.history[0].traceparent;
+  };
+  expect(await traceOf(traceparent)).toBe(traceparent);
+  for (const none of [undefined, 'x', traceparent.replace('0af7651916cd43dd8448eb211c80319c', '0'.repeat(32)), `${traceparent}, ${traceparent}`]) expect(await traceOf(none)).toBeUndefined();
+});
+
 test('the document of the API lists every route', async () => {
   const { status, body } = await world.ask('GET', '/openapi.json', undefined, { authorization: '' });
   expect(world.errors).toEqual([]);

@@ -64,3 +64,12 @@ test('a covered credential is not admitted; a one-time one once', async () => {
   expect(await admit(once, now())).toBeUndefined();
   expect(await admit(once, now())).toBe('credential.replayed');
 });
+
+test("W3C trace context of the workload's request is in the event", async () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const task = await openTask();
+  await world.lifecycle.issueGrant(CALL, terms({ model: 'jit', task, reference: undefined }));
+  expect(await service.closeTask({ ...caller(), traceparent }, task)).toMatchObject({ ok: true });
+  const [closed] = (await world.store.events('default', { after: 0, limit: 100 })).slice(-1);
+  expect(closed).toMatchObject({ type: 'task.closed', data: { traceparent, by: WORKLOAD } });
+});
