@@ -29,6 +29,7 @@ type testResult struct {
 	Message    string   `json:"message,omitempty"`
 	Output     string   `json:"output,omitempty"`
 	Trace      string   `json:"trace,omitempty"`
+	Passed     []string `json:"passed,omitempty"`
 	Failed     []string `json:"failed,omitempty"`
 	DurationMs float64  `json:"durationMs"`
 	// Path of the rule as an entrypoint has it.
@@ -112,7 +113,12 @@ func runTests(text []byte) (any, error) {
 			one.File, one.Row, one.Col = result.Location.File, result.Location.Row, result.Location.Col
 		}
 		for name, sub := range result.SubResults.Iter {
-			if sub.Fail {
+			if len(sub.SubResults) > 0 {
+				continue
+			}
+			if !sub.Fail {
+				one.Passed = append(one.Passed, strings.Join(name, "/"))
+			} else {
 				one.Failed = append(one.Failed, strings.Join(name, "/"))
 			}
 		}

@@ -9,6 +9,8 @@
 #
 #       refusals contains reason if { ... }                                # nothing may do this now
 #       objections contains {"grant": grant.id, "reason": reason} if { ... }  # this grant doesn't count here
+# schemas:
+#   - input: schema["policy-input"]
 package curfew.access
 
 decision := {"allow": true, "grant": usable[0].id} if {

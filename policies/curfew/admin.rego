@@ -8,6 +8,8 @@
 #   Your own rules go into another file of this package, as more of
 #
 #       refusals contains reason if { ... }
+# schemas:
+#   - input: schema["admin-input"]
 package curfew.admin
 
 decision := {"allow": true} if {

@@ -1,6 +1,7 @@
 /** What every command works with: where the server is, the credential, and where output goes. */
 import type { Command } from 'commander';
 import type { JsonObject } from '../domain/json.ts';
+import type { Toolchain } from '../policy/toolchain/toolchain.ts';
 import { createApiClient, Failed, type ApiClient } from './api-client.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { asJson, details } from './print.ts';
@@ -22,6 +23,8 @@ export interface CliDeps {
   readonly readFile: (path: string) => string;
   readonly readStdin: () => Promise<string>;
   readonly fetch: typeof globalThis.fetch;
+  /** Instead of the one of this machine, which each command starts and ends. */
+  readonly openToolchain?: () => Promise<Toolchain>;
   readonly local: Readonly<Record<'serve' | 'dev' | 'config check' | 'dev-token', LocalCommand>>;
 }
 

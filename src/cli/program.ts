@@ -4,6 +4,7 @@ import { Failed } from './api-client.ts';
 import { addClockCommands } from './commands/clock.ts';
 import { addEndingCommands } from './commands/ending.ts';
 import { addGrantCommands } from './commands/grant.ts';
+import { addPolicyCommands } from './commands/policy.ts';
 import { addTaskCommands } from './commands/task.ts';
 import { addWhyCommands } from './commands/why.ts';
 import { DEFAULT_SERVER, DEFAULT_TOKEN_FILE, type CliDeps, type LocalCommand, type Run } from './context.ts';
@@ -58,6 +59,7 @@ export const buildProgram = (run: Run): Command => {
   addTaskCommands(program, run);
   addEndingCommands(program, run);
   addWhyCommands(program, run);
+  addPolicyCommands(program, run);
   addClockCommands(program, run);
   return program;
 };

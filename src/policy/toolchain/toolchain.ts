@@ -45,7 +45,8 @@ export interface PolicyTest {
   /** What it printed. */
   readonly output?: string;
   readonly trace?: string;
-  /** Names of the cases that failed, of a test that has cases. */
+  /** Names of the cases, of a test that has cases; nested ones joined with `/`. */
+  readonly passed?: readonly string[];
   readonly failed?: readonly string[];
   readonly durationMs: number;
 }
