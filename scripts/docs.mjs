@@ -4,10 +4,12 @@ import { dirname, join } from 'node:path';
 import { createAdminApp } from '../dist/admin/app.js';
 import { runCommand } from '../dist/command.js';
 import { configReference } from '../dist/config/reference.js';
+import * as events from '../dist/domain/event-types.js';
 import * as reasons from '../dist/domain/reasons.js';
 import { helpPages, printedBy, renderCli } from './reference/cli.mjs';
 import { demandTests } from './reference/demand-tests.mjs';
 import { renderDemands } from './reference/demands.mjs';
+import { renderEvents } from './reference/events.mjs';
 import { renderOpenApi } from './reference/openapi.mjs';
 import { renderReasons } from './reference/reasons.mjs';
 
@@ -17,6 +19,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const pages = {
   'configuration.md': configReference(),
   'reasons.md': renderReasons(reasons),
+  'events.md': renderEvents(events),
   'cli.md': renderCli(await helpPages((path) => printedBy(runCommand, [...path, '--help']))),
   'demands.md': renderDemands(demandTests(root)),
   'openapi.json': await renderOpenApi(createAdminApp, version),

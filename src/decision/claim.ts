@@ -3,6 +3,7 @@
  * times: a use of a counted grant, a one-time token, a DPoP proof. Nothing to claim is the common case and costs nothing. An
  * unknown outcome denies.
  */
+import type { EventType } from '../domain/event-types.ts';
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { RecordRef } from '../domain/grant-refs.ts';
@@ -18,7 +19,7 @@ export interface ClaimCommit {
   readonly puts: readonly { readonly key: RecordRef; readonly value: JsonObject }[];
   readonly increments: readonly { readonly key: RecordRef; readonly max: number }[];
   readonly events: readonly {
-    readonly type: string;
+    readonly type: EventType;
     readonly about: readonly RecordRef[];
     readonly ending: boolean;
     readonly data: JsonObject;
@@ -42,15 +43,16 @@ export const claimFor = (evaluation: Evaluation, identity: Identity | undefined,
   const grant = relied?.fact.grant;
   const counted = grant?.uses === undefined ? undefined : { key: usesRef(grant.id), max: grant.uses };
   if (puts.length === 0 && counted === undefined) return undefined;
+  const by = { decision: evaluation.id, pep: evaluation.pep.id ?? null };
   return {
     realm: evaluation.realm,
     expect: puts.map(({ key }) => ({ key, version: 0 })),
     puts,
     increments: counted === undefined ? [] : [counted],
-    events:
-      grant === undefined || counted === undefined
-        ? []
-        : [{ type: 'grant.used', about: [grantRef(grant.id)], ending: false, data: { grant: grant.id, decision: evaluation.id, pep: evaluation.pep.id ?? null } }],
+    events: [
+      ...(puts.length === 0 ? [] : [{ type: 'credential.used' as const, about: puts.map(({ key }) => key), ending: false, data: by }]),
+      ...(grant === undefined || counted === undefined ? [] : [{ type: 'grant.used' as const, about: [grantRef(grant.id)], ending: false, data: { grant: grant.id, ...by } }]),
+    ],
   };
 };
 

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { BOOTSTRAP_TOKEN_MS, DEVELOPMENT_TOKEN_MS, writeTokenFile, type HeldToken } from '../admin/token-file.ts';
 import { defaultRealm, type Core } from '../compose.ts';
+import type { EventType } from '../domain/event-types.ts';
 import { isInstant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -31,7 +32,7 @@ const openBootstrap = async ({ config, clock, store }: Core, path: string, log: 
     realm,
     expect: [{ key: BOOTSTRAP, version: 0 }],
     puts: [{ key: BOOTSTRAP, value: { version: 1, hash: held.hash, expiresAt: held.expiresAt } }],
-    events: [{ type: 'bootstrap.made', about: [BOOTSTRAP], ending: false, data: { by: 'system', expiresAt: held.expiresAt } }],
+    events: [{ type: 'bootstrap.made' satisfies EventType, about: [BOOTSTRAP], ending: false, data: { by: 'system', expiresAt: held.expiresAt } }],
   });
   if (outcome !== 'committed') throw new Error('another process made the bootstrap credential at the same time; start again');
   log.info('this is the first start: a bootstrap credential was written; it configures operators only and ends in an hour', { file: path });

@@ -4,6 +4,7 @@
  * version that was seen (absent ones still absent), so a rule never decides on something that has moved.
  */
 import { coversGrant, type Ending } from '../ending.ts';
+import type { EventType } from '../event-types.ts';
 import type { Grant } from '../grant.ts';
 import { endingRef, type RecordRef } from '../grant-refs.ts';
 import type { Instant, TimeInterval } from '../instant.ts';
@@ -71,12 +72,6 @@ export interface Change {
   /** What the command answers; a replay of the same command is given it again. */
   readonly reply: JsonObject;
 }
-
-export const EVENT_TYPES = [
-  'task.opened', 'task.beat', 'task.paused', 'task.resumed', 'task.closed',
-  'grant.issued', 'revocation.placed', 'suspension.placed', 'suspension.lifted', 'operator.configured', 'clock.reset',
-] as const;
-export type EventType = (typeof EVENT_TYPES)[number];
 
 export type Ruling = { readonly ok: true; readonly change: Change } | { readonly ok: false; readonly refusal: Refusal };
 

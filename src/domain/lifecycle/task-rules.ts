@@ -7,12 +7,13 @@ import { isDuration, isInstant, plus, toRfc3339 } from '../instant.ts';
 import type { JsonObject } from '../json.ts';
 import { grantSelectors, endingRef, taskRef } from '../grant-refs.ts';
 import { readTask } from '../records.ts';
+import type { EventType } from '../event-types.ts';
 import { reasonText } from '../reasons.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
 import { taskFault, type Task } from '../task.ts';
 import {
   coveredBy, invalid, loadedGrants, refuse,
-  type Actor, type EventType, type Loaded, type Refusal, type Rule, type Ruling,
+  type Actor, type Loaded, type Refusal, type Rule, type Ruling,
 } from './change.ts';
 import { faultsOf, idFault, personFault, REFERENCE_CHARS_MAX, textFault } from './fields.ts';
 

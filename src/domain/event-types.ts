@@ -1,0 +1,26 @@
+/**
+ * The closed catalogue of what the store's log tells: one event for every change, in the order in which they happened. `ending`
+ * events take access away and have a place in the endings' sequence as well. Names and bytes are never changed, only added to.
+ */
+const catalogue = {
+  'task.opened': { ending: false, text: 'a task was opened; `task` as it is then' },
+  'task.beat': { ending: false, text: "a task's heartbeat came" },
+  'task.paused': { ending: true, text: 'a task was paused: its grants do not hold' },
+  'task.resumed': { ending: false, text: 'a paused task goes on' },
+  'task.closed': { ending: true, text: 'a task was closed for good; `cause` says whether by somebody or by time' },
+  'grant.issued': { ending: false, text: 'a grant was issued; `direct`: without a request' },
+  'grant.used': { ending: false, text: 'one of the limited uses of a grant was taken, by a `decision`' },
+  'credential.used': { ending: false, text: 'a one-time credential or a proof of possession was seen; it counts no more' },
+  'revocation.placed': { ending: true, text: 'access was ended by a selector, for good' },
+  'suspension.placed': { ending: true, text: 'access was stopped by a selector, until it is lifted' },
+  'suspension.lifted': { ending: false, text: 'a suspension was lifted, by another person than the one who placed it' },
+  'operator.configured': { ending: false, text: 'the roles of an operator were set' },
+  'bootstrap.made': { ending: false, text: 'the bootstrap credential of a new store was made' },
+  'clock.reset': { ending: false, text: 'an operator accepted the wall clock; `behindMs` is by how much it lay behind time already used' },
+} as const satisfies Record<string, { readonly ending: boolean; readonly text: string }>;
+
+export type EventType = keyof typeof catalogue;
+export const EVENT_TYPES = Object.keys(catalogue) as readonly EventType[];
+
+export const isEnding = (type: EventType): boolean => catalogue[type].ending;
+export const eventText = (type: EventType): string => catalogue[type].text;
