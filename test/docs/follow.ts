@@ -4,7 +4,7 @@ import { describeWith } from '../parts.ts';
 import { readDocument } from './markdown.ts';
 import { hasCaddy, openSession, partsOf, runsCaddy, type Session } from './session.ts';
 
-const SECTION_MS_MAX = 180_000;
+const SECTION_MS_MAX = 700_000;
 
 /** Where a part is missing its sections are skipped, by name; with `CI=true` they fail. */
 export const followDocument = (path: string): void => {

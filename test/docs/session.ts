@@ -168,7 +168,8 @@ export const openSession = async (): Promise<Session> => {
     const errorsFrom = errors.length;
     shell.stdin.write(`. '${file}' </dev/null\nprintf '\\n%s\\n' '${mark} end'\n`);
     const end = `\n${mark} end\n`;
-    await until(where, () => shellEnded || output.includes(end, from), 90_000);
+    // OPA is built from source on first use.
+    await until(where, () => shellEnded || output.includes(end, from), partsOf(block).includes('go') ? 600_000 : 90_000);
     const printed = output.slice(from);
     const all = `${printed}\n${errors.slice(errorsFrom)}`;
     if (!printed.includes(end)) throw new Error(`${where} failed:\n${all}`);
