@@ -9,10 +9,12 @@ import { endpoint, type Endpoint } from './endpoint.ts';
 import { endBody, liftBody, pageAnswer, pageQuery, revocationAnswer, suspensionAnswer } from './schemas.ts';
 
 /** RFC 7240: preferences are a comma-separated list; names are case-insensitive. */
-const wantsAsync = (headers: Headers): boolean =>
+export const wantsAsync = (headers: Headers): boolean =>
   (headers.get('prefer') ?? '').split(',').some((preference) => preference.trim().toLowerCase() === 'respond-async');
 
-const placedStatus = ({ reply }: { readonly reply: { readonly [member: string]: unknown } }): number => (reply['respondAsync'] === true ? 202 : 201);
+/** Of a command that ends access; a replay has the status of the first. */
+export const endedStatus = (enforced: number) => ({ reply }: { readonly reply: { readonly [member: string]: unknown } }): number => (reply['respondAsync'] === true ? 202 : enforced);
+const placedStatus = endedStatus(201);
 
 export const endingEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonly Endpoint[] => [
   endpoint({

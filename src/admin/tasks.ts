@@ -8,6 +8,7 @@ import type { Call, Lifecycle } from '../lifecycle/lifecycle.ts';
 import { pageView, taskView } from '../lifecycle/view.ts';
 import { endpoint, type Answer, type Endpoint } from './endpoint.ts';
 import { done, found } from './answers.ts';
+import { endedStatus, wantsAsync } from './endings.ts';
 import { openTaskBody, pageAnswer, pageQuery, taskAnswer } from './schemas.ts';
 
 const tag = 'tasks';
@@ -24,6 +25,14 @@ const change = (name: string, command: Command, summary: string, run: (call: Cal
     handle: async ({ call, params }) => answered(await run(call, params['id'] ?? ''), 200),
   });
 
+/** A change that ends access: answered when it is enforced, or at once with 202 for `Prefer: respond-async`. */
+const ending = (name: string, command: Command, summary: string, run: (call: Call, id: string, respondAsync: boolean) => Promise<Executed>): Endpoint =>
+  endpoint({
+    method: 'post', path: `/tasks/{id}/${name}`, command, summary, tag,
+    answers: { 200: { description: 'The task as it is now; enforced', schema: taskAnswer }, 202: { description: 'Committed; enforced shortly', schema: taskAnswer } },
+    handle: async ({ call, params, headers }) => done(await run(call, params['id'] ?? '', wantsAsync(headers)), endedStatus(200), asView),
+  });
+
 export const taskEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonly Endpoint[] => [
   endpoint({
     method: 'post', path: '/tasks', command: 'task.open', summary: 'Open a task', tag, body: openTaskBody,
@@ -31,9 +40,9 @@ export const taskEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonly 
     handle: async ({ call, body }) => answered(await lifecycle.openTask(call, body), 201),
   }),
   change('heartbeat', 'task.beat', 'Say that the task goes on', lifecycle.beatTask),
-  change('pause', 'task.pause', 'Pause the task: its grants do not hold meanwhile', lifecycle.pauseTask),
+  ending('pause', 'task.pause', 'Pause the task: its grants do not hold meanwhile', lifecycle.pauseTask),
   change('resume', 'task.resume', 'Resume a paused task', lifecycle.resumeTask),
-  change('close', 'task.close', 'Close the task for good', lifecycle.closeTask),
+  ending('close', 'task.close', 'Close the task for good', lifecycle.closeTask),
   endpoint({
     method: 'get', path: '/tasks', command: 'task.read', summary: 'List tasks', tag, query: pageQuery,
     answers: { 200: { description: 'A page of tasks', schema: pageAnswer(taskAnswer) } },

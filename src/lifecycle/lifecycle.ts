@@ -52,9 +52,10 @@ export interface EndRequest {
 export interface Lifecycle {
   openTask(call: Call, command: OpenTask): Promise<Executed>;
   beatTask(call: Call, id: string): Promise<Executed>;
-  pauseTask(call: Call, id: string): Promise<Executed>;
+  /** Pausing and closing resolve once they are enforced, unless `respondAsync` or for housekeeping. */
+  pauseTask(call: Call, id: string, respondAsync?: boolean): Promise<Executed>;
   resumeTask(call: Call, id: string): Promise<Executed>;
-  closeTask(call: Call, id: string): Promise<Executed>;
+  closeTask(call: Call, id: string, respondAsync?: boolean): Promise<Executed>;
   issueGrant(call: Call, terms: IssueGrant): Promise<Executed>;
   /** Resolves once it is enforced, unless `respondAsync`; `reply.revocation` has `settleMs`. */
   revoke(call: Call, request: EndRequest, respondAsync: boolean): Promise<Executed>;
@@ -78,8 +79,14 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     return execute(execution);
   };
 
-  const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string): Promise<Executed> =>
-    run(call, command, `task/${id}`, rule({ id, actor: call.actor, realm: call.realm }));
+  const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string, remember?: JsonObject): Promise<Executed> =>
+    run(call, command, `task/${id}`, rule({ id, actor: call.actor, realm: call.realm }), remember);
+
+  const taskEnd = (command: string, rule: (task: TaskCommand) => Rule) => async (call: Call, id: string, respondAsync = false): Promise<Executed> => {
+    const executed = await taskCommand(command, rule)(call, id, { respondAsync });
+    if (executed.ok && !respondAsync && call.actor.kind !== 'system') await settle(enforcementMs);
+    return executed;
+  };
 
   const entitlementOf = (id: string | undefined, active: Pick<Policy, 'entitlement'>): Entitlement | 'absent' | 'unreadable' | undefined => {
     if (id === undefined) return undefined;
@@ -114,10 +121,10 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       const id = freshId();
       return run(call, 'task.open', `task/${id}`, openTask(id, command, call.actor, caps));
     },
-    beatTask: taskCommand('task.beat', beatTask),
-    pauseTask: taskCommand('task.pause', pauseTask),
-    resumeTask: taskCommand('task.resume', resumeTask),
-    closeTask: taskCommand('task.close', closeTask),
+    beatTask: (call, id) => taskCommand('task.beat', beatTask)(call, id),
+    pauseTask: taskEnd('task.pause', pauseTask),
+    resumeTask: (call, id) => taskCommand('task.resume', resumeTask)(call, id),
+    closeTask: taskEnd('task.close', closeTask),
     issueGrant: async (call, terms) => {
       const active = policy();
       if (active === undefined) return { ok: false, failure: { code: 'unavailable', detail: 'no policy bundle is active; nothing was issued' } };
