@@ -65,6 +65,8 @@ test('C2: a step of the wall clock denies everything and shows in readiness, unt
   expect(JSON.parse(reset.stdout)).toMatchObject({ reason: 'the clock was set by hand', by: 'user:developer', behindMs: 0, position: expect.any(String) });
   for (const answer of await answers(running, token)) expect(answer.status).toBe(200);
   await until('readiness', async () => (await ready(running))[0] === 200);
+  await until('the supervisor to go by the new time', async () =>
+    (await running.admin('POST', '/v1/explain', { workload: WORKLOAD, action: 'GET', resource: { type: 'http', id: 'shop.local/orders/1' } })).body.decision === 'allow');
 
   // Set back: it is accepted as well, but time does not run backwards.
   setWall(56_500);
