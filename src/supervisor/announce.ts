@@ -13,7 +13,7 @@ const addresses = ({ ports, config }: RunningSupervisor): readonly string[] => {
     ...(http.unix === undefined ? [] : [`decisions over HTTP on unix:${http.unix.path}`]),
     ...(ports.grpc === undefined ? [] : [`over gRPC on ${grpc.host}:${ports.grpc}`]),
     ...(grpc.unix === undefined ? [] : [`over gRPC on unix:${grpc.unix.path}`]),
-    `administration on http://${admin.host}:${ports.admin}`,
+    `administration on ${admin.tls === undefined ? 'http' : 'https'}://${admin.host}:${ports.admin}`,
   ];
 };
 

@@ -7,12 +7,14 @@ export const needsRestart = (before: Config, after: Config): readonly string[] =
     ['store', ({ store }) => store],
     ['admin.host', ({ admin }) => admin.host],
     ['admin.port', ({ admin }) => admin.port],
+    ['admin.tls, whether there is any', ({ admin }) => admin.tls === undefined],
     ['http.host', ({ http }) => http.host],
     ['http.port', ({ http }) => http.port],
     ['grpc.host', ({ grpc }) => grpc.host],
     ['grpc.port', ({ grpc }) => grpc.port],
     ['limits.maxClockStepMs', ({ limits }) => limits.maxClockStepMs],
     ['log', ({ log }) => log],
+    ['policy.bundle.reloadIntervalMs', ({ policy }) => policy.bundle.reloadIntervalMs],
   ];
   return fixed.filter(([, of]) => !isDeepStrictEqual(of(before), of(after))).map(([name]) => name);
 };

@@ -24,7 +24,7 @@ import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
 import { createQuarantineBook } from './watchdog/quarantine.ts';
-import { tlsFiles, watchFiles } from './watch-files.ts';
+import { adminTlsFiles, tlsFiles, watchFiles } from './watch-files.ts';
 import { createWorkerPool } from './worker-pool.ts';
 import type { EarlyWorker, WorkerExit, WorkerProcess } from './worker-process.ts';
 
@@ -128,9 +128,10 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     cleanUps.push(pool.stop);
     const ports = await pool.start(options.early);
 
-    const { host, port, tls } = loaded.config.admin;
+    const { host, port } = loaded.config.admin;
     const { drainMs } = loaded.config.limits;
-    const adminTls = () => tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
+    const active = (): Config => holder.active.core.config;
+    const adminTls = ({ admin: { tls } } = active()) => tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
     const admin = await listenAdmin({ host, port, drainMs, tls: adminTls(), fetch: (request) => holder.active.administration.fetch(request) });
     cleanUps.push(() => admin.close());
     holder.active.administration.sweeper.start();
@@ -141,8 +142,8 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       const timer = setInterval(() => void changes.bundle(), reloadIntervalMs);
       cleanUps.push(() => clearInterval(timer));
     }
-    const tlsChanged = watchFiles(tlsFiles(loaded.config));
-    const adminTlsChanged = watchFiles(tls === undefined ? [] : [tls.cert, tls.key]);
+    const tlsChanged = watchFiles(() => tlsFiles(active()));
+    const adminTlsChanged = watchFiles(() => adminTlsFiles(active()));
     const tlsTimer = setInterval(() => {
       if (tlsChanged()) pool.broadcast({ type: 'reload-tls' });
       if (!adminTlsChanged()) return;

@@ -109,7 +109,7 @@ export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> 
     child.kill('SIGKILL');
     throw error;
   });
-  const found = { http: port(/over HTTP on \S+?:(\d+)(?=,)/), grpc: port(/over gRPC on \S+?:(\d+)(?=,)/), admin: port(/administration on http:\/\/\S+?:(\d+)/) };
+  const found = { http: port(/over HTTP on \S+?:(\d+)(?=,)/), grpc: port(/over gRPC on \S+?:(\d+)(?=,)/), admin: port(/administration on https?:\/\/\S+?:(\d+)/) };
 
   const admin: Curfew['admin'] = async (method, path, body) => {
     const token = readFileSync(join(directory, '.curfew/admin-token'), 'utf8').trim();
