@@ -22,10 +22,10 @@ afterEach(async () => {
 /** Sets the clock of the machine, as far as Curfew can see. */
 const setWall = (offsetMs: number): void => writeFileSync(join(directory?.path ?? '', 'wall'), String(offsetMs));
 
-const started = async (): Promise<Curfew> => {
+const started = async (config?: string): Promise<Curfew> => {
   const { path } = directory ?? temporaryDirectory();
   curfew = await startCurfew({
-    directory: path, workers: 2,
+    directory: path, workers: 2, ...(config === undefined ? {} : { config }),
     env: { NODE_OPTIONS: `--import=${join(repositoryRoot, 'test/support/wall-clock.mjs')}`, CURFEW_TEST_WALL: join(path, 'wall') },
   });
   await until('both workers', async () => (await curfew?.metrics())?.includes('curfew_workers_ready 2\n'));
@@ -109,4 +109,32 @@ test('C2 I9: a start under a clock older than the store remembers denies until t
   setWall(0);
   for (const answer of await answers(after, token)) expect(answer).toMatchObject({ status: 403, reason: 'grant.expired' });
   await until('readiness', async () => (await ready(after))[0] === 200);
+});
+
+test('G5: the bootstrap credential ends an hour after it was made, also across restarts, and is not made again', async () => {
+  directory = temporaryDirectory();
+  setWall(0);
+  writeFileSync(join(directory.path, 'mesh.json'), '{"keys": []}');
+  const config = `
+store: {path: store}
+decisionLog: {to: file, path: decisions.jsonl}
+admin: {operators: {bootstrapTokenFile: bootstrap-token}}
+identity: {issuers: [{kind: spiffe, trustDomain: example.org, audiences: [curfew], bundle: {file: mesh.json}}]}
+`;
+  const status = async (running: Curfew): Promise<number> => {
+    const token = readFileSync(join(running.directory, 'bootstrap-token'), 'utf8').trim();
+    return (await fetch(`http://127.0.0.1:${running.ports.admin}/v1/operators`, { headers: { authorization: `Bearer ${token}` } })).status;
+  };
+  const first = await started(config);
+  expect(await status(first)).toBe(200);
+  const token = readFileSync(join(first.directory, 'bootstrap-token'), 'utf8');
+  await first.stop();
+  setWall(3_500_000);
+  const second = await started(config);
+  expect(await status(second)).toBe(200);
+  await second.stop();
+  setWall(3_600_000);
+  const third = await started(config);
+  expect(await status(third)).toBe(401);
+  expect(readFileSync(join(third.directory, 'bootstrap-token'), 'utf8')).toBe(token);
 });
