@@ -116,6 +116,8 @@ export interface Commit {
   readonly increments?: readonly Increment[];
   /** A commit without events gets one of type `changed` about its records, so that the log names every change. */
   readonly events: readonly EventDraft[];
+  /** It takes effect before this instant of the store's clock, or not at all (`late`). */
+  readonly before?: Instant;
   /** At most one effect: a later commit with the same scope and key gets the first one's outcome, if the digest is equal. */
   readonly idempotency?: {
     /** Realm, principal and command. */
@@ -134,6 +136,7 @@ export type CommitOutcome =
   | { readonly outcome: 'replayed'; readonly position: Position; readonly at: Instant; readonly reply: JsonValue }
   | { readonly outcome: 'conflict'; readonly key: RecordKey }
   | { readonly outcome: 'exhausted'; readonly key: RecordKey }
+  | { readonly outcome: 'late' }
   /** The idempotency key was used with another body. */
   | { readonly outcome: 'key-reused' };
 

@@ -69,6 +69,8 @@ export interface Change {
     readonly ending: boolean;
     readonly data: JsonObject;
   }[];
+  /** Committed before this instant, or judged again: what it relies on ends then. */
+  readonly before?: Instant;
   /** What the command answers; a replay of the same command is given it again. */
   readonly reply: JsonObject;
 }

@@ -10,7 +10,7 @@ import { readTask } from '../records.ts';
 import type { EventType } from '../event-types.ts';
 import { reasonText } from '../reasons.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
-import { taskFault, type Task } from '../task.ts';
+import { taskFault, taskHoldsUntil, type Task } from '../task.ts';
 import {
   coveredBy, invalid, loadedGrants, refuse,
   type Actor, type Loaded, type Refusal, type Rule, type Ruling,
@@ -30,9 +30,10 @@ export interface OpenTask {
   readonly deadline?: number | undefined;
 }
 
-const change = (type: EventType, task: Task, actor: Actor, ending: boolean, extra: JsonObject = {}): Ruling => ({
+const change = (type: EventType, task: Task, actor: Actor, ending: boolean, extra: JsonObject = {}, before?: Instant): Ruling => ({
   ok: true,
   change: {
+    ...(before === undefined ? {} : { before }),
     puts: [{ key: taskRef(task.id), value: task as unknown as JsonObject }],
     events: [{ type, about: [taskRef(task.id)], ending, data: { task: task as unknown as JsonObject, by: actor.id, ...extra } }],
     reply: { task: task as unknown as JsonObject },
@@ -121,7 +122,7 @@ export const beatTask = (command: TaskCommand): Rule =>
     if (ended !== undefined) return ended;
     if (task.heartbeatMs === undefined) return refuse('state', 'the task was opened without a heartbeat');
     if (task.state === 'paused') return refuse('state', 'the task is paused; its heartbeat clock stands still');
-    return change('task.beat', { ...task, lastBeatAt: now.earliest }, command.actor, false);
+    return change('task.beat', { ...task, lastBeatAt: now.earliest }, command.actor, false, {}, taskHoldsUntil(task));
   });
 
 const operatorOnly = (command: TaskCommand, rule: Rule): Rule =>
@@ -132,7 +133,7 @@ export const pauseTask = (command: TaskCommand): Rule =>
     const ended = over(task, now);
     if (ended !== undefined) return ended;
     if (task.state === 'paused') return refuse('state', 'the task is paused already');
-    return change('task.paused', { ...task, state: 'paused' }, command.actor, true);
+    return change('task.paused', { ...task, state: 'paused' }, command.actor, true, {}, taskHoldsUntil(task));
   }));
 
 export const resumeTask = (command: TaskCommand): Rule =>

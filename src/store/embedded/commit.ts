@@ -46,6 +46,7 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
   const { realm } = commit;
   const remembered = commit.idempotency === undefined ? undefined : readIdempotent(environment, realm, commit.idempotency, epoch, now);
   if (remembered !== undefined) return remembered;
+  if (commit.before !== undefined && !(now < commit.before)) return { outcome: 'late' };
 
   for (const { key, version } of commit.expect) {
     const bytes = bytesAt(environment.records, { prefix: kindPrefix(realm, key.kind), id: key.id });
