@@ -57,6 +57,9 @@ const environment = (env: Readonly<Record<string, string>> = {}): NodeJS.Process
   return { ...clean, ...env };
 };
 
+/** The machine may be busy with other tests; answers that come late are not what these are about. */
+const PATIENT = { CURFEW_LIMITS_DECISION_DEADLINE_MS: '10000' };
+
 const collect = (child: ChildProcess): { stdout: string; stderr: string } => {
   const text = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => { text.stdout += chunk; });
@@ -95,7 +98,7 @@ export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> 
     writeFileSync(join(directory, 'curfew.yaml'), options.config);
     command = ['serve', '--config', 'curfew.yaml'];
   }
-  const child = spawn(process.execPath, [ENTRY, ...command, ...ports, ...(options.args ?? [])], { cwd: directory, env: environment(options.env), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [ENTRY, ...command, ...ports, ...(options.args ?? [])], { cwd: directory, env: environment({ ...PATIENT, ...options.env }), stdio: ['ignore', 'pipe', 'pipe'] });
   const text = collect(child);
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
   let ended = false;

@@ -55,9 +55,9 @@ describe('the judge of stalls', () => {
   });
   test('processor time of a thread grows with its work alone', async () => {
     const before = mainThreadProcessorMs();
-    for (const end = performance.now() + 60; performance.now() < end;);
-    const worked = mainThreadProcessorMs() - before;
-    expect(worked).toBeGreaterThan(5);
+    // However little of the machine is left for this thread.
+    for (const end = performance.now() + 10_000; performance.now() < end && mainThreadProcessorMs() - before < 20;);
+    expect(mainThreadProcessorMs() - before).toBeGreaterThanOrEqual(20);
     const idle = mainThreadProcessorMs();
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(mainThreadProcessorMs() - idle).toBeLessThan(90);
