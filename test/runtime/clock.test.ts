@@ -25,10 +25,11 @@ const setWall = (offsetMs: number): void => writeFileSync(join(directory?.path ?
 const started = async (config?: string): Promise<Curfew> => {
   const { path } = directory ?? temporaryDirectory();
   curfew = await startCurfew({
-    directory: path, workers: 2, ...(config === undefined ? {} : { config }),
+    // A busy machine must not fail what is asked here.
+    directory: path, workers: config === undefined ? 2 : 1, args: ['--set', 'limits.decisionDeadlineMs=10000'], ...(config === undefined ? {} : { config }),
     env: { NODE_OPTIONS: `--import=${join(repositoryRoot, 'test/support/wall-clock.mjs')}`, CURFEW_TEST_WALL: join(path, 'wall') },
   });
-  await until('both workers', async () => (await curfew?.metrics())?.includes('curfew_workers_ready 2\n'));
+  if (config === undefined) await until('both workers', async () => (await curfew?.metrics())?.includes('curfew_workers_ready 2\n'));
   return curfew;
 };
 
@@ -36,13 +37,13 @@ const cli = (running: Curfew, args: readonly string[]): Promise<Ended> =>
   runCurfew([...args, '--json', '--server', `http://127.0.0.1:${running.ports.admin}`], { directory: running.directory });
 /** What every worker says, over connections of its own. */
 const answers = (running: Curfew, token: string): Promise<{ readonly status: number; readonly reason: string | null }[]> =>
-  Promise.all(Array.from({ length: 12 }, () => running.ask(token, '/orders/1', { connection: 'close' })));
+  Promise.all(Array.from({ length: 8 }, () => running.ask(token, '/orders/1', { connection: 'close' })));
 const ready = async (running: Curfew): Promise<readonly [number, string]> => {
   const response = await fetch(`http://127.0.0.1:${running.ports.http}/health/ready`);
   return [response.status, await response.text()];
 };
 
-test('C2: a step of the wall clock denies everything and shows in readiness, until an operator accepts it; what ends access works meanwhile', async () => {
+test('C2: a step of the wall clock denies everything and shows in readiness, until an operator accepts it; what ends access works meanwhile', { timeout: 120_000 }, async () => {
   directory = temporaryDirectory();
   setWall(0);
   const running = await started();
@@ -86,12 +87,12 @@ test('C2: a step of the wall clock denies everything and shows in readiness, unt
   expect(events[2]?.data).toMatchObject({ by: 'user:developer', reason: 'the clock was set by hand' });
 });
 
-test('C2 I9: a start under a clock older than the store remembers denies until the clock is right; nothing that had ended comes back', async () => {
+test('C2 I9: a start under a clock older than the store remembers denies until the clock is right; nothing that had ended comes back', { timeout: 120_000 }, async () => {
   directory = temporaryDirectory();
   setWall(0);
   const before = await started();
   const token = await before.mint(WORKLOAD, ['--ttl', '1h']);
-  await before.grant(WORKLOAD, { ttlMs: 300 });
+  await before.grant(WORKLOAD, { ttlMs: 1_000 });
   await until('its end', async () => (await before.ask(token)).reason === 'grant.expired');
   await before.stop();
 
@@ -111,7 +112,7 @@ test('C2 I9: a start under a clock older than the store remembers denies until t
   await until('readiness', async () => (await ready(after))[0] === 200);
 });
 
-test('G5: the bootstrap credential ends an hour after it was made, also across restarts, and is not made again', async () => {
+test('G5: the bootstrap credential ends an hour after it was made, also across restarts, and is not made again', { timeout: 120_000 }, async () => {
   directory = temporaryDirectory();
   setWall(0);
   writeFileSync(join(directory.path, 'mesh.json'), '{"keys": []}');

@@ -34,6 +34,7 @@ const putServer = (one: Certificate): void => {
 const TLS = '{cert: cert.pem, key: key.pem, clientCa: ca.pem}';
 const CONFIG = `
 store: {path: store}
+limits: {decisionDeadlineMs: 10000}
 decisionLog: {to: file, path: decisions.jsonl}
 http: {tls: ${TLS}}
 grpc: {tls: ${TLS}}

@@ -10,6 +10,7 @@ const LOGIN = 'https://login.example.org';
 const CONFIG = `
 realms: [red, blue]
 store: {path: store}
+limits: {decisionDeadlineMs: 10000}
 decisionLog: {to: file, path: decisions.jsonl}
 admin:
   operators:

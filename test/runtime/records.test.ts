@@ -19,7 +19,7 @@ let session: ClientHttp2Session;
 let bearer: string;
 let grant: string;
 beforeAll(async () => {
-  curfew = await startCurfew({ workers: 2, directory: directory.path });
+  curfew = await startCurfew({ workers: 2, directory: directory.path, args: ['--set', 'limits.decisionDeadlineMs=10000'] });
   session = connect(`http://127.0.0.1:${curfew.ports.grpc}`);
   session.on('error', () => undefined);
   bearer = `authorization: Bearer ${await curfew.mint(WORKLOAD)}`;
