@@ -1,6 +1,7 @@
 /** Configuration of the admin listener and of who its operators are. */
 import { z } from 'zod';
 import { ROLES } from '../domain/lifecycle/roles.ts';
+import { isLoopback } from '../domain/loopback.ts';
 import { isOidcId, isPerson } from '../domain/lifecycle/fields.ts';
 
 const roles = z.array(z.enum(ROLES)).min(1);
@@ -30,8 +31,6 @@ export const operatorsConfig = z
   .describe('who may use the admin API, and as what');
 export type OperatorsConfig = z.infer<typeof operatorsConfig>;
 
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
-
 export const adminConfig = z
   .strictObject({
     host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
@@ -43,8 +42,7 @@ export const adminConfig = z
     operators: operatorsConfig.prefault({}),
   })
   .superRefine(({ host, tls, plaintext }, context) => {
-    if (LOOPBACK.has(host) || tls !== undefined || plaintext !== undefined) return;
+    if (isLoopback(host) || tls !== undefined || plaintext !== undefined) return;
     context.addIssue({ code: 'custom', path: ['tls'], message: 'is needed on an address beyond loopback, because operator credentials cross it; or write `plaintext: allowed`' });
   })
   .describe('the admin API');
-export type AdminConfig = z.infer<typeof adminConfig>;

@@ -28,7 +28,6 @@ const table = {
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type ProblemCode = keyof typeof table;
-export const PROBLEM_CODES = Object.keys(table) as readonly ProblemCode[];
 
 export interface Problem {
   readonly code: ProblemCode;

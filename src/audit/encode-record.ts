@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { DecisionRecord } from '../decision/record.ts';
+import { escapeInvisible } from '../domain/invisible.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import { createRedactor } from './redact.ts';
 
@@ -13,13 +14,6 @@ export interface Gap {
   readonly version: 1;
   readonly gap: { readonly dropped: number | null; readonly from?: number; readonly to?: number; readonly cause: string; readonly pid: number };
 }
-
-/** JSON.stringify escapes C0 and lone surrogates; these are the rest of what changes how a line looks. */
-// eslint-disable-next-line no-control-regex
-const INVISIBLE = /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g;
-
-export const escapeInvisible = (json: string): string =>
-  json.replace(INVISIBLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 const encode = (value: DecisionRecord | Gap): Buffer => {
   const json = JSON.stringify(value);

@@ -1,5 +1,5 @@
 /** Answers for people and for programs. Nothing that came from a server can repaint the terminal: what is invisible is escaped. */
-import { escapeInvisible } from '../audit/encode-record.ts';
+import { escapeInvisible } from '../domain/invisible.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 
 // eslint-disable-next-line no-control-regex

@@ -1,16 +1,9 @@
 /** What no single section can know: rules that span the configuration. */
-import { isIP } from 'node:net';
+import { isLoopback } from '../domain/loopback.ts';
 import type { Config } from './schema.ts';
 import type { ConfigFault } from './fault.ts';
 
 type SpanFault = Omit<ConfigFault, 'where'>;
-
-/** Does only this machine reach the address? A name other than localhost may resolve to anything, so it does not count. */
-export const isLoopback = (host: string): boolean => {
-  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
-  if (bare === 'localhost' || bare === '::1') return true;
-  return isIP(bare) === 4 && bare.startsWith('127.');
-};
 
 const listenerFaults = (config: Config): readonly SpanFault[] => {
   const faults: SpanFault[] = [];

@@ -18,4 +18,3 @@ export const limitsConfig = z
   .prefault({})
   .describe('Times and sizes that bound every decision.');
 
-export type LimitsConfig = z.output<typeof limitsConfig>;

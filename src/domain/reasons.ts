@@ -76,11 +76,6 @@ export type Reason = keyof typeof catalogue;
 /** Every reason, in the order of reporting. */
 export const REASONS = Object.keys(catalogue) as readonly Reason[];
 
-const rank = new Map(REASONS.map((reason, index) => [reason, index]));
-
-/** Order of reporting: negative when `a` is reported before `b`. */
-export const compareReasons = (a: Reason, b: Reason): number => (rank.get(a) ?? 0) - (rank.get(b) ?? 0);
-
 /** What may leave the house in production. */
 export const wireReason = (reason: Reason): WireReason => catalogue[reason].wire;
 

@@ -4,6 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Pep } from '../decision/evaluation.ts';
+import { isLoopback } from '../domain/loopback.ts';
 import type { Reason } from '../domain/reasons.ts';
 import type { PepConfig } from './config.ts';
 
@@ -18,6 +19,9 @@ export interface ListenerBinding {
   /** Written out in the configuration: callers without any PEP credential are served as nobody. */
   readonly pep?: 'anonymous' | undefined;
 }
+
+/** Of a TCP listener at this address. */
+export const reachOf = (host: string): ListenerBinding['reach'] => (isLoopback(host) ? 'loopback' : 'network');
 
 export interface PepEvidence {
   readonly listener: ListenerBinding;

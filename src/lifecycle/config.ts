@@ -32,7 +32,6 @@ export const capsConfig = z
     maxLiveGrants: z.int().min(1).max(1_000).default(1_000).describe('how many grants that have not ended one workload may have'),
   })
   .describe('the authority floor for grants and tasks; the bundle can only tighten it');
-export type CapsConfig = z.infer<typeof capsConfig>;
 
 export const lifecycleConfig = z
   .strictObject({

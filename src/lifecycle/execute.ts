@@ -5,14 +5,13 @@
  */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../decision/ports.ts';
-import { REFUSALS, type Change, type Fault, type Loaded, type LoadedRecord, type RefusalCode, type Rule } from '../domain/lifecycle/change.ts';
+import type { Change, Fault, Loaded, LoadedRecord, RefusalCode, Rule } from '../domain/lifecycle/change.ts';
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import type { Position } from '../domain/position.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type CommitOutcome, type RecordKey, type Store } from '../store/port.ts';
 import { createTurns } from './turns.ts';
 
-export const FAILURES = [...REFUSALS, 'key-reused', 'clock-untrusted', 'store-unavailable', 'outcome-unknown', 'busy'] as const;
 export type FailureCode = RefusalCode | 'key-reused' | 'clock-untrusted' | 'store-unavailable' | 'outcome-unknown' | 'busy';
 
 export interface Failure {

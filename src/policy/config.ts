@@ -23,4 +23,3 @@ export const policyConfig = z
   })
   .describe('The policy bundle and what it may use.');
 
-export type PolicyConfig = z.infer<typeof policyConfig>;

@@ -1,11 +1,11 @@
 /** `curfew serve` and `curfew dev`: from flags to a running supervisor to an exit code. Says on standard error why it does not start. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { isLoopback } from '../config/checks.ts';
 import { faultText, type ConfigFault } from '../config/fault.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { isLoopback } from '../domain/loopback.ts';
 import { openDevelopmentKey } from '../identity/development.ts';
 import { errorText } from '../telemetry/log.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';

@@ -3,6 +3,7 @@
  * request object can get in; fields with secret names are left out; invisible characters leave escaped.
  */
 import { pino } from 'pino';
+import { escapeInvisible } from '../domain/invisible.ts';
 import type { LogConfig } from './config.ts';
 
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
@@ -16,9 +17,6 @@ export interface Log {
 
 const SECRET_NAME = /token|secret|password|authorization|cookie|credential|privatekey|apikey/i;
 const FIELD_CHARS_MAX = 2_048;
-// eslint-disable-next-line no-control-regex
-const INVISIBLE = /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g;
-
 /** Tokens that came along in an error's text. */
 const TOKEN_LIKE = /eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=bearer )[^\s"',]+/gi;
 
@@ -49,7 +47,7 @@ export const createLog = (config: LogConfig, context: LogFields = {}, write?: (l
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       hooks: {
-        streamWrite: (line) => line.replace(INVISIBLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`),
+        streamWrite: escapeInvisible,
       },
     },
     destination,

@@ -12,7 +12,7 @@ import { GRPC_STATUS } from '../../grpc/status.ts';
 import type { PepConfig } from '../config.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import { pepCertificateOf } from '../pep-certificate.ts';
-import { PEP_TOKEN_HEADER, type ListenerBinding, type PepAuthenticator, type PepCertificate, type PepOutcome } from '../pep.ts';
+import { PEP_TOKEN_HEADER, reachOf, type ListenerBinding, type PepAuthenticator, type PepCertificate, type PepOutcome } from '../pep.ts';
 import { bareDenial, checkResponse, type AnswerOptions } from './answer.ts';
 import { readCheckRequest } from './check-request.ts';
 import type { EnvoyGatewayConfig } from './config.ts';
@@ -40,8 +40,6 @@ export interface EnvoyGateway {
 
 export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
 
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
-
 export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons, monotonicMs, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
   const certificates = new WeakMap<GrpcPeer, PepCertificate>();
   const certificateFor = (peer: GrpcPeer): PepCertificate | undefined => {
@@ -51,7 +49,7 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons,
     return certificate;
   };
 
-  const overNetwork: ListenerBinding = { id: config.id, reach: isLoopback(config.host) ? 'loopback' : 'network', pep: config.pep };
+  const overNetwork: ListenerBinding = { id: config.id, reach: reachOf(config.host), pep: config.pep };
   const overUnix: ListenerBinding = { id: config.id, reach: 'unix', pep: config.pep };
   const identify = ({ peer, metadata }: GrpcCall): PepOutcome => {
     const token = metadata[PEP_TOKEN_HEADER];

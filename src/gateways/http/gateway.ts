@@ -16,7 +16,7 @@ import type { Route } from '../../domain/route.ts';
 import { EXT_AUTHZ_PREFIX } from '../ext-authz-http/original.ts';
 import { httpRules } from '../http-question.ts';
 import { pepCertificateOf } from '../pep-certificate.ts';
-import type { ListenerBinding, PepAuthenticator, PepCertificate } from '../pep.ts';
+import { reachOf, type ListenerBinding, type PepAuthenticator, type PepCertificate } from '../pep.ts';
 import { writeDecision, writeFailure } from './answer.ts';
 import { createApp } from './app.ts';
 import type { AppDeps } from './app.ts';
@@ -55,10 +55,6 @@ export interface RunningHttpGateway {
   reloadTls(): void;
   close(): Promise<void>;
 }
-
-const LOOPBACK = /^(?:127(?:\.[0-9]{1,3}){3}|::1|\[::1\]|localhost)$/;
-
-export const reachOf = (host: string): ListenerBinding['reach'] => (LOOPBACK.test(host) ? 'loopback' : 'network');
 
 const readTls = (tls: HttpListenerConfig['tls']): HttpTls | undefined =>
   tls === undefined

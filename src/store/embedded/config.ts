@@ -25,4 +25,3 @@ export const embeddedStoreConfig = z.strictObject({
     .describe('Memory for records that a process remembers between decisions, in bytes, roughly'),
 });
 
-export type EmbeddedStoreConfig = z.infer<typeof embeddedStoreConfig>;

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { pepConfig } from '../../../src/gateways/config.ts';
 import type { PepCertificate } from '../../../src/gateways/pep.ts';
 import { createPepAuthenticator, type ListenerBinding } from '../../../src/gateways/pep.ts';
-import { reachOf } from '../../../src/gateways/http/gateway.ts';
+import { reachOf } from '../../../src/gateways/pep.ts';
 import { forwarded, startGateway, temporaryPath, type TestGateway, type TestGatewayOptions } from '../../support/http-gateway.ts';
 import { askOnce, requestText } from '../../support/raw-socket.ts';
 
