@@ -70,7 +70,10 @@ describe('its steps, replayed here from the lock file on', () => {
     chmodSync(root, 0o755);
     image = replay(instructions, root);
   }, 300_000);
-  afterAll(() => rmSync(root, { recursive: true, force: true }));
+  afterAll(() => {
+    execFileSync('chmod', ['-R', 'u+w', root]);
+    rmSync(root, { recursive: true, force: true });
+  });
 
   test('leave only what serving needs', () => {
     const modules = image.at('/opt/curfew/node_modules');

@@ -1,7 +1,7 @@
 /** Makes a document a suite: each of its sections is a test that does what the section says, in one session from top to bottom. */
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { describeWith } from '../parts.ts';
-import { readDocument } from './markdown.ts';
+import { readDocument, type Block } from './markdown.ts';
 import { hasCaddy, openSession, partsOf, runsCaddy, type Session } from './session.ts';
 
 const SECTION_MS_MAX = 700_000;
@@ -17,8 +17,12 @@ export const followDocument = (path: string): void => {
       session = await openSession();
     });
     afterAll(() => session?.close());
+    // A section that runs nothing is no test; its files are written with the next one that does.
+    let waiting: readonly Block[] = [];
     for (const section of new Set(blocks.map((block) => block.section))) {
-      const own = blocks.filter((block) => block.section === section);
+      const own = [...waiting, ...blocks.filter((block) => block.section === section)];
+      waiting = own.some(({ language }) => language === 'sh') ? [] : own;
+      if (waiting.length > 0) continue;
       const name = section === '' ? 'its beginning' : section;
       describeWith([...new Set(own.flatMap(partsOf))], name, () => {
         // Caddy is not one of the parts that `npm test` gets.
