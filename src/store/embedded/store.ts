@@ -65,6 +65,7 @@ const causeOf = async (error: unknown): Promise<unknown> => {
 export const createStore = (parts: StoreParts): EmbeddedStore => {
   const { environment, epoch, clock, dataFile, mapSizeBytes, memoBytesMax, readOnly, writePatienceMs } = parts;
   const { root } = environment;
+  const opened = statSync(dataFile);
   const reader = createFactsReader(environment, epoch, memoBytesMax);
   let closed = false;
   let failure: string | undefined;
@@ -83,9 +84,17 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
 
   const queue = createWriteQueue();
 
+  const diskIsFull = (): boolean => {
+    try {
+      const { bavail, bsize } = statfsSync(dataFile);
+      return bavail * bsize < DISK_FULL_BELOW;
+    } catch {
+      return false;
+    }
+  };
+
   const failed = (cause: unknown): StoreUnavailable => {
-    const { bavail, bsize } = statfsSync(dataFile);
-    const full = bavail * bsize < DISK_FULL_BELOW ? '; the disk is full: free space on it, what was acknowledged is safe' : '';
+    const full = diskIsFull() ? '; the disk is full: free space on it, what was acknowledged is safe' : '';
     return unavailable(`the store cannot be written${full}`, cause);
   };
 
@@ -111,7 +120,12 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
     }
   };
 
-  const roomLeft = (): number => mapSizeBytes - statSync(dataFile).size;
+  /** Throws when the file that is open is no longer the one of this name: what is written to it would be gone with this process. */
+  const roomLeft = (): number => {
+    const { size, ino, dev } = statSync(dataFile, { throwIfNoEntry: false }) ?? {};
+    if (size === undefined || ino !== opened.ino || dev !== opened.dev) throw new StoreUnavailable(`${dataFile} is gone or was replaced under the running program: restart it`);
+    return mapSizeBytes - size;
+  };
 
   const checkRoom = (commit: Commit): void => {
     const reserve = reserveOf(mapSizeBytes);
@@ -145,8 +159,13 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
         return { readable: false, writable: false, detail: (error as Error).message };
       }
       if (readOnly) return { readable: true, writable: false, detail: 'opened for reading only' };
-      const full = roomLeft() < reserveOf(mapSizeBytes) ? `the store is full (${mapSizeBytes} bytes)` : undefined;
-      const detail = failure ?? full;
+      let full: string | undefined;
+      try {
+        if (roomLeft() < reserveOf(mapSizeBytes)) full = `the store is full (${mapSizeBytes} bytes)`;
+      } catch (error) {
+        full = (error as Error).message;
+      }
+      const detail = full ?? failure;
       return { readable: true, writable: detail === undefined, ...(detail === undefined ? {} : { detail }) };
     },
     close: async () => {
