@@ -12,6 +12,8 @@ import { brotliCompressSync, constants } from 'node:zlib';
 const root = dirname(import.meta.dirname);
 const source = join(root, 'toolchain');
 const built = join(root, '.cache', 'toolchain');
+/** What JavaScript starts it by. */
+const SCRIPTS = ['worker.mjs'];
 const packed = join(root, 'dist', 'toolchain');
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
@@ -50,7 +52,7 @@ export const buildToolchain = () => {
   try {
     buildWasm(source, part);
     copyFileSync(join(go(['env', 'GOROOT']), 'lib', 'wasm', 'wasm_exec.js'), join(built, 'wasm_exec.js'));
-    copyFileSync(join(source, 'worker.mjs'), join(built, 'worker.mjs'));
+    for (const name of SCRIPTS) copyFileSync(join(source, name), join(built, name));
     renameSync(part, join(built, 'opa.wasm'));
   } finally {
     rmSync(part, { force: true });
@@ -61,11 +63,11 @@ export const buildToolchain = () => {
 
 const pack = () => {
   const wasm = readFileSync(join(built, 'opa.wasm'));
-  const digest = sha256(wasm);
-  const stamp = join(packed, 'opa.wasm.sha256');
+  const digest = [sha256(wasm), ...SCRIPTS.map((name) => sha256(readFileSync(join(built, name))))].join('\n');
+  const stamp = join(packed, 'key');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
   mkdirSync(packed, { recursive: true });
-  for (const name of ['wasm_exec.js', 'worker.mjs']) copyFileSync(join(built, name), join(packed, name));
+  for (const name of ['wasm_exec.js', ...SCRIPTS]) copyFileSync(join(built, name), join(packed, name));
   const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: wasm.length };
   writeFileSync(join(packed, 'opa.wasm.br'), brotliCompressSync(wasm, { params }));
   writeFileSync(stamp, digest);

@@ -102,6 +102,7 @@ func check(text []byte) (any, error) {
 	}
 	compiler := ast.NewCompiler().
 		SetErrorLimit(100).
+		WithCapabilities(offline()).
 		WithStrict(asked.Strict).
 		WithEnablePrintStatements(true).
 		WithUseTypeCheckAnnotations(true).

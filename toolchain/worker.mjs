@@ -1,11 +1,12 @@
 /**
- * Runs the toolchain in a thread of its own, so that no compile stands in the way of anything else. It lies beside what it
- * starts: wasm_exec.js of the Go that built it, and opa.wasm, or opa.wasm.br in the npm package.
- * Takes `{request}` and answers `{response}`, both texts of JSON, one after the other; says `{ready}` first.
+ * The toolchain in a thread of its own: takes `{id, request}` and answers `{id, response}`, one after the other; says
+ * `{ready}` first. With `workerData: {port, signal}` it does so on that port too, and sets and notifies the signal after each
+ * answer there, for a caller who waits.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { brotliDecompressSync } from 'node:zlib';
+// Of the Go that built opa.wasm, which lies beside it; as opa.wasm.br in the npm package.
 import './wasm_exec.js';
 
 const file = (name) => new URL(name, import.meta.url);
@@ -19,5 +20,17 @@ go.exit = (code) => {
 };
 void go.run(instance);
 
-parentPort.on('message', ({ request }) => parentPort.postMessage({ response: globalThis.curfewToolchain(request) }));
+const serve = (port, after) =>
+  port.on('message', ({ id, request }) => {
+    port.postMessage({ id, response: globalThis.curfewToolchain(request) });
+    after();
+  });
+serve(parentPort, () => undefined);
+if (workerData?.port !== undefined) {
+  const answered = new Int32Array(workerData.signal);
+  serve(workerData.port, () => {
+    Atomics.store(answered, 0, 1);
+    Atomics.notify(answered, 0);
+  });
+}
 parentPort.postMessage({ ready: true });

@@ -5,18 +5,26 @@ import { BundleRefused, quoted } from './bundle/bundle-refused.ts';
 import { BUNDLE_LIMITS, type BundleLimits } from './bundle/limits.ts';
 import { readBundle } from './bundle/read-bundle.ts';
 import type { Builtin } from './builtins/builtin.ts';
-import { builtinNamed, whyNotServed } from './builtins/registry.ts';
+import { builtinNamed, isRefused, whyNotServed } from './builtins/registry.ts';
 import { createEngine, type Engine, type EngineLimits } from './engine/engine.ts';
+import { loadOpaBuiltins, type OpaBuiltins } from './toolchain/opa-builtins.ts';
 
 export interface LoadPolicyOptions {
   /** Entrypoints that must be there. */
   readonly entrypoints: readonly string[];
+  /**
+   * Also serve what only OPA's own implementation has, when a bundle needs it and the toolchain is there: about 200 MB in this
+   * process. Default false: such a bundle is refused.
+   */
+  readonly opaBuiltins?: boolean;
   readonly engine?: Partial<EngineLimits>;
   readonly bundle?: Partial<BundleLimits>;
 }
 
 export interface LoadedPolicy extends Policy {
   readonly entrypoints: readonly string[];
+  /** Builtins that OPA's own implementation carries out, which is why it was loaded. */
+  readonly opaBuiltins: readonly string[];
   /** The bundle's `data.json`. */
   readonly data: JsonObject;
 }
@@ -30,10 +38,10 @@ export const ENGINE_LIMITS: EngineLimits = {
 };
 
 /** All builtins needed, or a refusal that lists every one that isn't served, with the reason. */
-const resolveBuiltins = (needed: readonly string[]): ReadonlyMap<string, Builtin> => {
+export const resolveBuiltins = (needed: readonly string[], opa?: OpaBuiltins): ReadonlyMap<string, Builtin> => {
   const found = new Map<string, Builtin>();
   for (const name of needed) {
-    const builtin = builtinNamed(name);
+    const builtin = builtinNamed(name) ?? (isRefused(name) ? undefined : opa?.named(name));
     if (builtin !== undefined) found.set(name, builtin);
   }
   const unserved = needed.filter((name) => !found.has(name)).toSorted();
@@ -43,10 +51,35 @@ const resolveBuiltins = (needed: readonly string[]): ReadonlyMap<string, Builtin
   return found;
 };
 
-const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLimits): Promise<Engine> => {
+interface Started {
+  readonly engine: Engine;
+  readonly opaBuiltins: readonly string[];
+}
+
+const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLimits, useOpa: boolean): Promise<Started> => {
   try {
     const module = await WebAssembly.compile(wasm);
-    return createEngine({ module, dataText, resolveBuiltins }, limits);
+    const missing = new Set<string>();
+    const start = (opa?: OpaBuiltins): Engine =>
+      createEngine(
+        {
+          module,
+          dataText,
+          resolveBuiltins: (needed) => {
+            for (const name of needed) if (builtinNamed(name) === undefined) missing.add(name);
+            return resolveBuiltins(needed, opa);
+          },
+        },
+        limits,
+      );
+    try {
+      return { engine: start(), opaBuiltins: [] };
+    } catch (error) {
+      if (!useOpa || missing.size === 0 || [...missing].some(isRefused)) throw error;
+      const opa = await loadOpaBuiltins();
+      await opa.warm(missing);
+      return { engine: start(opa), opaBuiltins: [...missing].toSorted() };
+    }
   } catch (cause) {
     if (cause instanceof BundleRefused) throw cause;
     throw new BundleRefused('wasm.invalid', `policy.wasm: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
@@ -61,7 +94,7 @@ const ownObject = (parent: JsonObject | undefined, name: string): JsonObject | u
 /** Reads, checks and starts a bundle; rejects with `BundleRefused`, and with nothing else. */
 export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions): Promise<LoadedPolicy> => {
   const bundle = await readBundle(archive, { ...BUNDLE_LIMITS, ...options.bundle });
-  const engine = await startEngine(bundle.wasm, bundle.dataText, { ...ENGINE_LIMITS, ...options.engine });
+  const { engine, opaBuiltins } = await startEngine(bundle.wasm, bundle.dataText, { ...ENGINE_LIMITS, ...options.engine }, options.opaBuiltins === true);
   const missing = [...new Set([...bundle.entrypoints, ...options.entrypoints])].filter((name) => !engine.entrypoints.includes(name));
   if (missing.length > 0) throw new BundleRefused('entrypoint.missing', `has no entrypoint ${missing.map(quoted).join(', ')}`);
   const entitlements = ownObject(ownObject(bundle.data, 'curfew'), 'entitlements');
@@ -69,6 +102,7 @@ export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions
     revision: bundle.revision,
     digest: bundle.digest,
     entrypoints: engine.entrypoints,
+    opaBuiltins,
     data: bundle.data,
     evaluate: (entrypoint, input, now) => engine.evaluate(entrypoint, input, now),
     entitlement: (id) => ownObject(entitlements, id),

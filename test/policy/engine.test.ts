@@ -52,7 +52,10 @@ describe('D3: what counts as a result', () => {
     ['{{"result": "}} set() {{"}}', { kind: 'value', value: '}} set() {{' }],
     ['{{"result": {3, 10, {"b", "a"}, 2}}}', { kind: 'value', value: [2, 3, 10, ['a', 'b']] }],
     ['{{"result": set()}}', { kind: 'value', value: [] }],
-    ['{{"result": {1: {"a"}, [{2, 1}]: 12345678901234567890}}}', { kind: 'value', value: { 1: ['a'], '[[1,2]]': Number('12345678901234567890') } }],
+    ['{{"result": {1: {"a"}, [{2, 1}]: 12345678901234567000}}}', { kind: 'value', value: { 1: ['a'], '[[1,2]]': Number('12345678901234567000') } }],
+    ['{{"result": {1: {"a"}, [{2, 1}]: 12345678901234567890}}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that can not be given with all its digits' }],
+    ['{{"result": 0.12345678901234567890}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that can not be given with all its digits' }],
+    ['{{"result": [1e2, 1.0, 1700000000123000000, "12345678901234567890"]}}', { kind: 'value', value: [100, 1, 1_700_000_000_123_000_000, '12345678901234567890'] }],
     ['{{"result": {"__proto__": {"x"}}}}', { kind: 'value', value: JSON.parse('{"__proto__": ["x"]}') as JsonValue }],
     ['{{"result": {"a": 1e400}}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' }],
     ['{{"result": {{1e400}}}}', { kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that is not finite' }],
@@ -192,9 +195,9 @@ describe('loading', () => {
     expect(await refusal(loadPolicy(fixture('engine'), { entrypoints: ['curfew/access/decision'] }))).toMatchObject({ fault: 'entrypoint.missing' });
   });
 
-  test('data keeps its digits and its odd names', () => {
-    const stored = ask('stored');
-    expect(stored).toMatchObject({ kind: 'value', value: { large: Number('12345678901234567890'), exact: 0.1, constructor: 1, text: 'é😀' } });
+  test('data keeps its digits, which no result gives rounded, and its odd names', () => {
+    expect(ask('stored')).toEqual({ kind: 'failed', reason: 'policy.malformed', detail: 'the result has a number that can not be given with all its digits' });
+    expect(policy.data).toMatchObject({ fixture: { stored: { exact: 0.1, constructor: 1, text: 'é😀' } } });
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 

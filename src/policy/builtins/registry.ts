@@ -42,5 +42,8 @@ export const servedBuiltins = (): readonly string[] => [...served.keys()];
 
 export const builtinNamed = (name: string): Builtin | undefined => served.get(name);
 
+/** Never served, however it could be. */
+export const isRefused = (name: string): boolean => refused.has(name);
+
 /** Why a builtin is not served, as part of a sentence. */
 export const whyNotServed = (name: string): string => refused.get(name) ?? 'not served by this engine';

@@ -8,6 +8,7 @@ import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { PolicyOutcome } from '../../decision/ports.ts';
 import { createInstance, type InstanceOptions, type PolicyInstance } from './instance.ts';
 import { textFault, valueFault } from './input-fault.ts';
+import { numberFault } from './number-fault.ts';
 import { jsonText } from '../rego/json.ts';
 import { readRegoValue } from '../rego/value.ts';
 
@@ -42,7 +43,8 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
  * The result set `{{"result": value}}` as JSON. Most results have no sets in them: then only the outer braces are not JSON,
  * and the short way is ten times faster.
  */
-const parse = (text: string): unknown => {
+/** A result set as JSON; sets are sorted arrays. Throws on what is neither JSON nor Rego. */
+export const parseResults = (text: string): unknown => {
   if (text.startsWith('{{')) {
     try {
       return JSON.parse(`[${text.slice(1, -1)}]`);
@@ -55,14 +57,14 @@ const parse = (text: string): unknown => {
 
 /** What a result set, as Rego text, means: exactly one result is a value. */
 export const outcomeOf = (text: string): PolicyOutcome => {
-  const results = parse(text);
+  const results = parseResults(text);
   if (!Array.isArray(results)) return failed('policy.malformed', 'the policy gave no result set');
   if (results.length === 0) return { kind: 'undefined' };
   if (results.length > 1) return failed('policy.malformed', `the policy gave ${results.length} results`);
   const [first] = results as readonly JsonObject[];
   const value = first?.['result'];
   if (value === undefined) return failed('policy.malformed', 'the policy gave a result without a value');
-  const fault = valueFault(value, RESULT_DEPTH_MAX);
+  const fault = valueFault(value, RESULT_DEPTH_MAX) ?? numberFault(text);
   return fault === undefined ? { kind: 'value', value } : failed('policy.malformed', `the result ${fault}`);
 };
 

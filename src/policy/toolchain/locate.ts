@@ -12,14 +12,18 @@ export const OPA_VERSION = '1.22.2';
 const FOLDERS: readonly URL[] = ['../../../.cache/toolchain/', '../../toolchain/'].map((path) => new URL(path, import.meta.url));
 
 export type Located =
+  /** Path of its thread's script. */
   | { readonly kind: 'built'; readonly worker: string }
   /** A command on PATH, of the same minor version; it can't call builtins by name. */
   | { readonly kind: 'opa'; readonly command: string; readonly version: string };
 
-/** The worker of a built toolchain, when its folder is whole. */
-const workerIn = (folder: URL): string | undefined => {
+const SCRIPTS = ['worker.mjs', 'wasm_exec.js'];
+
+/** The built toolchain of a folder, when the folder is whole. */
+const builtIn = (folder: URL): Located | undefined => {
   const has = (name: string): boolean => existsSync(new URL(name, folder));
-  return has('worker.mjs') && has('wasm_exec.js') && (has('opa.wasm') || has('opa.wasm.br')) ? fileURLToPath(new URL('worker.mjs', folder)) : undefined;
+  if (!SCRIPTS.every(has) || !(has('opa.wasm') || has('opa.wasm.br'))) return undefined;
+  return { kind: 'built', worker: fileURLToPath(new URL('worker.mjs', folder)) };
 };
 
 const minorOf = (version: string): string => version.split('.').slice(0, 2).join('.');
@@ -37,8 +41,8 @@ const onPath = async (): Promise<Located | undefined> => {
 /** Rejects with `ToolchainMissing` when there is none; `folders` is for tests. */
 export const locateToolchain = async (folders: readonly URL[] = FOLDERS): Promise<Located> => {
   for (const folder of folders) {
-    const worker = workerIn(folder);
-    if (worker !== undefined) return { kind: 'built', worker };
+    const built = builtIn(folder);
+    if (built !== undefined) return built;
   }
   const opa = await onPath();
   if (opa !== undefined) return opa;
