@@ -19,6 +19,8 @@ export interface Run {
   readonly job: number;
   readonly connections: number;
   readonly durationMs: number;
+  /** Goes on beyond its time until so many were answered; for warming up. */
+  readonly atLeast?: number;
   /** Requests a second; absent: closed loop. */
   readonly rate?: number;
   /** Index of the first request. */
@@ -140,7 +142,7 @@ const runLoad = async ({ kind, port, requests, allow }: Job, run: Run): Promise<
 
   const startedMs = performance.now();
   const untilMs = startedMs + run.durationMs;
-  const over = (): boolean => failed !== undefined || performance.now() >= untilMs;
+  const over = (): boolean => failed !== undefined || (performance.now() >= untilMs && latencies.length >= (run.atLeast ?? 0));
   if (run.rate === undefined) {
     for (const asking of all) proceed(asking);
     while (!over()) await new Promise((resolve) => setTimeout(resolve, 10));

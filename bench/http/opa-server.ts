@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { selectorKey, workloadSelectors } from '../../src/domain/selector.ts';
 import { grantSelectors } from '../../src/domain/grant-refs.ts';
+import { specificity } from '../../src/domain/scope.ts';
 import { repositoryRoot } from '../harness/run-bench.ts';
 import { grantOf, workloadOf, type Filling } from '../support/fill-store.ts';
 import { GRANTS_PER_WORKLOAD, isRevoked, type FilledStore } from '../support/filled-store.ts';
@@ -35,13 +36,16 @@ const dataOf = (store: FilledStore, jwks: string): object => {
     const id = workloadOf(workload);
     const grants = Array.from({ length: GRANTS_PER_WORKLOAD }, (_, index) => {
       const grant = grantOf(filling, '', workload + index * store.workloads);
-      const [scope] = grant.scopes;
+      const scopes = grant.scopes.map(({ actions, resource }) => ({
+        type: resource.type, rank: specificity([{ actions, resource }], 'GET', { type: 'http', id: resource.id.replace(/\*\*$/, 'x') }), prefix: resource.id.replace(/\*\*$/, ''),
+        actions: Object.fromEntries(actions.map((action) => [action, true])),
+      }));
       return {
-        id: grant.id, sequence: 1, prefix: scope?.resource.id.replace(/\*\*$/, ''), actions: Object.fromEntries(scope?.actions.map((action) => [action, true]) ?? []),
+        id: grant.id, sequence: 1, model: grant.model, tier: grant.tier, scopes, conditions: grant.conditions, chain: grant.chain,
         not_before_ms: grant.notBefore, expires_at_ms: grant.expiresAt, task: grant.task, entitlement: grant.entitlement, ends: grantSelectors(grant).map(selectorKey),
       };
     });
-    workloads[id] = { grants, ends: [...workloadSelectors(id).map(selectorKey), `issuer:${issuer}`, 'realm:default'] };
+    workloads[id] = { grants, ends: [...workloadSelectors(id).map(selectorKey), `issuer:${issuer}`, 'realm:default', 'pep:bench-gateway'] };
     if (isRevoked(store, workload)) {
       revoke(`workload:${id}`);
       revocations += 1;
@@ -49,22 +53,31 @@ const dataOf = (store: FilledStore, jwks: string): object => {
   }
   for (let index = 0; index < store.revocations - revocations; index += 1) revoke(`grant:gone-${index}`);
   return {
-    jwks, issuer, audience: AUDIENCE, credential_skew_ms: 2_000, workloads, endings,
+    jwks, issuer, audience: AUDIENCE, credential_skew_ms: 2_000, max_credential_age_ms: 3_600_000, uses: {}, freezes: [], forbidden: [], workloads, endings,
     tasks: Object.fromEntries(Array.from({ length: TASKS }, (_, index) => [`t-${index}`, { state: 'open', deadline_ms: store.expiresAt }])),
     entitlements: Object.fromEntries(Array.from({ length: ENTITLEMENTS }, (_, index) => [`shop-orders-${index}`, { tier: 'standard' }])),
   };
 };
 
-/** Remembers verified tokens, as many as are asked about: OPA keeps none by default. */
-const config = (tokens: number): object => ({ caching: { inter_query_builtin_value_cache: { named: { io_jwt: { max_num_entries: Math.max(1, tokens) } } } } });
+/** How many verified tokens OPA remembers; 0 is its default, none. */
+const config = (tokens: number): object =>
+  tokens === 0 ? {} : { caching: { inter_query_builtin_value_cache: { named: { io_jwt: { max_num_entries: tokens } } } } };
 
-export const startOpa = async (options: { readonly store: FilledStore; readonly jwks: string; readonly tokens: number; readonly folder: string }): Promise<OpaServer> => {
+export interface OpaOptions {
+  readonly store: FilledStore;
+  readonly jwks: string;
+  readonly rememberedTokens: number;
+  readonly folder: string;
+  readonly name: string;
+}
+
+export const startOpa = async (options: OpaOptions): Promise<OpaServer> => {
   const root = repositoryRoot();
   const { findOpa, OPA_VERSION } = (await import(pathToFileURL(join(root, 'scripts', 'opa.mjs')).href)) as { findOpa: () => string; OPA_VERSION: string };
-  const folder = join(options.folder, 'opa');
+  const folder = join(options.folder, options.name);
   mkdirSync(folder);
   writeFileSync(join(folder, 'data.json'), JSON.stringify(dataOf(options.store, options.jwks)));
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config(options.tokens)));
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config(options.rememberedTokens)));
   copyFileSync(join(root, 'bench/http/opa/access.rego'), join(folder, 'access.rego'));
   const port = await freePort();
   const child: ChildProcess = spawn(

@@ -30,7 +30,7 @@ const curfewRequest = (token: string, path: string): string =>
   ].join('\r\n');
 
 const opaRequest = (token: string, path: string): string => {
-  const body = JSON.stringify({ input: { token, method: 'GET', host: 'shop.local', path } });
+  const body = JSON.stringify({ input: { token, method: 'GET', host: 'shop.local', path, source: '192.0.2.7', pep: 'bench-gateway' } });
   return ['POST /v1/data/bench/access/decision HTTP/1.1', 'host: 127.0.0.1', 'content-type: application/json', `content-length: ${body.length}`, '', body].join('\r\n');
 };
 

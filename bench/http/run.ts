@@ -1,6 +1,7 @@
 /**
- * The HTTP bench: one worker of the real `curfew serve` on a small and on a large store, and an OPA server that does the same work in
- * Rego, side by side. Every round asks each of them; every answer is checked.
+ * The HTTP bench: one worker of the real `curfew serve` on a small and on a large store, and OPA servers that do the same work in
+ * Rego, side by side: one that remembers verified tokens, as Curfew does, and one as it comes, which remembers none. Every round
+ * asks each of them; every answer is checked.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -49,8 +50,6 @@ const row = (lane: Lane, runs: readonly Ran[], first: string): string[] => {
   return [lane.name, first, ...[p50, p99, p999].map((micro) => millis(micro / 1_000)), count(unavailable)];
 };
 
-const WARM_UPS = 2;
-
 const measure = async (generator: Generator, lanes: readonly Lane[], options: HttpOptions): Promise<number | undefined> => {
   const inTurns = async (round: number, run: (lane: Lane) => Promise<void>, of: readonly Lane[]): Promise<void> => {
     for (let turn = 0; turn < of.length; turn += 1) {
@@ -60,26 +59,26 @@ const measure = async (generator: Generator, lanes: readonly Lane[], options: Ht
     }
   };
   const { connections } = options;
-  for (let round = -WARM_UPS; round < options.rounds; round += 1) {
-    const from = Math.abs(round) * 4_001;
-    await inTurns(round + WARM_UPS, async (lane) => {
-      const ran = await generator.run({ job: lane.job, connections, durationMs: options.seconds * 1_000, from });
-      if (round >= 0) lane.closed.push(ran);
+  // Every request once: credentials are remembered where somebody remembers them, and code is compiled.
+  await inTurns(0, async (lane) => void (await generator.run({ job: lane.job, connections, durationMs: 0, atLeast: options.requests, from: 0 })), lanes);
+  for (let round = 0; round < options.rounds; round += 1) {
+    await inTurns(round, async (lane) => {
+      lane.closed.push(await generator.run({ job: lane.job, connections, durationMs: options.seconds * 1_000, from: round * 4_001 }));
     }, lanes);
   }
-  const opa = lanes.find(({ name }) => name.startsWith('OPA'));
+  const opa = lanes[2];
   if (opa === undefined) return undefined;
   const rate = Math.round((spreadOf(rates(opa)).median * options.opaShare) / 100);
   for (let round = 0; round < options.openRounds; round += 1) {
     await inTurns(round, async (lane) => {
       lane.open.push(await generator.run({ job: lane.job, connections, durationMs: options.openSeconds * 1_000, rate, from: round * 4_001 }));
-    }, lanes);
+    }, lanes.slice(0, 3));
   }
   return rate;
 };
 
 const findings = (lanes: readonly Lane[], rate: number | undefined, options: HttpOptions): Findings => {
-  const [small, large, opa] = lanes;
+  const [small, large, opa, plainOpa] = lanes;
   if (small === undefined || large === undefined) throw new Error('no lanes');
   const tables: Table[] = [
     {
@@ -91,19 +90,30 @@ const findings = (lanes: readonly Lane[], rate: number | undefined, options: Htt
   ];
   const growth = ratios(rates(small), rates(large));
   const goals: Goal[] = [
-    { goal: `cost at ${count(options.large)} / ${count(options.small)} grants and revocations, Zipf <= ${GROWTH_GOAL} x`, measured: spread(growth, times), met: growth.median <= GROWTH_GOAL },
+    { goal: `cost at ${count(options.large)} / ${count(options.small)} grants and revocations, Zipf <= ${GROWTH_GOAL} x`, measured: spread(growth, times), met: growth.median <= GROWTH_GOAL,
+      limit: 'grants that a worker does not remember are read from LMDB and parsed' },
   ];
   if (opa !== undefined && rate !== undefined) {
     tables.push({
-      title: `Open loop, ${perSecond(rate)} requests a second (${options.opaShare} % of what OPA reached)`,
+      title: `Open loop, ${perSecond(rate)} requests a second (${options.opaShare} % of what OPA reached that remembers tokens)`,
       columns: ['server', 'answered', 'p50 ms', 'p99 ms', 'p99.9 ms', 'unavailable'],
-      rows: lanes.map((lane) => row(lane, lane.open, count(lane.open.reduce((sum, { latencies }) => sum + latencies.length, 0)))),
+      rows: lanes.filter(({ open }) => open.length > 0).map((lane) => row(lane, lane.open, count(lane.open.reduce((sum, { latencies }) => sum + latencies.length, 0)))),
       note: 'Latency counts from when a request was due. Requests are due on whole milliseconds.',
     });
     const faster = ratios(rates(small), rates(opa));
+    const fasterThanPlain = plainOpa === undefined ? undefined : ratios(rates(small), rates(plainOpa));
     const [ours, theirs] = [latencyOf(small.open).p99, latencyOf(opa.open).p99];
     goals.push(
-      { goal: `throughput >= ${OPA_GOAL} x OPA doing the same work, same facts`, measured: spread(faster, times), met: faster.median >= OPA_GOAL },
+      {
+        goal: `throughput >= ${OPA_GOAL} x OPA doing the same work on the same facts, remembering tokens as Curfew does`, measured: spread(faster, times), met: faster.median >= OPA_GOAL,
+        limit: 'one worker is one core, OPA uses all; HTTP in Node, the parse of the input in WASM and the decision record, which OPA does not write here',
+      },
+      ...(fasterThanPlain === undefined
+        ? []
+        : [{
+            goal: `throughput >= ${OPA_GOAL} x OPA doing the same work on the same facts, as it comes`, measured: spread(fasterThanPlain, times), met: fasterThanPlain.median >= OPA_GOAL,
+            limit: 'the same',
+          }]),
       { goal: 'p99 lower than OPA at the same request rate', measured: `${millis(ours / 1_000)} ms to ${millis(theirs / 1_000)} ms`, met: ours < theirs },
     );
   }
@@ -129,11 +139,11 @@ export const runHttp = async (options: HttpOptions, say: (text: string) => void,
       const job = await jobOf(generator, 'curfew', server.port, stores[size], issuer, options);
       lanes.push({ name: `Curfew, one worker, ${count(options[size])} grants and revocations`, job, closed: [], open: [], between: server.emptyLog });
     }
-    if (options.opa) {
-      const server = await startOpa({ store: stores.small, jwks: issuer.jwks, tokens: options.requests, folder });
+    for (const [name, rememberedTokens] of options.opa ? [['tokens remembered', options.requests], ['as it comes', 0]] as const : []) {
+      const server = await startOpa({ store: stores.small, jwks: issuer.jwks, rememberedTokens, folder, name });
       stops.push(server.stop);
       const job = await jobOf(generator, 'opa', server.port, stores.small, issuer, options);
-      lanes.push({ name: `OPA ${server.version}, ${count(options.small)} grants and revocations`, job, closed: [], open: [], between: () => undefined });
+      lanes.push({ name: `OPA ${server.version}, ${name}, ${count(options.small)} grants and revocations`, job, closed: [], open: [], between: () => undefined });
     }
     say('all servers answer');
     const rate = await measure(generator, lanes, options);

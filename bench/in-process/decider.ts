@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { openDecisionSink } from '../../src/audit/open-sink.ts';
 import { decisionLogConfig } from '../../src/audit/config.ts';
 import { createDecider, type Decider } from '../../src/decision/decide.ts';
+import type { Authenticator, Clock } from '../../src/decision/ports.ts';
 import type { Evaluation } from '../../src/decision/evaluation.ts';
 import type { DurationMs } from '../../src/domain/instant.ts';
 import { forwardAuth } from '../../src/gateways/http/protocols.ts';
@@ -18,9 +19,31 @@ import { createClock } from '../../src/time/clock.ts';
 import type { FilledStore } from '../support/filled-store.ts';
 import { issuerConfigOf } from '../support/workload-tokens.ts';
 
-export interface BenchDecider extends Pick<Decider, 'decide'> {
+/** One authenticator, as a process has it, whatever number of stores is measured beside one another. */
+export interface BenchIdentity {
+  readonly clock: Clock;
+  readonly authenticator: Authenticator;
   /** Verifies a token now, so that decisions find it remembered. */
   remember(token: string): Promise<void>;
+  close(): void;
+}
+
+export const createBenchIdentity = async (jwks: string, rememberedTokensMax: number): Promise<BenchIdentity> => {
+  const clock = createClock({ maxClockStepMs: 60_000 });
+  const config = identityConfig.parse({ rememberedTokensMax });
+  const authenticator = createAuthenticator({ ...config, issuers: [issuerConfigOf(jwks)] }, { clock });
+  await authenticator.ready();
+  return {
+    clock, authenticator,
+    close: () => authenticator.close(),
+    remember: async (token) => {
+      const { ok } = await authenticator.authenticate({ kind: 'bearer', token }, { realm: 'default', now: clock.now() });
+      if (!ok) throw new Error('a token of the bench was not accepted');
+    },
+  };
+};
+
+export interface BenchDecider extends Pick<Decider, 'decide'> {
   /** Waits until every record taken so far is written. */
   flush(): Promise<void>;
   /** Closes everything; throws when a record was lost. */
@@ -30,8 +53,7 @@ export interface BenchDecider extends Pick<Decider, 'decide'> {
 export interface BenchDeciderOptions {
   readonly store: FilledStore;
   readonly bundle: Uint8Array;
-  readonly jwks: string;
-  readonly rememberedTokensMax: number;
+  readonly identity: BenchIdentity;
   /** Folder for the decision log. */
   readonly folder: string;
 }
@@ -39,12 +61,9 @@ export interface BenchDeciderOptions {
 const ENTRYPOINT = 'curfew/access/decision';
 
 export const createBenchDecider = async (options: BenchDeciderOptions): Promise<BenchDecider> => {
-  const clock = createClock({ maxClockStepMs: 60_000 });
+  const { clock, authenticator } = options.identity;
   const store = await openEmbeddedStore({ path: options.store.path, mode: 'production', clock });
   const policy = await loadPolicy(options.bundle, { entrypoints: [ENTRYPOINT] });
-  const config = identityConfig.parse({ rememberedTokensMax: options.rememberedTokensMax });
-  const authenticator = createAuthenticator({ ...config, issuers: [issuerConfigOf(options.jwks)] }, { clock });
-  await authenticator.ready();
   const path = join(options.folder, `decisions-${randomUUID()}.jsonl`);
   const sink = openDecisionSink(decisionLogConfig.parse({ to: 'file', path }));
   const { decide } = createDecider({
@@ -58,15 +77,10 @@ export const createBenchDecider = async (options: BenchDeciderOptions): Promise<
   });
   return {
     decide,
-    remember: async (token) => {
-      const { ok } = await authenticator.authenticate({ kind: 'bearer', token }, { realm: 'default', now: clock.now() });
-      if (!ok) throw new Error('a token of the bench was not accepted');
-    },
     flush: () => sink.flush(),
     close: async () => {
       await sink.close(10_000);
       const { dropped, failures } = sink.stats();
-      authenticator.close();
       await store.close();
       rmSync(path, { force: true });
       if (dropped + failures > 0) throw new Error(`the decision log lost ${dropped} records, ${failures} writes failed`);

@@ -5,7 +5,7 @@ import { ratios, spreadOf, summarize, type Latency, type Spread } from '../harne
 import { GRANTS_PER_WORKLOAD, isRevoked, type FilledStore } from '../support/filled-store.ts';
 import { grantOf, workloadOf } from '../support/fill-store.ts';
 import type { BenchIssuer } from '../support/workload-tokens.ts';
-import { evaluationOf, type BenchDecider } from './decider.ts';
+import { evaluationOf, type BenchDecider, type BenchIdentity } from './decider.ts';
 
 export type Drawing = 'uniform' | 'zipf';
 
@@ -77,11 +77,8 @@ interface Asked {
   readonly evaluation: Evaluation;
 }
 
-const ask = (draw: Draw, issuer: BenchIssuer, count: number): readonly Asked[] =>
-  Array.from({ length: count }, () => {
-    const workload = draw();
-    return { workload, evaluation: evaluationOf(issuer.tokenOf(workload), `/orders/${workload % 1_000}/lines`) };
-  });
+const ask = (workloads: Iterable<number>, issuer: BenchIssuer): readonly Asked[] =>
+  Array.from(workloads, (workload) => ({ workload, evaluation: evaluationOf(issuer.tokenOf(workload), `/orders/${workload % 1_000}/lines`) }));
 
 interface Round {
   readonly latencies: Float64Array;
@@ -94,9 +91,11 @@ const runRound = async ({ decider, store }: Scenario, asked: readonly Asked[]): 
   const startedMs = performance.now();
   for (let index = 0; index < asked.length; index += 1) {
     const fromMs = performance.now();
-    const decision = await decider.decide((asked[index] as Asked).evaluation);
-    latencies[index] = (performance.now() - fromMs) * 1_000;
-    decisions.push(decision);
+    // Where a gateway writes its answer.
+    const answer = (): void => {
+      latencies[index] = (performance.now() - fromMs) * 1_000;
+    };
+    decisions.push(await decider.decide((asked[index] as Asked).evaluation, answer));
     if (index % BATCH === BATCH - 1) await new Promise(setImmediate);
   }
   await decider.flush();
@@ -106,18 +105,21 @@ const runRound = async ({ decider, store }: Scenario, asked: readonly Asked[]): 
 };
 
 /** Rounds go round the scenarios, so that what the machine does meanwhile falls on all of them. Tokens are remembered before. */
-export const measureScenarios = async (scenarios: readonly Scenario[], issuer: BenchIssuer, extent: Extent, beforeRounds: () => Promise<void> = async () => {}): Promise<readonly Measured[]> => {
-  const lanes = scenarios.map((scenario, index) => ({ scenario, draw: drawOf(scenario, extent.seed + index), rounds: [] as Round[] }));
+export const measureScenarios = async (scenarios: readonly Scenario[], issuer: BenchIssuer, identity: BenchIdentity, extent: Extent): Promise<readonly Measured[]> => {
+  const { rounds, decisionsPerRound } = extent;
+  const lanes = scenarios.map((scenario) => {
+    const draw = drawOf(scenario, extent.seed);
+    return { scenario, workloads: Int32Array.from({ length: (rounds + 1) * decisionsPerRound }, draw), rounds: [] as Round[] };
+  });
+  for (const workload of new Set(lanes.flatMap(({ workloads }) => [...workloads]))) await identity.remember(issuer.tokenOf(workload));
   for (const { scenario } of lanes) await checkDenials(scenario, issuer);
-  for (let round = -1; round < extent.rounds; round += 1) {
-    if (round === 0) await beforeRounds();
+  for (let round = 0; round <= rounds; round += 1) {
     for (let turn = 0; turn < lanes.length; turn += 1) {
-      const lane = lanes[(turn + round + 1) % lanes.length] as (typeof lanes)[number];
-      const asked = ask(lane.draw, issuer, extent.decisionsPerRound);
-      for (const { evaluation: { presented } } of asked) if (presented.kind === 'bearer') await lane.scenario.decider.remember(presented.token);
+      const lane = lanes[(turn + round) % lanes.length] as (typeof lanes)[number];
+      const asked = ask(lane.workloads.subarray(round * decisionsPerRound, (round + 1) * decisionsPerRound), issuer);
       const measured = await runRound(lane.scenario, asked);
       // The first round warms up.
-      if (round >= 0) lane.rounds.push(measured);
+      if (round > 0) lane.rounds.push(measured);
     }
   }
   return lanes.map(({ scenario, rounds }) => ({

@@ -3,7 +3,7 @@
  * is used again while what wrote it is unchanged and its grants live for another day. Benches only read them.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Instant } from '../../src/domain/instant.ts';
 import { selectorKey } from '../../src/domain/selector.ts';
@@ -69,14 +69,16 @@ const wallClock = {
   },
 };
 
-const fill = async (path: string, wanted: Wanted): Promise<FilledStore> => {
+/** `bare`: a store with the same grants and no revocations, to begin with. */
+const fill = async (path: string, wanted: Wanted, bare: FilledStore | undefined): Promise<FilledStore> => {
   const workloads = Math.max(1, Math.floor(wanted.grants / GRANTS_PER_WORKLOAD));
-  const notBefore = (Date.now() - 60_000) as Instant;
-  const expiresAt = (notBefore + LIFE_MS) as Instant;
+  const notBefore = bare?.notBefore ?? ((Date.now() - 60_000) as Instant);
+  const expiresAt = bare?.expiresAt ?? ((notBefore + LIFE_MS) as Instant);
+  if (bare !== undefined) cpSync(bare.path, path, { recursive: true, filter: (from) => !from.endsWith(NOTE) });
   const store = await openEmbeddedStore({ path, mode: 'production', clock: wallClock });
   try {
     const revoked = Array.from({ length: workloads }).filter((_, index) => isRevoked(wanted, index)).length;
-    const filling: Filling = { realm: 'default', grants: workloads * GRANTS_PER_WORKLOAD, workloads, revocations: Math.max(0, wanted.revocations - revoked), notBefore, expiresAt };
+    const filling: Filling = { realm: 'default', grants: bare === undefined ? workloads * GRANTS_PER_WORKLOAD : 0, workloads, revocations: Math.max(0, wanted.revocations - revoked), notBefore, expiresAt };
     await fillStore(store, filling);
     await revokeWorkloads(store, wanted, workloads);
   } finally {
@@ -85,20 +87,27 @@ const fill = async (path: string, wanted: Wanted): Promise<FilledStore> => {
   return { ...wanted, path, workloads, notBefore, expiresAt };
 };
 
+const NOTE = 'filled.json';
+
+const keptAt = (path: string): FilledStore | undefined => {
+  const note = join(path, NOTE);
+  if (!existsSync(note)) return undefined;
+  const kept = JSON.parse(readFileSync(note, 'utf8')) as FilledStore;
+  return kept.expiresAt - Date.now() > DAY_MS ? { ...kept, path } : undefined;
+};
+
 export const filledStore = async (wanted: Wanted, root = repositoryRoot()): Promise<FilledStore> => {
   const folder = join(root, '.cache', 'bench-stores');
   const kind = `${wanted.grants}-${wanted.revocations}-`;
-  const path = join(folder, `${kind}${writersDigest(root)}`);
-  const note = join(path, 'filled.json');
-  if (existsSync(note)) {
-    const kept = JSON.parse(readFileSync(note, 'utf8')) as FilledStore;
-    if (kept.expiresAt - Date.now() > DAY_MS) return { ...kept, path };
-  }
+  const digest = writersDigest(root);
+  const path = join(folder, `${kind}${digest}`);
+  const kept = keptAt(path);
+  if (kept !== undefined) return kept;
   mkdirSync(folder, { recursive: true });
   for (const name of readdirSync(folder)) if (name.startsWith(kind)) rmSync(join(folder, name), { recursive: true, force: true });
   const from = performance.now();
-  const filled = await fill(path, wanted);
-  writeFileSync(note, JSON.stringify(filled));
+  const filled = await fill(path, wanted, keptAt(join(folder, `${wanted.grants}-0-${digest}`)));
+  writeFileSync(join(path, NOTE), JSON.stringify(filled));
   say(`filled a store with ${wanted.grants} grants and ${wanted.revocations} revocations in ${((performance.now() - from) / 1_000).toFixed(1)} s`);
   return filled;
 };
