@@ -161,7 +161,7 @@ export const startGateways = async (core: Core, { decide, ready, policy }: Gatew
   const selfService = composeSelfService(core, policy);
   const http = await createHttpGateway({ decide, ready, selfService, config: config.http, peps, routes: config.routes, fineReasons }).listen();
   try {
-    const gateway = createEnvoyGateway({ decide, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, monotonicMs: core.clock.monotonicMs });
+    const gateway = createEnvoyGateway({ decide, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
     const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: readGrpcTls(config.grpc) });
     return {
       http, grpc,

@@ -3,12 +3,9 @@
  * re-check and the moment its answer leaves, decisions for them are made one to a turn, in order, after what the turn has read;
  * other decisions wait meanwhile. Without such transports nobody waits. One loop, so one line for the whole process.
  */
-interface Waiting {
-  readonly own: boolean;
-  readonly go: () => void;
-}
-
-const waiting: Waiting[] = [];
+/** For a turn of their own, in order; and those that only wait for the present turn to end. */
+const owners: (() => void)[] = [];
+let others: (() => void)[] = [];
 /** `granted`: to a decision that has not begun its evaluation yet. */
 let turn: 'free' | 'granted' | 'taken' = 'free';
 let scheduled = false;
@@ -22,25 +19,25 @@ const schedule = (): void => {
 const next = (): void => {
   scheduled = false;
   turn = 'free';
-  while (turn === 'free') {
-    const first = waiting.shift();
-    if (first === undefined) return;
-    if (first.own) {
-      turn = 'granted';
-      schedule();
-    }
-    first.go();
-  }
+  // Before the owner: nothing comes between its answer and the end of the turn. A long line of owners holds up nobody else.
+  const released = others;
+  others = [];
+  for (const go of released) go();
+  const owner = owners.shift();
+  if (owner === undefined) return;
+  turn = 'granted';
+  schedule();
+  owner();
 };
 
-const inLine = (own: boolean): Promise<void> =>
+const wait = (line: (() => void)[]): Promise<void> =>
   new Promise((go) => {
-    waiting.push({ own, go });
+    line.push(go);
     schedule();
   });
 
 /** Before a question of such a transport is taken apart: resolves in a turn of its own. */
-export const ownTurn = (): Promise<void> => inLine(true);
+export const ownTurn = (): Promise<void> => wait(owners);
 
 /** Before facts are gathered. `undefined`: at once. `sentWithTurn`: the answer leaves when the turn ends. */
 export const takeTurn = (sentWithTurn: boolean): Promise<void> | undefined => {
@@ -49,10 +46,10 @@ export const takeTurn = (sentWithTurn: boolean): Promise<void> | undefined => {
     turn = 'taken';
     return undefined;
   }
-  if (turn === 'free' && waiting.length === 0) {
+  if (turn === 'free' && owners.length === 0) {
     turn = 'taken';
     schedule();
     return undefined;
   }
-  return inLine(sentWithTurn);
+  return wait(sentWithTurn ? owners : others);
 };

@@ -27,8 +27,8 @@ export interface EnvoyGatewayDeps {
   readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
   /** Development: the fine reason and the grant are on the wire. */
   readonly fineReasons: boolean;
-  /** The clock by which decisions have their deadline: time in line counts. */
-  readonly monotonicMs?: (() => number) | undefined;
+  /** The deadline of decisions, and the clock it is told by: time in line counts. */
+  readonly patience?: { readonly monotonicMs: () => number; readonly deadlineMs: number } | undefined;
   /** For tests: how a question gets its turn of the loop. */
   readonly turn?: (() => Promise<void>) | undefined;
 }
@@ -40,7 +40,7 @@ export interface EnvoyGateway {
 
 export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
 
-export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons, monotonicMs, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
+export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons, patience, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
   const certificates = new WeakMap<GrpcPeer, PepCertificate>();
   const certificateFor = (peer: GrpcPeer): PepCertificate | undefined => {
     if (peer.certificate === undefined) return undefined;
@@ -60,13 +60,16 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons,
     });
   };
 
+  const refusing = (reason: Reason) => (context: AskContext): Asked => ({ evaluation: refusedEvaluation(context, reason), ownHeaders: [] });
+
   /** Never rejects: what breaks here is a denial, since Envoy might be told to let errors pass. */
   const answer = async (call: GrpcCall, send: (message: Uint8Array) => void, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
     const id = randomUUID();
     try {
-      const arrivedMs = monotonicMs?.();
+      const arrivedMs = patience?.monotonicMs();
       await turn();
-      const { evaluation: asked, ownHeaders } = ask({ id, pep: identify(call), config, rulesFor });
+      const tooLate = patience !== undefined && arrivedMs !== undefined && !(patience.monotonicMs() - arrivedMs < patience.deadlineMs);
+      const { evaluation: asked, ownHeaders } = (tooLate ? refusing('decision.deadline') : ask)({ id, pep: identify(call), config, rulesFor });
       const evaluation = arrivedMs === undefined ? asked : { ...asked, arrivedMs };
       const options: AnswerOptions = { fineReasons, ownHeaders, stream: evaluation.question?.stream !== undefined };
       let sent: Uint8Array | undefined;
@@ -76,7 +79,6 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons,
       return bareDenial(id);
     }
   };
-  const refusing = (reason: Reason) => (context: AskContext): Asked => ({ evaluation: refusedEvaluation(context, reason), ownHeaders: [] });
 
   const check: GrpcMethod = {
     kind: 'unary',
