@@ -25,14 +25,16 @@ const settings = (options: Options): Record<string, string> => {
   }));
 };
 
-const flagsOf = (options: Options): Record<string, string | undefined> => ({
-  ...settings(options),
-  'http.port': textOption(options, 'httpPort'),
-  'grpc.port': textOption(options, 'grpcPort'),
-  'admin.port': textOption(options, 'adminPort'),
-  'store.path': textOption(options, 'store'),
-  workers: textOption(options, 'workers'),
-});
+const NAMED_FLAGS = { 'http.port': 'httpPort', 'grpc.port': 'grpcPort', 'admin.port': 'adminPort', 'store.path': 'store', workers: 'workers' } as const;
+
+/** By setting path. A flag of its own wins over `--set`; one that is not given leaves what `--set` says. */
+const flagsOf = (options: Options): Record<string, string> => {
+  const named = Object.entries(NAMED_FLAGS).flatMap(([path, option]) => {
+    const given = textOption(options, option);
+    return given === undefined ? [] : [[path, given] as const];
+  });
+  return { ...settings(options), ...Object.fromEntries(named) };
+};
 
 type Command = Parameters<NonNullable<LocalCommand['options']>>[0];
 
@@ -68,10 +70,11 @@ const start = (mode: 'development' | 'production') => async (options: Options): 
 
 const checkConfig = async (options: Options): Promise<number> => {
   const { loadConfig } = await import('./config/load.ts');
+  const { readConfigFile } = await import('./config/read-file.ts');
   const { faultText } = await import('./config/fault.ts');
   const path = configFileOf(options, process.env);
-  const file = path === undefined ? undefined : { name: path, text: readFileSync(path, 'utf8') };
-  const loaded = loadConfig({ env: process.env, flags: flagsOf(options), ...(file === undefined ? {} : { file }) });
+  const read = path === undefined ? undefined : readConfigFile(path);
+  const loaded = read?.ok === false ? read : loadConfig({ env: process.env, flags: flagsOf(options), ...(read === undefined ? {} : { file: read.file }) });
   if (loaded.ok) process.stdout.write('The configuration is valid.\n');
   else process.stderr.write(`The configuration is not valid:\n${loaded.faults.map((fault) => `  ${faultText(fault)}\n`).join('')}`);
   return loaded.ok ? 0 : 1;

@@ -1,8 +1,8 @@
 /** `curfew serve` and `curfew dev`: from flags to a running supervisor to an exit code. Says on standard error why it does not start. */
-import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { faultText, type ConfigFault } from '../config/fault.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
+import { readConfigFile } from '../config/read-file.ts';
 import type { Config } from '../config/schema.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { isLoopback } from '../domain/loopback.ts';
@@ -44,15 +44,9 @@ const developmentFaults = (config: Config): readonly ConfigFault[] =>
     .map((section) => ({ where: '', path: `${section}.host`, message: 'development listens on loopback only; use `curfew serve` with a configuration for everything else' }));
 
 const load = ({ mode, configFile, flags, env }: RunOptions, developmentDir: string | undefined): LoadedConfig => {
-  let file: { name: string; text: string } | undefined;
-  if (configFile !== undefined) {
-    try {
-      file = { name: configFile, text: readFileSync(configFile, 'utf8') };
-    } catch (error) {
-      return { ok: false, faults: [{ where: configFile, path: '', message: `can not be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})` }] };
-    }
-  }
-  const loaded = loadConfig({ env, flags, ...(file === undefined ? {} : { file }), ...(developmentDir === undefined ? {} : { presets: developmentPresets(developmentDir) }) });
+  const read = configFile === undefined ? undefined : readConfigFile(configFile);
+  if (read?.ok === false) return read;
+  const loaded = loadConfig({ env, flags, ...(read === undefined ? {} : { file: read.file }), ...(developmentDir === undefined ? {} : { presets: developmentPresets(developmentDir) }) });
   if (!loaded.ok || mode !== 'development') return loaded;
   const faults = developmentFaults(loaded.config);
   return faults.length === 0 ? loaded : { ok: false, faults };

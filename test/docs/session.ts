@@ -10,10 +10,11 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Part } from '../parts.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { until } from '../support/until.ts';
 import { makeCheckout, makeTools } from './checkout.ts';
 import { missingLine, withMarks } from './expected-lines.ts';
@@ -29,27 +30,6 @@ export interface Session {
   perform(block: Block): Promise<void>;
   close(): Promise<void>;
 }
-
-/** Below the ports that the system gives out by itself, and in another range for each of the processes that run tests. */
-const PORTS_FROM = 15_000;
-const PORTS_EACH = 4_000;
-
-const isFree = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-
-const freePorts = async (count: number): Promise<readonly number[]> => {
-  const range = PORTS_FROM + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 4) * PORTS_EACH;
-  const found: number[] = [];
-  for (let at = Math.floor(Math.random() * PORTS_EACH); found.length < count; at += 1) {
-    const port = range + (at % PORTS_EACH);
-    if (await isFree(port)) found.push(port);
-  }
-  return found;
-};
 
 /** Which programs a block needs that not every machine has. */
 export const partsOf = (block: Block): readonly Part[] => {
