@@ -108,7 +108,7 @@ export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> 
     if (ended) throw new Error(`curfew ended: ${text.stdout}\n${text.stderr}`);
     // Development says it on standard output, production on standard error.
     return /administration on \S+:\d+/.test(`${text.stdout}${text.stderr}`);
-  }, 20_000).catch((error: unknown) => {
+  }, 60_000).catch((error: unknown) => {
     child.kill('SIGKILL');
     throw error;
   });
@@ -133,7 +133,7 @@ export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> 
     signal: (name) => void child.kill(name),
     stop: async () => {
       if (!ended) child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
       await exited;
       clearTimeout(timer);
       own.remove();

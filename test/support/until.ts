@@ -1,5 +1,5 @@
 /** Waits for a condition, never for a fixed time: tries again until `probe` gives something, fails by name after `timeoutMs`. */
-export const until = async <T>(what: string, probe: () => T | undefined | false | Promise<T | undefined | false>, timeoutMs = 10_000): Promise<T> => {
+export const until = async <T>(what: string, probe: () => T | undefined | false | Promise<T | undefined | false>, timeoutMs = 40_000): Promise<T> => {
   const end = performance.now() + timeoutMs;
   for (;;) {
     const found = await probe();
