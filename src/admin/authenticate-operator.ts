@@ -84,7 +84,8 @@ export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => as
   });
   const [record] = await store.read(realm, [operatorRef(id)]);
   const roles = uniqueRoles([...given.flatMap((entry) => entry.roles), ...readOperatorRoles(record?.value)]);
-  const persons = [...new Set([id, identity.workload, ...given.flatMap(({ team }) => team ?? [])])];
+  const accounts = Object.keys(config.persons).filter((account) => config.persons[account] === id);
+  const persons = [...new Set([id, identity.workload, ...accounts, ...given.flatMap(({ team }) => team ?? [])])];
   const principal: Principal = { kind: 'operator', id, roles, groups, persons, ...(now.trusted ? {} : { untimed: true }) };
   return principal;
 };

@@ -8,7 +8,7 @@ import type { JsonObject } from '../json.ts';
 import { readEnding, readGrant, readTask } from '../records.ts';
 import { selectorKey, type Selector } from '../selector.ts';
 import { invalid, loadedGrants, refuse, type Actor, type Change, type Loaded, type Rule, type Ruling } from './change.ts';
-import { textFault } from './fields.ts';
+import { isPerson, textFault } from './fields.ts';
 
 export const SUSPENSIONS_MAX = 16;
 
@@ -180,6 +180,7 @@ export const lift = (command: LiftCommand, actor: Actor): Rule => {
       if (fault !== undefined) return invalid([{ path: '/reason', message: fault }]);
       if (suspension.lifted !== undefined || !ending.suspensions.some(({ id }) => id === command.id)) return refuse('state', 'the suspension was lifted already');
       const { selector } = suspension;
+      if (!command.allowSelfLift && !isPerson(actor.id)) return refuse('not-permitted', 'this account is not configured as a person, so it may belong to the one who placed the suspension');
       const persons = new Set([actor.id, ...command.persons]);
       if (!command.allowSelfLift && persons.has(suspension.placedBy)) return refuse('not-permitted', 'another person than the one who placed a suspension must lift it');
       if (!command.allowSelfLift && concerned(loaded, selector).some((person) => persons.has(person))) return refuse('not-permitted', 'the suspension concerns you; another person must lift it');
