@@ -33,6 +33,7 @@ export const openDecisionSink = (config: DecisionLogConfig, onFailure?: (error: 
   }
   const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
   const fd = openSync(config.path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
-  fchmodSync(fd, 0o600);
+  // A device or pipe that the log was pointed at belongs to everybody: closing /dev/null to others would break the machine.
+  if (fstatSync(fd).isFile()) fchmodSync(fd, 0o600);
   return createLineSink({ ...common, fd, writeBytesMax: FILE_WRITE_BYTES_MAX, beginWithNewline: endsTorn(fd, config.path) });
 };

@@ -128,6 +128,12 @@ describe('the file', () => {
     expect(lines[0]).toBe('{"id":"torn"');
     expect(JSON.parse(lines[1] as string)).toMatchObject({ id: 'next' });
   });
+  test('what is no file keeps its permissions: pointed at /dev/null by root, it must not be closed to all others', async () => {
+    const before = statSync('/dev/null').mode;
+    await openDecisionSink(decisionLogConfig.parse({ to: 'file', path: '/dev/null' })).close(1_000);
+    expect(statSync('/dev/null').mode).toBe(before);
+  });
+
   test('a full disk is retried and reported; nothing is lost when there is room again', async () => {
     const failures: unknown[] = [];
     const full = openSync('/dev/full', 'w');
