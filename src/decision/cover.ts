@@ -16,35 +16,45 @@ const surroundings = (evaluation: Evaluation): readonly Selector[] => [
   ...(evaluation.pep.id === undefined ? [] : [{ kind: 'pep', value: evaluation.pep.id } as const]),
 ];
 
-interface Known {
-  readonly selectors: readonly Selector[];
-  readonly refs: readonly RecordRef[];
-}
+const identitySelectors = (identity: Identity): readonly Selector[] => [
+  ...identity.credential.selectors.map(parseKey),
+  ...workloadSelectors(identity.workload),
+  { kind: 'issuer', value: identity.issuer },
+];
 
-const ofIdentity = new WeakMap<Identity, Known>();
+const ofIdentity = new WeakMap<Identity, readonly RecordRef[]>();
+
+/** Prefixes, trust domains and issuers are those of many identities: one reference for all of them. */
+const shared = new Map<string, RecordRef>();
+const SHARED_MAX = 1_000;
+
+const sharedRef = (selector: Selector, identity: Identity): RecordRef => {
+  if (selector.kind === 'credential' || selector.kind === 'certificate' || selector.value === identity.workload) return endingRef(selector);
+  const made = endingRef(selector);
+  const known = shared.get(made.id);
+  if (known !== undefined) return known;
+  if (shared.size >= SHARED_MAX) shared.clear();
+  shared.set(made.id, made);
+  return made;
+};
 
 /** Remembered per identity object, which authenticators keep for as long as they remember the credential. */
-const knownOf = (identity: Identity): Known => {
+const refsOf = (identity: Identity): readonly RecordRef[] => {
   const known = ofIdentity.get(identity);
   if (known !== undefined) return known;
-  const selectors = [
-    ...identity.credential.selectors.map(parseKey),
-    ...workloadSelectors(identity.workload),
-    { kind: 'issuer', value: identity.issuer } as const,
-  ];
-  const made = { selectors, refs: selectors.map(endingRef) };
+  const made = identitySelectors(identity).map((selector) => sharedRef(selector, identity));
   ofIdentity.set(identity, made);
   return made;
 };
 
 /** Everything to look up before any grant is known. */
 export const coveringSelectors = (evaluation: Evaluation, identity: Identity | undefined): readonly Selector[] =>
-  identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...knownOf(identity).selectors];
+  identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...identitySelectors(identity)];
 
 /** The records that hold their endings. */
 export const coveringRefs = (evaluation: Evaluation, identity: Identity | undefined): readonly RecordRef[] => {
   const around = surroundings(evaluation).map(endingRef);
-  return identity === undefined ? around : [...around, ...knownOf(identity).refs];
+  return identity === undefined ? around : [...around, ...refsOf(identity)];
 };
 
 /** Those of them that also cover every grant of the question, by position. */

@@ -78,7 +78,7 @@ const overGrpc = (session: ClientHttp2Session, framed: Buffer): Promise<Asked | 
       const bytes = Buffer.concat(chunks);
       const ok = bytes.length < 5 ? undefined : (checkResponse.decode(bytes.subarray(5)) as unknown as CheckResponse).okResponse;
       const value = (key: string) => ok?.headers.find(({ header }) => header.key === key)?.header.value;
-      resolve(ok == null ? undefined : asked(sentAt, value('x-curfew-valid-until'), value('x-curfew-valid-ms')));
+      resolve(ok === null || ok === undefined ? undefined : asked(sentAt, value('x-curfew-valid-until'), value('x-curfew-valid-ms')));
     });
     stream.end(framed);
   });

@@ -20,6 +20,9 @@ admin:
       red-issuers: {roles: [issuer], realms: [red]}
       blue-issuers: {roles: [issuer], realms: [blue]}
       responders: {roles: [responder]}
+    persons:
+      oidc:login.example.org/rita: user:rita
+      oidc:login.example.org/rob: user:rob
 peps:
   - {id: red-gw, token: {env: RED_TOKEN}, realms: [red], hosts: [shop.local]}
   - {id: blue-gw, token: {env: BLUE_TOKEN}, realms: [blue], hosts: [shop.local]}
