@@ -114,6 +114,11 @@ export interface Commit {
   readonly puts: readonly Put[];
   /** After the puts. */
   readonly increments?: readonly Increment[];
+  /**
+   * Records that are there no more afterwards, nor their rows in the time index; one that is not there already is no fault. Their
+   * versions are 0 again, their events and history stay. None of them may be put or incremented by the same commit.
+   */
+  readonly drops?: readonly RecordKey[];
   /** A commit without events gets one of type `changed` about its records, so that the log names every change. */
   readonly events: readonly EventDraft[];
   /** It takes effect before this instant of the store's clock, or not at all (`late`). */

@@ -409,6 +409,80 @@ export const storeContract = (harness: StoreHarness): void => {
       }
     });
 
+    test('a dropped record is there no more, in this process and in another, and begins anew when it is put again', async () => {
+      const { store, location } = await opened();
+      const peer = await peerOf(location);
+      const at = key('thing', 'a');
+      const other = key('thing', 'b');
+      sequenceOf(await store.commit(commitOf({ puts: [put('a', { n: 1 }, { mark: true, refs: [other] }), put('b')], events: [note([at])] })));
+      const query = { realm: 'default', keys: [at, other] };
+      // Asked twice, so that both remember it.
+      for (let round = 0; round < 3; round += 1) {
+        expect([...(await store.facts(query)).records.keys()].sort()).toEqual(['thing/a', 'thing/b']);
+        expect((await peer.ask('facts', query)).records).toHaveLength(2);
+      }
+      const dropped = sequenceOf(await store.commit(commitOf({ expect: [{ key: at, version: 1 }], drops: [at, key('thing', 'never there')] })));
+      expect([...(await store.facts(query)).records.keys()]).toEqual(['thing/b']);
+      expect((await peer.ask('facts', query)).records).toHaveLength(1);
+      expect(await store.read('default', [at])).toEqual([undefined]);
+      expect((await store.list('default', { kind: 'thing', limit: 9 })).items.map((record) => record.key.id)).toEqual(['b']);
+      // The log names it, and what was told about it before stays.
+      const events = await store.events('default', { after: 0, limit: 9, about: at });
+      expect(events.map(({ sequence }) => sequence)).toEqual([1, dropped]);
+      expect(JSON.parse(Buffer.from(events[1]?.bytes ?? []).toString('utf8'))).toMatchObject({ type: 'changed', about: ['thing/a', 'thing/never there'] });
+      expect(await store.commit(commitOf({ expect: [{ key: at, version: 1 }], puts: [put('a')] }))).toEqual({ outcome: 'conflict', key: at });
+      const again = sequenceOf(await store.commit(commitOf({ expect: [{ key: at, version: 0 }], puts: [put('a', { n: 2 })] })));
+      expect((await store.read('default', [at]))[0]).toEqual({ key: at, created: { sequence: again, at: START }, modified: { sequence: again, at: START }, value: { n: 2 } });
+    });
+
+    test('a dropped counter counts from nothing, and drops happen with their commit or not at all', async () => {
+      const { store } = await opened();
+      const uses = key('uses', 'g');
+      const use = commitOf({ increments: [{ key: uses, max: 1 }] });
+      expect((await store.commit(use)).outcome).toBe('committed');
+      expect((await store.commit({ ...use, increments: [{ key: uses, max: 1 }], drops: [key('thing', 'a')] })).outcome).toBe('exhausted');
+      const before = await positionOf(store);
+      expect((await store.commit(commitOf({ expect: [{ key: uses, version: 7 }], drops: [uses] }))).outcome).toBe('conflict');
+      expect((await store.commit(commitOf({ drops: [uses], before: instant(START) }))).outcome).toBe('late');
+      expect((await store.read('default', [uses]))[0]?.value).toEqual({ count: 1 });
+      expect(await positionOf(store)).toBe(before);
+      for (const [change, at] of [[{ puts: [put('a')] }, key('thing', 'a')], [{ increments: [{ key: uses, max: 9 }] }, uses]] as const) {
+        await expect(store.commit(commitOf({ ...change, drops: [at] }))).rejects.toThrow(TypeError);
+      }
+      await expect(store.commit(commitOf({ drops: Array.from({ length: 2_000 }, (_, index) => key('thing', `${index}`)) }))).rejects.toThrow(TypeError);
+      expect((await store.commit(commitOf({ drops: [uses] }))).outcome).toBe('committed');
+      expect((await store.commit(use)).outcome).toBe('committed');
+    });
+
+    test('dropped rows leave the time index; those beyond what is read move up; other owners, kinds and realms keep theirs', async () => {
+      const { store } = await opened();
+      const long = 'x'.repeat(3_000);
+      const rows = [row('a', 'w', START + 3), row('b', 'w', START + 2), row(long, 'w', START + 2), row('past', 'w', START - 1), row('v', 'v', START + 3)];
+      const same: Put = { key: key('else', 'a'), value: {}, index: { owner: 'w', end: instant(START + 3) } };
+      await store.commit(commitOf({ puts: [...rows, same] }));
+      await store.commit(commitOf({ realm: 'other', puts: rows }));
+      const live = async (realm = 'default', owner = 'w'): Promise<string[]> =>
+        (await store.facts({ realm, keys: [], index: { owner, endsAfter: instant(START) } })).rows.map(({ key: { kind, id } }) => `${kind}/${id.slice(0, 4)}`).sort();
+      expect(await live()).toEqual(['else/a', 'thing/a', 'thing/b', 'thing/xxxx']);
+      await store.commit(commitOf({ puts: [row('new', 'w', START + 1)], drops: [key('thing', 'a'), key('thing', long), key('thing', 'past')] }));
+      expect(await live()).toEqual(['else/a', 'thing/b', 'thing/new']);
+      expect(await live('default', 'v')).toEqual(['thing/v']);
+      expect(await live('other')).toEqual(['thing/a', 'thing/b', 'thing/xxxx']);
+      const listed = await store.list('default', { kind: 'thing', owner: 'w', limit: 9 });
+      expect(listed.items.map((record) => record.key.id)).toEqual(['new', 'b']);
+      expect((await store.facts({ realm: 'default', keys: [], index: { owner: 'w', endsAfter: instant(START + 9), lookBack: 9 } })).ended.map((record) => record.key.id)).toEqual(['a', 'b', 'new']);
+      // Put again it may have another owner and end.
+      await store.commit(commitOf({ puts: [row('a', 'v', START + 7)] }));
+      expect(await live()).toEqual(['else/a', 'thing/b', 'thing/new']);
+      expect(await live('default', 'v')).toEqual(['thing/a', 'thing/v']);
+
+      const many = Array.from({ length: ROWS_MAX + 3 }, (_, index) => row(`r${index}`, 'many', START + 1 + index));
+      for (let from = 0; from < many.length; from += 500) await store.commit(commitOf({ puts: many.slice(from, from + 500) }));
+      await store.commit(commitOf({ drops: many.slice(-3).map((one) => one.key) }));
+      const read = await store.facts({ realm: 'default', keys: [], index: { owner: 'many', endsAfter: instant(START) } });
+      expect([read.truncated, read.rows.length, (await live('default', 'many')).includes('thing/r0')]).toEqual([false, ROWS_MAX, true]);
+    });
+
     test('what the store remembers of earlier reads never differs from what it holds', async () => {
       const { store, location } = await opened();
       const plain = await harness.open(location, clock);
@@ -416,18 +490,20 @@ export const storeContract = (harness: StoreHarness): void => {
       const ids = ['a', 'b', 'c', 'd'];
       await fc.assert(
         fc.asyncProperty(
-          fc.array(fc.record({ kind: fc.constantFrom('ending', 'task', 'uses', 'grant'), id: fc.constantFrom(...ids), indexed: fc.boolean(), read: fc.boolean() }), { minLength: 1, maxLength: 30 }),
+          fc.array(fc.record({ kind: fc.constantFrom('ending', 'task', 'uses', 'grant'), id: fc.constantFrom(...ids), indexed: fc.boolean(), drop: fc.boolean(), read: fc.boolean() }), { minLength: 1, maxLength: 30 }),
           async (steps) => {
-            for (const { kind, id, indexed, read } of steps) {
+            for (const { kind, id, indexed, drop, read } of steps) {
               const at = key(kind, id);
               const [there] = await plain.read('default', [at]);
               const index = indexed && there === undefined ? { index: { owner: 'w', end: instant(START + 5) } } : {};
-              await plain.commit(commitOf({ puts: [{ key: at, value: { random: Math.random() }, ...index }] }));
+              await plain.commit(commitOf(drop ? { drops: [at] } : { puts: [{ key: at, value: { random: Math.random() }, ...index }] }));
               if (!read) continue;
               const keys = ids.flatMap((other) => ['ending', 'task', 'uses', 'grant'].map((kindOf) => key(kindOf, other)));
               const facts = await store.facts({ realm: 'default', keys, index: { owner: 'w', endsAfter: instant(START) } });
               const truth = await plain.read('default', keys);
               expect(keys.map((one) => facts.records.get(recordKeyText(one)))).toEqual(truth);
+              const listed = await Promise.all(['ending', 'task', 'uses', 'grant'].map(async (kindOf) => (await plain.list('default', { kind: kindOf, owner: 'w', limit: 99 })).items));
+              expect(new Set(facts.rows.map((record) => recordKeyText(record.key)))).toEqual(new Set(listed.flat().map((record) => recordKeyText(record.key))));
             }
           },
         ),

@@ -16,11 +16,12 @@ import {
   type StoredRecord,
 } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
+import { dropRecords, rowsAfter } from './drop.ts';
 import { heldAt } from './held-at.ts';
 import { readIdempotent, writeIdempotent } from './idempotency.ts';
 import { putIndexRow } from './index-row.ts';
 import { historyPrefix, keyBytes, kindPrefix, realmPrefix, ROWS_KIND, sequenceKeyBytes } from './keys.ts';
-import { ownerRowsKey, withRows, type IndexRow } from './owner-rows.ts';
+import { ownerRowsKey, ownerRowsValue, parseOwnerRows, withRows, type IndexRow } from './owner-rows.ts';
 import { encodeRecord, versionOf, type HeldRecord } from './record.ts';
 import { encodeState, readState, slotOf, stateKeyBytes } from './realm-state.ts';
 
@@ -29,7 +30,7 @@ const RECORD_BYTES_MAX = 1_000_000;
 const PRESENT = Buffer.from([1]);
 
 const uniqueKeys = (commit: Commit): RecordKey[] => {
-  const keys = [...commit.puts, ...(commit.increments ?? [])].map((change) => change.key);
+  const keys = [...[...commit.puts, ...(commit.increments ?? [])].map((change) => change.key), ...(commit.drops ?? [])];
   return [...new Map(keys.map((key) => [recordKeyText(key), key])).values()];
 };
 
@@ -89,8 +90,17 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
     change(key, withRows(before?.record.value, rows, at), before, {});
     for (const row of rows) putIndexRow(environment, realm, owner, row);
   }
+  const drops = commit.drops ?? [];
+  for (const [owner, end] of dropRecords(environment, realm, drops)) {
+    const key = ownerRowsKey(owner);
+    const before = current(key);
+    const from = before === undefined ? at : parseOwnerRows(before.record.value).from;
+    // Rows that had ended are in no list.
+    if (end > from) change(key, ownerRowsValue({ from, rows: rowsAfter(environment, realm, owner, from) }), before, {});
+  }
 
   const slots = Float64Array.from(state.slots);
+  for (const { kind } of drops) slots[slotOf(kind)] = stamp.sequence;
   for (const held of changed.values()) {
     const { kind, id } = held.record.key;
     const prefix = kindPrefix(realm, kind);
@@ -133,10 +143,13 @@ const EVENT_ABOUT_MAX = 64;
 
 /** Throws a `TypeError` for what no commit may hold: a mistake of the caller, nothing of the outside. */
 export const checkCommit = (commit: Commit): void => {
-  const changes = commit.puts.length + (commit.increments?.length ?? 0);
+  const drops = commit.drops ?? [];
+  const changes = commit.puts.length + (commit.increments?.length ?? 0) + drops.length;
   if (changes + commit.events.length === 0) throw new TypeError('store: an empty commit');
   if (changes + commit.events.length + commit.expect.length > COMMIT_CHANGES_MAX) throw new TypeError('store: a commit this large is not one decision');
   if (commit.events.some((event) => event.about.length > EVENT_ABOUT_MAX)) throw new TypeError('store: an event is about too many records');
+  const dropped = new Set(drops.map(recordKeyText));
+  if (dropped.size > 0 && [...commit.puts, ...(commit.increments ?? [])].some(({ key }) => dropped.has(recordKeyText(key)))) throw new TypeError('store: a commit changes and drops the same record');
   for (const put of commit.puts) {
     if (put.index !== undefined && !isInstant(put.index.end)) throw new TypeError('store: an end that is not an instant');
   }

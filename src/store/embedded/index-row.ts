@@ -12,6 +12,10 @@ export const putIndexRow = (environment: Environment, realm: string, owner: stri
   environment.index.putSync(indexKeyBytes(ownerPrefix(realm, owner), row.end, row.key), value);
 };
 
+export const removeIndexRow = (environment: Environment, realm: string, owner: string, row: IndexRow): void => {
+  environment.index.removeSync(indexKeyBytes(ownerPrefix(realm, owner), row.end, row.key));
+};
+
 export const indexRow = (environment: Environment, owner: Buffer, bytes: Buffer): IndexRow => {
   const { end, kind, id = longId(environment, bytes) } = parseIndexKey(owner, bytes);
   return { end, key: { kind, id } };

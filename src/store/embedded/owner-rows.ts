@@ -29,7 +29,7 @@ export const parseOwnerRows = (value: JsonObject): OwnerRows => {
   return { from: value['from'] as number, rows };
 };
 
-const ownerRowsValue = ({ from, rows }: OwnerRows): JsonObject => ({ from, rows: rows.flatMap(({ end, key }) => [end, key.kind, key.id]) });
+export const ownerRowsValue = ({ from, rows }: OwnerRows): JsonObject => ({ from, rows: rows.flatMap(({ end, key }) => [end, key.kind, key.id]) });
 
 /** The list with `added`, as of `now`. */
 export const withRows = (before: JsonObject | undefined, added: readonly IndexRow[], now: Instant): JsonObject => {
