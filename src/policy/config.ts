@@ -1,17 +1,37 @@
+/** Settings of the policy: which bundles, and what an evaluation may use. */
 import { z } from 'zod';
 
 const MEBIBYTE = 1024 * 1024;
+
+/** Where one bundle comes from: one of these. */
+const source = {
+  file: z.string().min(1).describe('Path of a bundle, a .tar.gz: compiled (`curfew policy build`, `opa build -t wasm`) or plain Rego, which is compiled when it is loaded.').optional(),
+  directory: z.string().min(1).describe('A folder of .rego files and data. It is watched: what is saved there is compiled, tested and active within a second, or refused with file and line.').optional(),
+};
+
+const sourcesOf = (given: { readonly file?: string | undefined; readonly directory?: string | undefined }): number =>
+  [given.file, given.directory].filter((one) => one !== undefined).length;
 
 /** Section `policy` of the configuration. */
 export const policyConfig = z
   .strictObject({
     bundle: z
       .strictObject({
-        file: z.string().min(1).describe('Path of the bundle, a .tar.gz made by `opa build -t wasm`. Without it the bundle that comes with Curfew is used.').optional(),
-        reloadIntervalMs: z.int().min(0).max(3_600_000).default(5_000).describe('How often the file is looked at for a change, in milliseconds; 0 means only on a reload signal.'),
+        ...source,
+        reloadIntervalMs: z.int().min(0).max(3_600_000).default(5_000).describe('How often files are looked at for a change, in milliseconds; 0 means only on a reload signal.'),
       })
+      .refine((given) => sourcesOf(given) <= 1, 'takes one source: file or directory')
       .prefault({})
-      .describe('Where the policy comes from.'),
+      .describe('Where the policy comes from. With no source the bundle that comes with Curfew is used.'),
+    bundles: z
+      .array(
+        z
+          .strictObject({ name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be letters, digits, dots, dashes and underscores').describe('What messages call it.'), ...source })
+          .refine((given) => sourcesOf(given) === 1, 'needs one source: file or directory'),
+      )
+      .max(32)
+      .default([])
+      .describe('Several bundles instead of one, each with its own roots in its `.manifest`. They are made one policy; at most one of them may be compiled already, the others are then data.'),
     entrypoint: z.string().min(1).max(1024).default('curfew/access/decision').describe('Rule that decides access, as a path.'),
     memoryMaxBytes: z
       .int()
@@ -21,5 +41,9 @@ export const policyConfig = z
       .describe('The most memory one policy instance may take, its data included. A policy that needs more denies.'),
     inputMaxBytes: z.int().min(1024).max(64 * MEBIBYTE).default(MEBIBYTE).describe('The largest input a policy is given, as JSON. Larger ones deny.'),
   })
+  .refine(({ bundle, bundles }) => bundles.length === 0 || sourcesOf(bundle) === 0, { path: ['bundles'], message: 'takes the place of policy.bundle; name one of the two' })
+  .refine(({ bundles }) => new Set(bundles.map(({ name }) => name)).size === bundles.length, { path: ['bundles'], message: 'has a name twice' })
   .describe('The policy bundle and what it may use.');
 
+export type PolicyConfig = z.output<typeof policyConfig>;
+export type SourceConfig = Pick<PolicyConfig['bundle'], 'file' | 'directory'>;

@@ -1,12 +1,14 @@
-/** What the supervisor administers with: lifecycle, admin API, sweeper. Rebuilt on reload; the store and the clock stay. */
+/** What the supervisor administers with: lifecycle, admin API, housekeeping. Rebuilt on reload; the store and the clock stay. */
 import { createAdminApp } from '../admin/app.ts';
 import { bootstrapOperator, developmentOperator, firstOf, oidcOperator } from '../admin/authenticate-operator.ts';
 import { createFindDecision } from '../audit/find-decision.ts';
 import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
 import type { Policy, Quarantine } from '../decision/ports.ts';
+import { createForgetter } from '../lifecycle/forget.ts';
 import { createInspect } from '../lifecycle/inspect.ts';
 import { createLifecycle } from '../lifecycle/lifecycle.ts';
-import { createSweeper, type Sweeper } from '../lifecycle/sweeper.ts';
+import { together, type Rounds } from '../lifecycle/rounds.ts';
+import { createSweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import { createResetClock } from './clock-reset.ts';
 import { createExplain } from './explain.ts';
@@ -26,7 +28,7 @@ export interface AdministrationParts {
 
 export interface Administration {
   readonly fetch: (request: Request) => Response | Promise<Response>;
-  readonly sweeper: Sweeper;
+  readonly housekeeping: Rounds;
 }
 
 /** The supervisor's policy has a budget of its own, so nothing here needs to be watched. */
@@ -64,8 +66,11 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     onError: onError('an admin request failed'),
     version: parts.version,
   });
-  const sweeper = createSweeper({
-    store, clock, lifecycle, realms: config.realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: onError('a round of housekeeping failed'),
-  });
-  return { fetch: (request) => app.fetch(request), sweeper };
+  const roundFailed = onError('a round of housekeeping failed');
+  const { realms } = config;
+  const housekeeping = together([
+    createSweeper({ store, clock, lifecycle, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
+    createForgetter({ store, clock, realms, onError: roundFailed }),
+  ]);
+  return { fetch: (request) => app.fetch(request), housekeeping };
 };

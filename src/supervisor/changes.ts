@@ -3,6 +3,7 @@ import { reconfigure, type CoreOptions } from '../compose.ts';
 import { faultText } from '../config/fault.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { prepareBundle } from '../policy/source/prepare-bundle.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import type { SupervisorMetrics } from '../telemetry/metrics.ts';
 import { closeActive, loadBundle, makeActive, type Holder } from './active.ts';
@@ -25,7 +26,7 @@ export interface ChangeDeps {
 }
 
 export interface Changes {
-  /** Looks whether the bundle file was replaced, and activates what is in it. */
+  /** Reads the sources again, and activates what they give when it is something else. */
   bundle(): Promise<void>;
   configuration(): Promise<void>;
 }
@@ -38,14 +39,16 @@ export const showBundle = (metrics: SupervisorMetrics, { revision, digest }: Bou
 export const createChanges = (deps: ChangeDeps): Changes => {
   const { holder, pool, book, metrics, log } = deps;
 
-  const adoptBundle = async (bundle: Uint8Array): Promise<void> => {
+  const adoptBundle = async (): Promise<void> => {
     const { active } = holder;
     let policy: BoundedPolicy;
+    let bundle: Uint8Array;
     try {
+      ({ archive: bundle } = await prepareBundle(await active.sources.read()));
       policy = await loadBundle(active.core.config, bundle);
     } catch (error) {
       metrics.reloads.inc({ what: 'bundle', result: 'refused' });
-      return log.error('the new bundle is refused; the active one stays', { file: active.source.path, detail: errorText(error) });
+      return log.error('the new bundle is refused; the active one stays', { file: active.sources.where, detail: errorText(error) });
     }
     if (policy.digest === active.policy.digest) return policy.close();
     holder.active = { ...active, bundle, policy };
@@ -86,7 +89,8 @@ export const createChanges = (deps: ChangeDeps): Changes => {
       return refuse(errorText(error));
     }
     await closeActive(before);
-    holder.active.administration.sweeper.start();
+    holder.active.administration.housekeeping.start();
+    holder.active.sources.watch(() => void changes.bundle());
     showBundle(metrics, holder.active.policy);
     metrics.reloads.inc({ what: 'configuration', result: 'done' });
     log.info('the configuration is reloaded', { workers: pool.pids().length });
@@ -98,11 +102,9 @@ export const createChanges = (deps: ChangeDeps): Changes => {
     busy = busy.then(change).catch((error: unknown) => log.error('a change failed', { detail: errorText(error) }));
     return busy;
   };
-  return {
-    bundle: () => inTurn(async () => {
-      const bundle = await holder.active.source.changed();
-      if (bundle !== undefined) await adoptBundle(bundle);
-    }),
+  const changes: Changes = {
+    bundle: () => inTurn(adoptBundle),
     configuration: () => inTurn(readAgain),
   };
+  return changes;
 };

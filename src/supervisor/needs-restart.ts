@@ -14,7 +14,6 @@ export const needsRestart = (before: Config, after: Config): readonly string[] =
     ['grpc.port', ({ grpc }) => grpc.port],
     ['limits.maxClockStepMs', ({ limits }) => limits.maxClockStepMs],
     ['log', ({ log }) => log],
-    ['policy.bundle.reloadIntervalMs', ({ policy }) => policy.bundle.reloadIntervalMs],
   ];
   return fixed.filter(([, of]) => !isDeepStrictEqual(of(before), of(after))).map(([name]) => name);
 };

@@ -134,14 +134,10 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const adminTls = ({ admin: { tls } } = active()) => tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
     const admin = await listenAdmin({ host, port, drainMs, tls: adminTls(), fetch: (request) => holder.active.administration.fetch(request) });
     cleanUps.push(() => admin.close());
-    holder.active.administration.sweeper.start();
+    holder.active.administration.housekeeping.start();
 
     const changes = createChanges({ holder, pool, book, metrics, log, parts, coreOptions, workerCount, reload: options.reload });
-    const { reloadIntervalMs } = loaded.config.policy.bundle;
-    if (reloadIntervalMs > 0) {
-      const timer = setInterval(() => void changes.bundle(), reloadIntervalMs);
-      cleanUps.push(() => clearInterval(timer));
-    }
+    holder.active.sources.watch(() => void changes.bundle());
     const tlsChanged = watchFiles(() => tlsFiles(active()));
     const adminTlsChanged = watchFiles(() => adminTlsFiles(active()));
     const tlsTimer = setInterval(() => {

@@ -14,6 +14,12 @@ export type BundleFault =
   | 'wasm.missing'
   | 'wasm.invalid'
   | 'builtins.unserved'
+  | 'signature.missing'
+  | 'signature.malformed'
+  | 'signature.key'
+  | 'signature.invalid'
+  | 'signature.scope'
+  | 'signature.files'
   | 'entrypoint.missing';
 
 export class BundleRefused extends Error {

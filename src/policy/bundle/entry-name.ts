@@ -2,11 +2,14 @@
 import { BundleRefused, quoted } from './bundle-refused.ts';
 import type { BundleLimits } from './limits.ts';
 
-export const BUNDLE_FILES: ReadonlySet<string> = new Set(['policy.wasm', 'data.json', '.manifest', '.signatures.json']);
+const BUNDLE_FILES: ReadonlySet<string> = new Set(['policy.wasm', '.manifest', '.signatures.json']);
+
+/** Data lies under the path of its folder. */
+export const isDataFile = (name: string): boolean => /(?:^|\/)data\.(?:json|ya?ml)$/.test(name);
 
 /**
  * The entry's name, relative and without OPA's leading `/` or tar's `./`. Throws for names that climb, hide or are not a
- * bundle's: nested data files too, since taking only one of them would decide on half the data.
+ * bundle's.
  */
 export const entryName = (raw: string, type: 'file' | 'directory', limits: BundleLimits): string => {
   const refuse = (why: string): never => {
@@ -20,6 +23,6 @@ export const entryName = (raw: string, type: 'file' | 'directory', limits: Bundl
   const segments = name.split('/');
   if (segments.some((segment) => segment === '' || segment === '.' || segment === '..' || /[. ]$/.test(segment))) return refuse('is not a plain relative path');
   if (/^[A-Za-z]:/.test(name)) return refuse('names a drive');
-  if (type === 'directory' || BUNDLE_FILES.has(name) || name.endsWith('.rego')) return name;
-  throw new BundleRefused('entry.unexpected', `${quoted(raw)} has no place in a compiled bundle`);
+  if (type === 'directory' || BUNDLE_FILES.has(name) || isDataFile(name) || name.endsWith('.rego')) return name;
+  throw new BundleRefused('entry.unexpected', `${quoted(raw)} has no place in a bundle`);
 };

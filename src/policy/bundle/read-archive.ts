@@ -5,7 +5,7 @@
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { BundleRefused, quoted } from './bundle-refused.ts';
-import { BUNDLE_FILES, entryName } from './entry-name.ts';
+import { entryName } from './entry-name.ts';
 import type { BundleLimits } from './limits.ts';
 
 const unpack = async (archive: Uint8Array, limits: BundleLimits): Promise<Buffer> => {
@@ -32,7 +32,7 @@ const unpack = async (archive: Uint8Array, limits: BundleLimits): Promise<Buffer
   return Buffer.concat(chunks, total);
 };
 
-/** The bundle's own files by name; Rego sources and folders are skipped, after their names were judged too. */
+/** Every file by name; folders are left out, after their names were judged too. */
 export const readArchive = async (archive: Uint8Array, limits: BundleLimits): Promise<ReadonlyMap<string, Buffer>> => {
   if (archive.byteLength > limits.archiveBytesMax) throw new BundleRefused('archive.too_large', `is larger than ${limits.archiveBytesMax} bytes`);
   const tar = await unpack(archive, limits);
@@ -57,7 +57,7 @@ export const readArchive = async (archive: Uint8Array, limits: BundleLimits): Pr
       seen.set(folded, raw);
       const parts: Buffer[] = [];
       for await (const part of entry as AsyncIterable<Buffer>) parts.push(part);
-      if (BUNDLE_FILES.has(name)) files.set(name, Buffer.concat(parts));
+      if (type === 'file') files.set(name, Buffer.concat(parts));
     }
   } catch (cause) {
     if (cause instanceof BundleRefused) throw cause;

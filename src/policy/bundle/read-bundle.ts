@@ -1,8 +1,9 @@
 /** A compiled bundle, understood: what the engine loads and what a decision cites. Nothing here runs the policy. */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
 import type { JsonObject } from '../../domain/json.ts';
 import { BundleRefused, quoted } from './bundle-refused.ts';
+import { isDataFile } from './entry-name.ts';
+import { readManifest } from './manifest.ts';
 import { parseJsonObject } from './parse-json.ts';
 import { readArchive } from './read-archive.ts';
 import { BUNDLE_LIMITS, type BundleLimits } from './limits.ts';
@@ -24,27 +25,14 @@ export interface Bundle {
   readonly signatures?: Uint8Array;
 }
 
-const manifestSchema = z.object({
-  revision: z.string().max(256).regex(/^[\u0021-\u007e]*$/, 'must be printable ASCII without blanks').default(''),
-  roots: z.array(z.string().max(1024)).max(1000).default(['']),
-  wasm: z
-    .array(z.object({ entrypoint: z.string().min(1).max(1024), module: z.enum(['/policy.wasm', 'policy.wasm']) }))
-    .min(1)
-    .max(1000),
-});
-
-const readManifest = (bytes: Buffer | undefined, limits: BundleLimits) => {
-  if (bytes === undefined) throw new BundleRefused('manifest.malformed', 'has no .manifest');
-  const read = manifestSchema.safeParse(parseJsonObject(bytes, 'manifest.malformed', '.manifest', limits).value);
-  if (read.success) return read.data;
-  const [issue] = read.error.issues;
-  throw new BundleRefused('manifest.malformed', `.manifest: ${quoted(issue?.path.join('.') ?? '')} ${issue?.message ?? 'is malformed'}`);
-};
-
 /** Reads a `.tar.gz`; rejects with `BundleRefused`, and with nothing else. */
 export const readBundle = async (archive: Uint8Array, limits: BundleLimits = BUNDLE_LIMITS): Promise<Bundle> => {
   const files = await readArchive(archive, limits);
+  const stray = [...files.keys()].find((name) => isDataFile(name) && name !== 'data.json');
+  if (stray !== undefined) throw new BundleRefused('entry.unexpected', `${quoted(stray)} has no place in a compiled bundle, whose data is in data.json`);
+  if (!files.has('.manifest')) throw new BundleRefused('manifest.malformed', 'has no .manifest');
   const manifest = readManifest(files.get('.manifest'), limits);
+  if (manifest.wasm === undefined || manifest.wasm.length === 0) throw new BundleRefused('manifest.malformed', '.manifest: "wasm" names no entrypoint');
   const wasm = files.get('policy.wasm');
   if (wasm === undefined) throw new BundleRefused('wasm.missing', 'has no policy.wasm (build it with `opa build -t wasm`)');
   const data = parseJsonObject(files.get('data.json') ?? Buffer.from('{}'), 'data.malformed', 'data.json', limits);

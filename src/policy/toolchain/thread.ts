@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import { SourcesRefused, ToolchainMissing, type ToolchainFault } from './fault.ts';
+import { holdBaseline } from './baseline.ts';
 import { TIMEOUT_MS } from './toolchain.ts';
 
 export interface ToolchainThread {
@@ -41,6 +42,7 @@ export const startThread = (file: string): ToolchainThread => {
   let worker: Worker | undefined;
   let running: Call | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let release: (() => void) | undefined;
 
   /** Ends the running call, which has answered or never will. */
   const finish = (): Call | undefined => {
@@ -75,10 +77,13 @@ export const startThread = (file: string): ToolchainThread => {
     if (running !== undefined) return;
     running = queue.shift();
     if (running === undefined) {
+      release?.();
+      release = undefined;
       // An idle thread does not keep the process alive; a working one does.
       worker?.unref();
       return;
     }
+    release ??= holdBaseline();
     const thread = (worker ??= start());
     thread.ref();
     const { request, timeoutMs } = running;

@@ -1,0 +1,25 @@
+/** A bundle's `.manifest`: who made it, what it owns, and where its modules are. */
+import { z } from 'zod';
+import { BundleRefused, quoted } from './bundle-refused.ts';
+import type { BundleLimits } from './limits.ts';
+import { parseJsonObject } from './parse-json.ts';
+
+const manifestSchema = z.object({
+  revision: z.string().max(256).regex(/^[\u0021-\u007e]*$/, 'must be printable ASCII without blanks').default(''),
+  roots: z.array(z.string().max(1024)).max(1000).default(['']),
+  wasm: z
+    .array(z.object({ entrypoint: z.string().min(1).max(1024), module: z.enum(['/policy.wasm', 'policy.wasm']) }))
+    .max(1000)
+    .optional(),
+});
+
+export type Manifest = z.output<typeof manifestSchema>;
+
+/** Without a manifest a bundle has no revision and owns everything. Throws `BundleRefused`. */
+export const readManifest = (bytes: Uint8Array | undefined, limits: BundleLimits): Manifest => {
+  if (bytes === undefined) return { revision: '', roots: [''] };
+  const read = manifestSchema.safeParse(parseJsonObject(bytes, 'manifest.malformed', '.manifest', limits).value);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  throw new BundleRefused('manifest.malformed', `.manifest: ${quoted(issue?.path.join('.') ?? '')} ${issue?.message ?? 'is malformed'}`);
+};
