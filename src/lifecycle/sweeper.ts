@@ -9,6 +9,7 @@ import { readTask } from '../domain/records.ts';
 import { taskHoldsUntil } from '../domain/task.ts';
 import type { Store } from '../store/port.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import { createRounds, type Rounds } from './rounds.ts';
 
 export interface SweeperDeps {
   readonly store: Pick<Store, 'list' | 'events' | 'facts'>;
@@ -20,12 +21,9 @@ export interface SweeperDeps {
   readonly onError: (error: unknown) => void;
 }
 
-export interface Sweeper {
+export interface Sweeper extends Rounds {
   /** One round; resolves to how many tasks it closed. */
   sweep(): Promise<number>;
-  start(): void;
-  /** Resolves when the round under way has ended. */
-  stop(): Promise<void>;
 }
 
 const PAGE = 500;
@@ -79,9 +77,6 @@ const createWatch = (realm: string, store: SweeperDeps['store']) => {
 export const createSweeper = (deps: SweeperDeps): Sweeper => {
   const { clock, lifecycle, store } = deps;
   const watches = deps.realms.map((realm) => ({ realm, watch: createWatch(realm, store) }));
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let round: Promise<unknown> = Promise.resolve();
-  let running = false;
 
   const sweep = async (): Promise<number> => {
     let closed = 0;
@@ -97,25 +92,5 @@ export const createSweeper = (deps: SweeperDeps): Sweeper => {
     }
     return closed;
   };
-  const later = (): void => {
-    timer = setTimeout(() => {
-      round = sweep().catch(deps.onError).then(() => {
-        if (running) later();
-      });
-    }, deps.intervalMs);
-    timer.unref();
-  };
-  return {
-    sweep,
-    start: () => {
-      if (running) return;
-      running = true;
-      later();
-    },
-    stop: async () => {
-      running = false;
-      clearTimeout(timer);
-      await round;
-    },
-  };
+  return { sweep, ...createRounds({ round: sweep, pauseMs: () => deps.intervalMs, monotonicMs: clock.monotonicMs, onError: deps.onError }) };
 };

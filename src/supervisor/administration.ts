@@ -34,6 +34,8 @@ export interface Administration {
 /** The supervisor's policy has a budget of its own, so nothing here needs to be watched. */
 const UNWATCHED: Quarantine = { enter: () => true, leave: () => undefined };
 
+const FORGET_PAUSE_MS = 60_000;
+
 export const createAdministration = (core: Core, parts: AdministrationParts): Administration => {
   const { config, clock, store, authenticator } = core;
   const { policy, operatorToken, log } = parts;
@@ -70,7 +72,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const { realms } = config;
   const housekeeping = together([
     createSweeper({ store, clock, lifecycle, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
-    createForgetter({ store, clock, realms, onError: roundFailed }),
+    createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
   ]);
   return { fetch: (request) => app.fetch(request), housekeeping };
 };

@@ -7,6 +7,7 @@ import type { Evaluation, Identity } from '../../src/decision/evaluation.ts';
 import * as catalogue from '../../src/domain/event-types.ts';
 import type { Grant } from '../../src/domain/grant.ts';
 import type { Instant } from '../../src/domain/instant.ts';
+import { createForgetter, FORGET_AFTER_MS } from '../../src/lifecycle/forget.ts';
 import { renderEvents } from '../../scripts/reference/events.mjs';
 import { repositoryRoot } from '../parts.ts';
 import { sourceFiles } from '../tidy/source-files.ts';
@@ -47,19 +48,22 @@ test('demand(24): every command tells its own event, endings as endings, under g
   await lifecycle.setOperator(CALL, 'user:alice', ['issuer']);
   await lifecycle.closeTask(CALL, task);
   await lifecycle.resetClock(CALL, { reason: 'set by hand', behindMs: 0 });
+  world.at.now += 60_000 + FORGET_AFTER_MS;
+  await createForgetter({ ...world, realms: ['default'], pauseMs: 1, onError: () => undefined }).forget();
 
   const events = await world.store.events('default', { after: 0, limit: 100 });
   expect(events.map(({ type }) => type)).toEqual([
     'task.opened', 'task.beat', 'task.paused', 'task.resumed', 'grant.issued', 'credential.used', 'grant.used', 'revocation.placed', 'suspension.placed',
-    'suspension.lifted', 'operator.configured', 'task.closed', 'clock.reset',
+    'suspension.lifted', 'operator.configured', 'task.closed', 'clock.reset', 'credential.forgotten',
   ]);
   expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
   const endings = events.filter(({ type }) => isEnding(type as catalogue.EventType));
   expect(endings.map(({ endingSequence }) => endingSequence)).toEqual([1, 2, 3, 4]);
   expect(events.filter(({ endingSequence }) => endingSequence !== undefined)).toEqual(endings);
-  for (const { type, data } of events) expect(type.endsWith('.used') ? data['decision'] : data['by'], type).toBe(type.endsWith('.used') ? 'decision-1' : CALL.actor.id);
+  expect(events.at(-1)?.data).toEqual({ count: 1 });
+  for (const { type, data } of events.slice(0, -1)) expect(type.endsWith('.used') ? data['decision'] : data['by'], type).toBe(type.endsWith('.used') ? 'decision-1' : CALL.actor.id);
   // The bootstrap credential is made where a store is opened for production, not by a command.
-  expect(new Set([...events.map(({ type }) => type), 'bootstrap.made'])).toEqual(new Set(EVENT_TYPES));
+  expect(new Set([...events.map(({ type }) => type), 'credential.forgotten', 'bootstrap.made'])).toEqual(new Set(EVENT_TYPES));
 });
 
 test('no event is made outside the catalogue', () => {
