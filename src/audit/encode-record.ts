@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { DecisionRecord } from '../decision/record.ts';
 import { escapeInvisible } from '../domain/invisible.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
-import { createRedactor } from './redact.ts';
+import { createRedactor, replacedIn } from './redact.ts';
 
 /** Records that are not there, so that their absence is declared (I11). `dropped` is null when nobody could count them. */
 export interface Gap {
@@ -30,21 +30,24 @@ export const createRecordEncoder = (options: { readonly redactHeaders: readonly 
   const redact = createRedactor(options.redactHeaders);
   return (record) => {
     const { input, policy } = record;
+    const shown = input === undefined ? undefined : redact(input);
     const clean: DecisionRecord = {
       ...record,
-      ...(input === undefined ? {} : { input: redact(input) }),
+      ...(shown === undefined ? {} : { input: shown }),
+      ...(shown === input ? {} : { masked: replacedIn(input, shown) }),
       ...(policy.result === undefined ? {} : { policy: { ...policy, ...redact({ result: policy.result }) } }),
     };
     const line = encode(clean);
     if (line.length <= options.recordBytesMax) return line;
     const leftOut = (value: JsonValue): JsonObject => ({ leftOut: 'too long', sha256: hashOf(value) });
+    const { masked: _masked, ...unmasked } = clean;
     const short = encode({
-      ...clean,
+      ...unmasked,
       ...(clean.input === undefined ? {} : { input: leftOut(clean.input) }),
       ...(clean.policy.result === undefined ? {} : { policy: { ...clean.policy, result: leftOut(clean.policy.result) } }),
     });
     if (short.length <= options.recordBytesMax) return short;
-    const { facts: _facts, resource: _resource, detail: _detail, ...bare } = clean;
+    const { facts: _facts, resource: _resource, detail: _detail, ...bare } = unmasked;
     return encode({ ...bare, input: { leftOut: 'too long' }, policy: { revision: policy.revision, digest: policy.digest }, detail: 'record shortened: too long' });
   };
 };

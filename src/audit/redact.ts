@@ -83,3 +83,11 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
 
   return (value) => walkObject(value, 0);
 };
+
+/** JSON Pointers (RFC 6901) of what a redactor replaced. It copies what it changes and keeps the rest, so only copies are looked at. */
+export const replacedIn = (original: JsonValue | undefined, clean: JsonValue | undefined, at = ''): readonly string[] => {
+  if (original === clean) return [];
+  if (typeof original !== 'object' || original === null || typeof clean !== 'object' || clean === null) return [at];
+  const [before, after] = [original as JsonObject, clean as JsonObject];
+  return Object.keys(after).flatMap((name) => replacedIn(before[name], after[name], `${at}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`));
+};

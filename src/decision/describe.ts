@@ -5,7 +5,7 @@ import type { Progress } from './progress.ts';
 import type { DecisionRecord } from './record.ts';
 
 export const recordOf = (evaluation: Evaluation, progress: Progress, decision: Decision, durationMs: number, entrypoint: string): DecisionRecord => {
-  const { identity, facts, policy, faults } = progress;
+  const { identity, facts, policy, faults, standing } = progress;
   return {
     version: 1,
     id: evaluation.id,
@@ -28,7 +28,9 @@ export const recordOf = (evaluation: Evaluation, progress: Progress, decision: D
     policy: {
       revision: policy?.revision ?? '', digest: policy?.digest ?? '', entrypoint,
       ...(progress.result === undefined ? {} : { result: progress.result }),
+      ...(progress.policyFault === undefined ? {} : { fault: progress.policyFault }),
     },
+    ...(standing === undefined ? {} : { standing: { id: standing.id, observe: standing.observe } }),
     ...(facts === undefined
       ? {}
       : {

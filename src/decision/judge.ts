@@ -30,6 +30,9 @@ export const createJudge = (deps: JudgeDeps): Judge => {
     const excuse = progress.standing?.observe === false ? progress.standing.id : undefined;
     const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, excuse);
     progress.input = input;
+    // An earlier attempt's belong to another input.
+    progress.result = undefined;
+    progress.policyFault = 'policy.quarantined';
     if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
     let outcome: PolicyOutcome;
     try {
@@ -37,6 +40,7 @@ export const createJudge = (deps: JudgeDeps): Judge => {
     } finally {
       deps.quarantine.leave();
     }
+    progress.policyFault = outcome.kind === 'value' ? undefined : outcome.kind === 'failed' ? outcome.reason : 'policy.undefined';
     if (outcome.kind === 'undefined') throw new Denied('policy.undefined');
     if (outcome.kind === 'failed') throw new Denied(outcome.reason, outcome.detail);
     progress.result = outcome.value;

@@ -20,7 +20,9 @@ export interface Progress {
   faults: Map<string, Reason>;
   live: readonly LiveGrant[];
   input?: JsonObject;
-  result?: JsonValue;
+  /** What the policy said about `input`, or why it said nothing. */
+  result?: JsonValue | undefined;
+  policyFault?: Reason | undefined;
   /** What the policy asked for a denial; used when it said no. */
   denial: Shaping;
   standing?: StandingEntry;

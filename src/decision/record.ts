@@ -26,9 +26,21 @@ export interface DecisionRecord {
     readonly issuedAt?: Instant;
     readonly expiresAt?: Instant;
   };
-  /** The policy input as evaluated, `curfew` included, secrets replaced. */
+  /** The policy input as evaluated, `curfew` included, secrets replaced; without `curfew` where no policy was asked. */
   readonly input?: JsonObject;
-  readonly policy: { readonly revision: string; readonly digest: string; readonly entrypoint?: string; readonly result?: JsonValue };
+  /** Where secrets were replaced in `input`: JSON Pointers (RFC 6901). Absent: nowhere. */
+  readonly masked?: readonly string[];
+  readonly policy: {
+    readonly revision: string;
+    readonly digest: string;
+    readonly entrypoint?: string;
+    /** What it said about `input`. */
+    readonly result?: JsonValue;
+    /** Why it said nothing about `input`. */
+    readonly fault?: Reason;
+  };
+  /** The standing entry of the configuration that matched, whether or not it was needed. */
+  readonly standing?: { readonly id: string; readonly observe: boolean };
   readonly facts?: {
     readonly position: string;
     readonly endings: { readonly sequence: number; readonly hash: string };

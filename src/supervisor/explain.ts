@@ -1,7 +1,7 @@
 /** `explain` for operators: the same pipeline as decisions, without claim and record, told with every grant that was looked at. */
 import { randomUUID } from 'node:crypto';
 import type { Explain, ExplainRequest } from '../admin/decisions.ts';
-import { createRedactor } from '../audit/redact.ts';
+import { createRedactor, replacedIn } from '../audit/redact.ts';
 import type { Decider } from '../decision/decide.ts';
 import type { Evaluation, Identity } from '../decision/evaluation.ts';
 import { toRfc3339 } from '../domain/instant.ts';
@@ -48,6 +48,7 @@ export const createExplain = (decider: Pick<Decider, 'explain'>, redactHeaders: 
     });
     const grants = (record.facts?.grants ?? []).map(({ id, fault }): JsonObject =>
       fault === undefined ? { id, counts: true } : { id, counts: false, reason: fault, text: reasonText(fault) });
+    const masked = record.input === undefined ? [] : replacedIn(record.input, redact(record.input));
     return redact({
       decision: decision.allow ? 'allow' : 'deny',
       ...(decision.allow
@@ -60,7 +61,7 @@ export const createExplain = (decider: Pick<Decider, 'explain'>, redactHeaders: 
       policyRevision: record.policy.revision,
       grants,
       ...(record.detail === undefined ? {} : { detail: record.detail }),
-      record: record as unknown as JsonValue,
+      record: { ...record, ...(masked.length === 0 ? {} : { masked }) } as unknown as JsonValue,
     });
   };
 };

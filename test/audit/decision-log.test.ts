@@ -56,6 +56,15 @@ describe('secrets', () => {
     const input = { a: { b: ['c', 1, null, true] } };
     expect(createRedactor()(input)).toBe(input);
   });
+  test('the record says where secrets were replaced in the input, so that a replay knows what it does not know', () => {
+    const input = { 'a/b': [{ key: 'cookie', value: canary }], path: `/x?token=${canary}`, headers: { authorization: canary, 'x~y': { password: canary } }, plain: 'sha256:0123456789abcdef' };
+    const line = JSON.parse(encode(sampleRecord('r', input)).toString()) as JsonObject;
+    expect(line['masked']).toEqual(['/a~1b/0/value', '/path', '/headers/authorization', '/headers/x~0y/password']);
+    expect(JSON.stringify(line)).not.toContain(canary);
+    expect(JSON.parse(encode(sampleRecord('r', { plain: 'sha256:0123456789abcdef' })).toString())).not.toHaveProperty('masked');
+    const short = createRecordEncoder({ redactHeaders: [], recordBytesMax: 4_096 });
+    expect(JSON.parse(short(sampleRecord('r', { ...input, long: 'x'.repeat(5_000) })).toString())).not.toHaveProperty('masked');
+  });
   test("the policy's result is cleaned too", () => {
     const record = { ...sampleRecord('r'), policy: { revision: 'r', digest: 'd', result: { headers: { 'Set-Cookie': canary } } } };
     expect(encode(record).toString()).not.toContain(canary);

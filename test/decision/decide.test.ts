@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { PolicyOutcome } from '../../src/decision/ports.ts';
 import type { Instant } from '../../src/domain/instant.ts';
 import type { JsonValue } from '../../src/domain/json.ts';
 import { SELECTOR_KINDS, type Selector } from '../../src/domain/selector.ts';
@@ -395,6 +396,32 @@ test('the most specific grant is relied on, then the one that ends last', async 
   expect(await world.decide(evaluationOf())).toMatchObject({ grant: 'early', validUntil: T0 + 60_000 });
 });
 
+test('I10: input and result of the policy in the record belong together, also when an attempt was repeated', async () => {
+  const world = createWorld();
+  world.issue();
+  let asked = 0;
+  world.state.policy = () => ((asked += 1) === 1 ? { kind: 'value', value: true } : { kind: 'failed', reason: 'policy.error', detail: 'x' });
+  world.state.duringPolicy = () => {
+    // Before the first evaluation: what was gathered for it is old at the re-check.
+    if (asked === 0) world.state.endings += 1;
+  };
+  await world.decide(evaluationOf());
+  expect(asked).toBe(2);
+  expect(world.state.records[0]?.policy).toEqual({ revision: 'r1', digest: 'd', entrypoint: 'curfew/access/decision', fault: 'policy.error' });
+});
+test('I10: the record says why the policy said nothing, and which standing entry matched', async () => {
+  const faultOf = async (outcome: PolicyOutcome): Promise<unknown> => {
+    const world = createWorld({ standing: [{ id: 's1', match: { scopes: [{ actions: ['*'], resource: { type: 'http', id: '**' } }] }, identity: 'required', observe: true, owner: 'team:x', reason: 'x', end: (T0 + 1_000) as Instant }] });
+    world.state.policy = () => outcome;
+    await world.decide(evaluationOf());
+    const [record] = world.state.records;
+    expect(record?.standing).toEqual({ id: 's1', observe: true });
+    return record?.policy.fault;
+  };
+  expect(await faultOf({ kind: 'undefined' })).toBe('policy.undefined');
+  expect(await faultOf({ kind: 'failed', reason: 'policy.error', detail: 'x' })).toBe('policy.error');
+  expect(await faultOf({ kind: 'value', value: false })).toBeUndefined();
+});
 test('what keeps changing while it is judged is facts.stale, not allow', async () => {
   const world = createWorld();
   world.issue();
