@@ -31,7 +31,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   're2js': ['policy/'],
   'ipaddr.js': ['policy/'],
   'tar-stream': ['policy/bundle/'],
-  jose: ['identity/', 'policy/'],
+  jose: ['identity/', 'policy/signature/'],
   lmdb: ['store/embedded/'],
   pino: ['telemetry/'],
   'prom-client': ['telemetry/'],

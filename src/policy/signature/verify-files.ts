@@ -68,7 +68,8 @@ const tokenIn = (bytes: Uint8Array): string => {
 /** What the token says of itself, before anything of it is believed. */
 const saidBy = (token: string): { readonly alg: unknown; readonly kid: unknown; readonly payload: Payload } => {
   try {
-    const { alg, kid } = decodeProtectedHeader(token);
+    const { alg, kid, crit } = decodeProtectedHeader(token);
+    if (crit !== undefined) throw new BundleRefused('signature.malformed', 'the signature asks for more than a JWT (`crit`)');
     return { alg, kid, payload: parsed(payloadSchema, Buffer.from(token.split('.')[1] ?? '', 'base64url'), 'the signed list of files') };
   } catch (cause) {
     if (cause instanceof BundleRefused) throw cause;
