@@ -1,7 +1,7 @@
 /** What an operator may say about issuers. Strict: an unknown member is an error. */
 import { z } from 'zod';
 import { isTrustDomain } from '../domain/spiffe-id.ts';
-import { urlFault } from './config-url.ts';
+import { urlFault } from '../bounded/url.ts';
 import { issuerHostAndPath, templateFault, templatesCollide } from './id-template.ts';
 import { DEVELOPMENT_TRUST_DOMAIN } from './limits.ts';
 import { presets } from './presets.ts';

@@ -1,11 +1,11 @@
 /** One attempt to fetch an issuer's keys: from a configured URL, or from where the issuer's discovery document says they are. */
 import { isJsonObject } from '../domain/json.ts';
 import { parseStrictJson } from '../domain/strict-json.ts';
-import { readBounded } from './bounded-file.ts';
+import { readBounded } from '../bounded/file.ts';
 import type { RemoteConfig } from './config.ts';
-import { urlFault } from './config-url.ts';
-import { getDocument } from './https-get.ts';
-import type { Got } from './https-get.ts';
+import { urlFault } from '../bounded/url.ts';
+import { getDocument } from '../bounded/get.ts';
+import type { Got } from '../bounded/get.ts';
 import type { KeySet, KeyUse } from './key-set.ts';
 import { parseKeySet } from './key-set.ts';
 import { JWKS_BYTES_MAX } from './limits.ts';

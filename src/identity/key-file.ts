@@ -3,7 +3,7 @@
  * keys and is reported once, until that changes; without any good state there are no keys, and tokens are denied.
  */
 import { statSync } from 'node:fs';
-import { readBounded } from './bounded-file.ts';
+import { readBounded } from '../bounded/file.ts';
 import type { IdentityEvent, OnIdentityEvent } from './events.ts';
 import type { KeySet, KeyUse } from './key-set.ts';
 import { parseKeySet } from './key-set.ts';

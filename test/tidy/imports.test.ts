@@ -7,6 +7,8 @@ import { importsOf, read, sourceFiles, type SourceFile } from './source-files.ts
 const LAYERS: readonly (readonly string[])[] = [
   ['domain'],
   ['decision'],
+  // Reads from outside, to a cap, for every driver.
+  ['bounded'],
   ['time', 'store', 'lifecycle', 'identity', 'policy', 'audit', 'telemetry', 'grpc'],
   ['gateways', 'admin', 'cli'],
   ['config'],

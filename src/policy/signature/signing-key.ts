@@ -1,6 +1,6 @@
 /** The key that a configuration names, as what verifies with it. Faults name no content. */
 import { createPublicKey, createSecretKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readBoundedBytes } from '../../bounded/file.ts';
 import type { SigningAlgorithm, SigningKeyConfig } from './config.ts';
 
 const KEY_BYTES_MAX = 65_536;
@@ -40,11 +40,6 @@ const keyOf = (bytes: Buffer, algorithm: SigningAlgorithm): ReadKey => {
 
 /** Read anew each time, so that a replaced file counts without a restart. */
 export const readSigningKey = ({ file, algorithm }: SigningKeyConfig): ReadKey => {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    return { fault: `can't be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})` };
-  }
-  return bytes.length > KEY_BYTES_MAX ? { fault: `is larger than ${KEY_BYTES_MAX} bytes` } : keyOf(bytes, algorithm);
+  const read = readBoundedBytes(file, KEY_BYTES_MAX);
+  return 'fault' in read ? read : keyOf(read.bytes, algorithm);
 };
