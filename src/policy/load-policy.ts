@@ -1,5 +1,6 @@
 /** From a bundle's bytes to the `Policy` that decisions use. */
 import type { Policy } from '../decision/ports.ts';
+import type { Instant } from '../domain/instant.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { BundleRefused, quoted } from './bundle/bundle-refused.ts';
 import { BUNDLE_LIMITS, type BundleLimits } from './bundle/limits.ts';
@@ -27,6 +28,8 @@ export interface LoadedPolicy extends Policy {
   readonly opaBuiltins: readonly string[];
   /** The bundle's `data.json`. */
   readonly data: JsonObject;
+  /** Does the outcome depend on what stands at these places of the input (JSON Pointers)? True also when it can't be told. */
+  readsAt(entrypoint: string, input: JsonObject, places: readonly string[], now: Instant): boolean;
 }
 
 export const ENGINE_LIMITS: EngineLimits = {
@@ -105,6 +108,7 @@ export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions
     opaBuiltins,
     data: bundle.data,
     evaluate: (entrypoint, input, now) => engine.evaluate(entrypoint, input, now),
+    readsAt: (entrypoint, input, places, now) => engine.readsAt(entrypoint, input, places, now),
     entitlement: (id) => ownObject(entitlements, id),
   };
 };

@@ -3,12 +3,14 @@
  * past the mark, is never used again; memory has a maximum; exactly one result is a value. It does not bound time: WASM
  * can't be interrupted in its own thread, which is why a supervisor watches the process.
  */
+import { randomUUID } from 'node:crypto';
 import type { Instant } from '../../domain/instant.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { PolicyOutcome } from '../../decision/ports.ts';
 import { createInstance, type InstanceOptions, type PolicyInstance } from './instance.ts';
 import { textFault, valueFault } from './input-fault.ts';
 import { numberFault } from './number-fault.ts';
+import { withMarkers } from './planted.ts';
 import { jsonText } from '../rego/json.ts';
 import { readRegoValue } from '../rego/value.ts';
 
@@ -25,6 +27,11 @@ export interface EngineLimits {
 export interface Engine {
   readonly entrypoints: readonly string[];
   evaluate(entrypoint: string, input: JsonValue, now: Instant): PolicyOutcome;
+  /**
+   * Does the outcome depend on what stands at these places of the input (JSON Pointers)? True also when it can't be told. For
+   * tools, not for decisions: an instance of its own.
+   */
+  readsAt(entrypoint: string, input: JsonObject, places: readonly string[], now: Instant): boolean;
   /** How many instances were given up so far, because they threw or had grown. */
   replaced(): number;
 }
@@ -90,7 +97,28 @@ export const createEngine = (options: Omit<InstanceOptions, 'memoryBytesMax'>, l
     return text;
   };
 
+  let observed: PolicyInstance | undefined;
+  const markerPrefix = `masked ${randomUUID()} `;
+
+  const readsAt: Engine['readsAt'] = (entrypoint, input, places, now) => {
+    const id = entrypoints.get(entrypoint);
+    const markers = places.map((_, index) => `${markerPrefix}${index}.`);
+    const planted = withMarkers(input, places, (index) => markers[index] ?? '');
+    if (id === undefined || planted === undefined) return true;
+    const instance = observed ?? make();
+    observed = undefined;
+    try {
+      const reads = instance.reads(id, JSON.stringify(planted), markers, now);
+      if (reads !== true && instance.memoryBytes() <= mark) observed = instance;
+      return reads ?? true;
+    } catch {
+      // It failed without them.
+      return false;
+    }
+  };
+
   return {
+    readsAt,
     entrypoints: [...entrypoints.keys()],
     replaced: () => givenUp,
     evaluate(entrypoint, input, now) {

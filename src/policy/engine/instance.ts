@@ -10,6 +10,7 @@ import type { Instant } from '../../domain/instant.ts';
 import type { Builtin } from '../builtins/builtin.ts';
 import { NotServed, notServed } from '../rego/not-served.ts';
 import { readRegoValue, writeRegoValue } from '../rego/value.ts';
+import { hideMarkers, isTrap } from './planted.ts';
 
 const PAGE_BYTES = 65_536;
 
@@ -25,6 +26,13 @@ interface PolicyExports {
   readonly opa_json_dump: (value: number) => number;
   readonly opa_value_dump: (value: number) => number;
   readonly opa_value_parse: (address: number, bytes: number) => number;
+  readonly opa_heap_ptr_get: () => number;
+  readonly opa_eval_ctx_new: () => number;
+  readonly opa_eval_ctx_set_input: (context: number, value: number) => void;
+  readonly opa_eval_ctx_set_data: (context: number, value: number) => void;
+  readonly opa_eval_ctx_set_entrypoint: (context: number, entrypoint: number) => void;
+  readonly opa_eval_ctx_get_result: (context: number) => number;
+  readonly eval: (context: number) => number;
   readonly opa_eval: (reserved: 0, entrypoint: number, data: number, input: number, inputBytes: number, heap: number, format: 0 | 1) => number;
 }
 
@@ -38,6 +46,11 @@ export interface PolicyInstance {
   readonly entrypoints: ReadonlyMap<string, number>;
   /** Result set as Rego text, which is JSON but for sets and keys that are no strings. Throws on any failure inside the policy. */
   evaluate(entrypoint: number, inputText: string, now: Instant): string;
+  /**
+   * Does the outcome depend on the strings `markers` of the input, each there once? Throws on a failure inside the policy that
+   * comes before it would; `undefined` when it can't be told.
+   */
+  reads(entrypoint: number, inputText: string, markers: readonly string[], now: Instant): boolean | undefined;
   memoryBytes(): number;
 }
 
@@ -118,14 +131,39 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
   loaded.setData(dataBytes.buffer.slice(dataBytes.byteOffset, dataBytes.byteOffset + dataBytes.byteLength));
   const dataEnd = loaded.dataHeapPtr as number;
 
+  /** Address of the input's text. */
+  const place = (inputText: string, length: number): number => {
+    wasm.opa_heap_ptr_set(dataEnd);
+    const input = wasm.opa_malloc(length);
+    view().write(inputText, input, 'utf8');
+    return input;
+  };
+
   return {
     entrypoints: new Map(Object.entries(loaded.entrypoints as Record<string, number>)),
+    reads(entrypoint, inputText, markers, at) {
+      now = at;
+      const length = Buffer.byteLength(inputText);
+      const text = place(inputText, length);
+      const input = wasm.opa_value_parse(text, length);
+      if (input === 0 || !hideMarkers(view(), dataEnd, wasm.opa_heap_ptr_get(), markers)) return undefined;
+      const context = wasm.opa_eval_ctx_new();
+      wasm.opa_eval_ctx_set_input(context, input);
+      wasm.opa_eval_ctx_set_data(context, loaded.dataAddr as number);
+      wasm.opa_eval_ctx_set_entrypoint(context, entrypoint);
+      try {
+        wasm.eval(context);
+        wasm.opa_value_dump(wasm.opa_eval_ctx_get_result(context));
+        return false;
+      } catch (error) {
+        if (isTrap(error)) return true;
+        throw error;
+      }
+    },
     evaluate(entrypoint, inputText, at) {
       now = at;
       const length = Buffer.byteLength(inputText);
-      wasm.opa_heap_ptr_set(dataEnd);
-      const input = wasm.opa_malloc(length);
-      view().write(inputText, input, 'utf8');
+      const input = place(inputText, length);
       return textAt(wasm.opa_eval(0, entrypoint, loaded.dataAddr, input, length, input + length, VALUE_FORMAT));
     },
     memoryBytes: () => memory.buffer.byteLength,
