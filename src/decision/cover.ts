@@ -22,8 +22,6 @@ const identitySelectors = (identity: Identity): readonly Selector[] => [
   { kind: 'issuer', value: identity.issuer },
 ];
 
-const ofIdentity = new WeakMap<Identity, readonly RecordRef[]>();
-
 /** Prefixes, trust domains and issuers are those of many identities: one reference for all of them. */
 const shared = new Map<string, RecordRef>();
 const SHARED_MAX = 1_000;
@@ -38,23 +36,28 @@ const sharedRef = (selector: Selector, identity: Identity): RecordRef => {
   return made;
 };
 
-/** Remembered per identity object, which authenticators keep for as long as they remember the credential. */
-const refsOf = (identity: Identity): readonly RecordRef[] => {
-  const known = ofIdentity.get(identity);
-  if (known !== undefined) return known;
-  const made = identitySelectors(identity).map((selector) => sharedRef(selector, identity));
-  ofIdentity.set(identity, made);
-  return made;
-};
-
 /** Everything to look up before any grant is known. */
 export const coveringSelectors = (evaluation: Evaluation, identity: Identity | undefined): readonly Selector[] =>
   identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...identitySelectors(identity)];
 
-/** The records that hold their endings. */
+interface Covering {
+  readonly realm: string;
+  readonly pep: string | undefined;
+  readonly refs: readonly RecordRef[];
+}
+
+/** By identity object, which authenticators keep for as long as they remember the credential. */
+const lastCovering = new WeakMap<Identity, Covering>();
+
+/** The records that hold their endings. The same list as long as an identity comes through the same gateway: stores know it again. */
 export const coveringRefs = (evaluation: Evaluation, identity: Identity | undefined): readonly RecordRef[] => {
-  const around = surroundings(evaluation).map(endingRef);
-  return identity === undefined ? around : [...around, ...refsOf(identity)];
+  if (identity === undefined) return surroundings(evaluation).map(endingRef);
+  const { realm, pep: { id: pep } } = evaluation;
+  const last = lastCovering.get(identity);
+  if (last?.realm === realm && last.pep === pep) return last.refs;
+  const refs = [...surroundings(evaluation).map(endingRef), ...identitySelectors(identity).map((selector) => sharedRef(selector, identity))];
+  lastCovering.set(identity, { realm, pep, refs });
+  return refs;
 };
 
 /** Those of them that also cover every grant of the question, by position. */

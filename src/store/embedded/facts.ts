@@ -33,6 +33,17 @@ interface RealmReader {
   readonly kinds: Map<string, KindReader>;
 }
 
+/** What a list of keys led to, exact while none of their kinds' slots moved. */
+interface Resolved {
+  readonly realm: RealmReader;
+  readonly slots: readonly number[];
+  readonly changed: readonly number[];
+  readonly present: readonly (readonly [text: string, record: StoredRecord])[];
+}
+
+/** Goes with the row for as long as it is remembered. */
+type RowRecord = HeldRecord & { resolved?: Resolved };
+
 export interface FactsReader {
   facts(query: FactsQuery): FactsRead;
   state(realm: string): RealmState;
@@ -84,6 +95,38 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return held;
   };
 
+  /** By identity of the list: a caller that asks for the same keys again does so with the same list. */
+  const asked = new WeakMap<readonly RecordKey[], Resolved>();
+
+  const holds = (known: Resolved | undefined, realm: RealmReader): known is Resolved => {
+    if (known?.realm !== realm) return false;
+    const { slots, changed } = known;
+    for (let index = 0; index < slots.length; index += 1) if (realm.state.slots[slots[index] as number] !== changed[index]) return false;
+    return true;
+  };
+
+  const resolve = (realm: RealmReader, keys: readonly RecordKey[]): Resolved => {
+    const present: (readonly [string, StoredRecord])[] = [];
+    const slots: number[] = [];
+    for (const key of keys) {
+      const { slot } = kindReader(realm, key.kind);
+      if (!slots.includes(slot)) slots.push(slot);
+      const held = lookup(realm, key);
+      if (held !== undefined) present.push([recordKeyText(key), held.record]);
+    }
+    return { realm, slots, changed: slots.map((slot) => realm.state.slots[slot] as number), present };
+  };
+
+  const keysOf = (realm: RealmReader, keys: readonly RecordKey[]): Resolved => {
+    const known = asked.get(keys);
+    if (holds(known, realm)) return known;
+    const found = resolve(realm, keys);
+    asked.set(keys, found);
+    return found;
+  };
+
+  const refsOf = (realm: RealmReader, row: RowRecord): Resolved => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row.refs)));
+
   const scan = (owner: Buffer, bounds: { readonly after?: number; readonly upTo?: number; readonly limit: number }): IndexRow[] => {
     // A reverse range begins at `start` and leaves out `end`; no key equals a bound.
     const start = indexBound(owner, bounds.upTo === undefined ? NEVER : bounds.upTo + 1);
@@ -102,7 +145,7 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return ended < 0 ? rows : rows.slice(0, ended);
   };
 
-  const rowRecord = (realm: RealmReader, { key }: IndexRow): HeldRecord => {
+  const rowRecord = (realm: RealmReader, { key }: IndexRow): RowRecord => {
     const held = lookup(realm, key);
     if (held === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
     return held;
@@ -114,11 +157,10 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     facts: (query) => {
       const realm = realmReader(query.realm);
       const records = new Map<string, StoredRecord>();
-      const bring = (key: RecordKey): void => {
-        const held = lookup(realm, key);
-        if (held !== undefined) records.set(recordKeyText(key), held.record);
+      const bring = ({ present }: Resolved): void => {
+        for (const [text, record] of present) records.set(text, record);
       };
-      for (const key of query.keys) bring(key);
+      bring(keysOf(realm, query.keys));
       const { sequence, endings } = realm.state;
       const read = { position: { epoch, sequence }, endings, records };
       if (query.index === undefined) return { ...read, rows: [], ended: [], truncated: false };
@@ -128,11 +170,11 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
       const rows: StoredRecord[] = [];
       let anyWanted = false;
       for (const row of live.slice(0, ROWS_MAX)) {
-        const { record, refs } = rowRecord(realm, row);
-        rows.push(record);
-        if (wanted !== undefined && !wanted(record)) continue;
+        const held = rowRecord(realm, row);
+        rows.push(held.record);
+        if (wanted !== undefined && !wanted(held.record)) continue;
         anyWanted = true;
-        for (const ref of refs) bring(ref);
+        bring(refsOf(realm, held));
       }
       const back = anyWanted || lookBack === undefined || lookBack <= 0 ? [] : scan(ownerPrefix(realm.name, owner), { upTo: endsAfter, limit: lookBack });
       return { ...read, rows, ended: back.map((row) => rowRecord(realm, row).record), truncated: live.length > ROWS_MAX };
