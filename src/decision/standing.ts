@@ -35,7 +35,7 @@ export const findStanding = (entries: readonly StandingEntry[], evaluation: Eval
 export const standingHolds = (entry: StandingEntry, now: TimeInterval): boolean => now.latest < entry.end;
 
 /** What `observe` lets through: missing access and a policy's no. Never a bad credential, an ending of the realm, or doubt about facts or time. */
-export const observable = (reason: Reason, entry: StandingEntry): boolean =>
+export const observable = (reason: Reason, entry: Pick<StandingEntry, 'identity'>): boolean =>
   reason.startsWith('grant.') || reason.startsWith('task.') || reason.startsWith('policy.') || reason === 'obligation.unsupported' ||
   (reason === 'credential.missing' && entry.identity === 'optional');
 

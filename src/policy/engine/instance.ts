@@ -149,7 +149,7 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
       if (input === 0 || !hideMarkers(view(), dataEnd, wasm.opa_heap_ptr_get(), markers)) return undefined;
       const context = wasm.opa_eval_ctx_new();
       wasm.opa_eval_ctx_set_input(context, input);
-      wasm.opa_eval_ctx_set_data(context, loaded.dataAddr as number);
+      wasm.opa_eval_ctx_set_data(context, loaded.dataAddr);
       wasm.opa_eval_ctx_set_entrypoint(context, entrypoint);
       try {
         wasm.eval(context);
