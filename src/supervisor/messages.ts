@@ -47,6 +47,8 @@ export interface WorkerHealth {
 
 export type FromWorker =
   | { readonly type: 'hello' }
+  /** Its event loop turns; every `PULSE_MS`. */
+  | { readonly type: 'pulse' }
   | { readonly type: 'ready'; readonly ports: WorkerPorts }
   | { readonly type: 'failed'; readonly message: string; readonly kind: 'port-in-use' | 'other' }
   | { readonly type: 'bundle'; readonly digest: string; readonly fault?: string }

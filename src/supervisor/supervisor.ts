@@ -12,6 +12,7 @@ import { openCore, type CoreOptions } from '../compose.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { clearStaleSocket } from '../grpc/stale-socket.ts';
+import { keepToolchain } from '../policy/toolchain/kept-toolchain.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createSupervisorMetrics } from '../telemetry/metrics.ts';
 import { closeActive, makeActive, type Holder, type ValidConfig } from './active.ts';
@@ -48,7 +49,7 @@ export interface RunningSupervisor {
 }
 
 const TLS_LOOK_MS = 5_000;
-const ACTIVATE_MS = 10_000;
+const ACTIVATE_MS = 60_000;
 
 const workerCount = ({ workers }: Config): number => workers ?? availableParallelism();
 
@@ -75,15 +76,21 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const freePorts = await findFreePorts(loaded.config);
     const operatorToken = await openOperatorToken(core, options.developmentDir, log);
 
+    const notices = (): readonly string[] => {
+      const refused = changes.refused();
+      return refused === undefined ? [] : [`the newest bundle is refused and an older one decides: ${refused}`];
+    };
     const parts: AdministrationParts = {
       policy: () => holder.active.policy,
       operatorToken, log,
       version: options.version,
-      health: async () => nodeHealth(await pool.health(), clock.now().trusted),
+      health: async () => nodeHealth(await pool.health(), clock.now().trusted, notices()),
       resetWorkerClocks: () => pool.broadcast({ type: 'reset-clock' }),
       metrics: async () => nodeMetrics.exposition(await pool.metrics()),
     };
-    const holder: Holder = { active: await makeActive(loaded, core, parts, log) };
+    const toolchain = keepToolchain();
+    cleanUps.push(toolchain.letGo);
+    const holder: Holder = { active: await makeActive(loaded, core, parts, toolchain, log) };
     cleanUps.push(() => closeActive(holder.active));
     showBundle(metrics, holder.active.policy);
 
@@ -99,10 +106,11 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       };
     };
 
-    const lost = (worker: WorkerProcess, { code, signal, stall }: WorkerExit): void => {
-      metrics.restarts.inc({ cause: stall === undefined ? 'crash' : 'watchdog' });
-      holder.active.sink.declareGap({ dropped: null, cause: stall === undefined ? 'a worker died' : 'a worker was ended by its watchdog', pid: worker.pid });
-      log.warn('a worker ended and is replaced', { worker: worker.pid, cause: stall?.cause ?? signal ?? `exit code ${code}` });
+    const lost = (worker: WorkerProcess, { code, signal, stall, freeze }: WorkerExit): void => {
+      const watched = stall !== undefined || freeze !== undefined;
+      metrics.restarts.inc({ cause: watched ? 'watchdog' : 'crash' });
+      holder.active.sink.declareGap({ dropped: null, cause: watched ? 'a worker was ended by its watchdog' : 'a worker died', pid: worker.pid });
+      log.warn('a worker ended and is replaced', { worker: worker.pid, cause: stall?.cause ?? freeze ?? signal ?? `exit code ${code}` });
       if (stall?.fingerprint === undefined) return;
       const kept = book.add(stall.fingerprint, clock.monotonicMs());
       log.warn(`the ${kept === 'workload' ? 'workload' : 'evaluation'} that stopped it is denied from now on`, { evaluation: stall.fingerprint });
@@ -136,8 +144,8 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     cleanUps.push(() => admin.close());
     holder.active.administration.housekeeping.start();
 
-    const changes = createChanges({ holder, pool, book, metrics, log, parts, coreOptions, workerCount, reload: options.reload });
-    holder.active.sources.watch(() => void changes.bundle());
+    const changes = createChanges({ holder, pool, book, metrics, log, parts, toolchain, coreOptions, workerCount, reload: options.reload });
+    changes.watch();
     const tlsChanged = watchFiles(() => tlsFiles(active()));
     const adminTlsChanged = watchFiles(() => adminTlsFiles(active()));
     const tlsTimer = setInterval(() => {

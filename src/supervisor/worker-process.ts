@@ -3,6 +3,7 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { MetricsJson } from '../telemetry/metrics.ts';
 import type { FromWorker, ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
+import { watchFreeze, type Freeze } from './watchdog/freeze.ts';
 import type { StallReport } from './watchdog/layout.ts';
 
 export interface WorkerExit {
@@ -10,6 +11,8 @@ export interface WorkerExit {
   readonly signal: string | null;
   /** Present when its own watchdog ended it. */
   readonly stall?: StallReport;
+  /** Present when the supervisor ended it, because it stood still as a whole. */
+  readonly freeze?: Freeze;
 }
 
 export interface WorkerProcess {
@@ -70,6 +73,11 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
   let report = '';
   let last: MetricsJson | undefined;
   let asked = 0;
+  let freeze: Freeze | undefined;
+  const watch = watchFreeze(child.pid ?? 0, (seen) => {
+    freeze = seen;
+    child.kill('SIGKILL');
+  });
   const waiting = new Map<string, (reply: Reply | undefined) => void>();
   let resolveReady: (ports: WorkerPorts) => void;
   let rejectReady: (error: Error) => void;
@@ -90,10 +98,11 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
   const exited = new Promise<WorkerExit>((resolve) => {
     // 'close' comes after the report has been read.
     child.once('close', (code, signal) => {
+      watch.stop();
       const stall = parseReport(report);
       rejectReady(new WorkerFailed(`the worker ended while it started (${signal ?? `exit code ${code}`})`, 'other'));
       for (const done of waiting.values()) done(undefined);
-      resolve({ code, signal, ...(stall === undefined ? {} : { stall }) });
+      resolve({ code, signal, ...(stall === undefined ? {} : { stall }), ...(freeze === undefined ? {} : { freeze }) });
     });
   });
 
@@ -109,6 +118,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
       case 'hello':
         Promise.resolve(start).then((known) => send({ type: 'start', start: known }), () => child.kill('SIGKILL'));
         return;
+      case 'pulse': return watch.pulse();
       case 'ready': return resolveReady(message.ports);
       case 'failed': return rejectReady(new WorkerFailed(message.message, message.kind));
       case 'metrics':

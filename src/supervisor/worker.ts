@@ -8,6 +8,7 @@ import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { watchReadiness } from './readiness.ts';
 import { rehearse } from './rehearse.ts';
+import { PULSE_MS } from './watchdog/freeze.ts';
 import { createWatchdog } from './watchdog/watchdog.ts';
 import { REPORT_FD } from './worker-process.ts';
 
@@ -143,4 +144,5 @@ export const runWorker = (): void => {
     );
   });
   tell({ type: 'hello' });
+  setInterval(() => tell({ type: 'pulse' }), PULSE_MS).unref();
 };

@@ -37,7 +37,7 @@ export interface Curfew {
   signal(name: NodeJS.Signals): void;
   stop(): Promise<void>;
   /** One forward-auth question. */
-  ask(token: string | undefined, path?: string, headers?: Readonly<Record<string, string>>): Promise<Asked>;
+  ask(token: string | undefined, path?: string, headers?: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<Asked>;
   /** The admin API with the development token. */
   admin(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: any }>;
   grant(workload: string, more?: Readonly<Record<string, unknown>>): Promise<any>;
@@ -138,8 +138,9 @@ export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> 
       clearTimeout(timer);
       own.remove();
     },
-    ask: async (token, path = '/orders/42', headers = {}) => {
+    ask: async (token, path = '/orders/42', headers = {}, signal) => {
       const response = await fetch(`http://127.0.0.1:${found.http}/forward-auth`, {
+        ...(signal === undefined ? {} : { signal }),
         headers: {
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           'x-forwarded-method': 'GET', 'x-forwarded-proto': 'http', 'x-forwarded-host': 'shop.local', 'x-forwarded-uri': path, ...headers,
