@@ -1,14 +1,15 @@
 /** What belongs to one configuration: its core, policy, decision log and administration. A reload makes another one. */
 import type { LineSink } from '../audit/line-sink.ts';
-import { openLog, policyOptions, type Core } from '../compose.ts';
+import { openLog, type Core } from '../compose.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { openSources, type BundleSources } from '../policy/source/open-sources.ts';
-import { prepareBundle } from '../policy/source/prepare-bundle.ts';
+import { contentKey } from '../policy/source/prepare-bundle.ts';
+import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createAdministration, type Administration, type AdministrationParts } from './administration.ts';
-import { startBoundedPolicy, type BoundedPolicy } from './bounded-policy.ts';
+import type { BoundedPolicy } from './bounded-policy.ts';
+import { nextBundle } from './next-bundle.ts';
 
 export type ValidConfig = Extract<LoadedConfig, { ok: true }>;
 
@@ -18,6 +19,8 @@ export interface Active {
   readonly sources: BundleSources;
   readonly sink: LineSink;
   readonly administration: Administration;
+  /** Of what the bundle was made of. */
+  readonly contentKey: string;
   readonly bundle: Uint8Array;
   readonly policy: BoundedPolicy;
 }
@@ -27,18 +30,19 @@ export interface Holder {
   active: Active;
 }
 
-const LOAD_POLICY_MS = 10_000;
 const SINK_CLOSE_MS = 2_000;
 
-/** Rejects with `PolicyRefused` when the bundle is not acceptable. */
-export const loadBundle = (config: Config, bundle: Uint8Array): Promise<BoundedPolicy> =>
-  startBoundedPolicy(bundle, { load: policyOptions(config), evaluationBudgetMs: config.limits.evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS });
-
-export const makeActive = async ({ raw, config }: ValidConfig, core: Core, parts: AdministrationParts, log: Log): Promise<Active> => {
+/** Rejects with what is wrong with the bundle when it is not acceptable. */
+export const makeActive = async ({ raw, config }: ValidConfig, core: Core, parts: AdministrationParts, toolchain: KeptToolchain, log: Log): Promise<Active> => {
   const sources = openSources(config.policy);
-  const { archive: bundle } = await prepareBundle(await sources.read());
-  const policy = await loadBundle(config, bundle);
-  return { raw, core, sources, bundle, policy, sink: openLog(config, log), administration: createAdministration(core, parts) };
+  try {
+    const read = await sources.read();
+    const { bundle, policy } = await nextBundle(config, read, toolchain, core.clock);
+    return { raw, core, sources, contentKey: contentKey(read), bundle, policy, sink: openLog(config, log), administration: createAdministration(core, parts) };
+  } catch (error) {
+    await sources.close();
+    throw error;
+  }
 };
 
 /** Everything but the store and the clock, which outlive it. */

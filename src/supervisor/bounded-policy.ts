@@ -6,13 +6,16 @@
  */
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
 import type { Policy, PolicyOutcome } from '../decision/ports.ts';
-import { isJsonObject } from '../domain/json.ts';
+import type { Instant } from '../domain/instant.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { LoadPolicyOptions } from '../policy/load-policy.ts';
 import { processorMsIn } from './watchdog/processor-time.ts';
-import type { PolicyThreadData, PolicyThreadLoaded, PolicyThreadQuestion } from './policy-thread.ts';
+import type { PolicyThreadAnswer, PolicyThreadData, PolicyThreadLoaded, PolicyThreadQuestion } from './policy-thread.ts';
 
 export interface BoundedPolicy extends Policy {
   readonly entrypoints: readonly string[];
+  /** As `evaluate`, but the caller's loop goes on meanwhile. Not while another one is under way; after one that took too long only `close` is left. */
+  attempt(entrypoint: string, input: JsonObject, now: Instant, budgetMs: number): Promise<PolicyOutcome>;
   close(): Promise<void>;
 }
 
@@ -62,17 +65,46 @@ const startThread = async (bundle: Uint8Array, options: BoundedPolicyOptions): P
 
 const WALL_BUDGETS = 20;
 
-/** Did the answer come before the budget was used up? Where processor time is not served, only the clock counts. */
-const answersWithin = ({ answered, loaded: { statFile } }: Thread, budgetMs: number): boolean => {
+/** Whether the budget is used up by now. Where processor time is not served, only the clock counts. */
+const spending = ({ loaded: { statFile } }: Thread, budgetMs: number): (() => boolean) => {
   const spentMs = (): number | undefined => (statFile === undefined ? undefined : processorMsIn(statFile));
   const before = spentMs();
-  for (let waited = 0; waited < WALL_BUDGETS; waited += 1) {
-    if (Atomics.wait(answered, 0, 0, budgetMs) !== 'timed-out') return true;
+  return () => {
     const now = spentMs();
-    if (before === undefined || now === undefined || now - before >= budgetMs) return false;
+    return before === undefined || now === undefined || now - before >= budgetMs;
+  };
+};
+
+/** Did the answer come before the budget was used up? */
+const answersWithin = (thread: Thread, budgetMs: number): boolean => {
+  const spent = spending(thread, budgetMs);
+  for (let waited = 0; waited < WALL_BUDGETS; waited += 1) {
+    if (Atomics.wait(thread.answered, 0, 0, budgetMs) !== 'timed-out') return true;
+    if (spent()) return false;
   }
   return false;
 };
+
+/** The answer, unless the budget is used up before it comes. */
+const answerWithin = (thread: Thread, budgetMs: number): Promise<PolicyThreadAnswer | undefined> =>
+  new Promise((resolve) => {
+    const spent = spending(thread, budgetMs);
+    let waited = 0;
+    const done = (answer?: PolicyThreadAnswer): void => {
+      clearInterval(timer);
+      thread.port.off('message', done);
+      thread.worker.off('exit', gone);
+      thread.port.unref();
+      resolve(answer);
+    };
+    const gone = (): void => done();
+    const timer = setInterval(() => {
+      waited += 1;
+      if (waited >= WALL_BUDGETS || spent()) done();
+    }, budgetMs);
+    thread.port.on('message', done);
+    thread.worker.once('exit', gone);
+  });
 
 const failed = (reason: 'policy.error' | 'policy.unavailable', detail: string): PolicyOutcome => ({ kind: 'failed', reason, detail });
 
@@ -116,13 +148,21 @@ export const startBoundedPolicy = async (bundle: Uint8Array, options: BoundedPol
           restart(current);
           return failed('policy.error', 'the evaluation exceeded its budget');
         }
-        const answer = receiveMessageOnPort(current.port)?.message as { readonly id: number; readonly outcome: PolicyOutcome } | undefined;
+        const answer = receiveMessageOnPort(current.port)?.message as PolicyThreadAnswer | undefined;
         if (answer?.id === id) return answer.outcome;
       } catch {
         // Falls through: an input that can't be sent, or a thread that is gone.
       }
       restart(current);
       return failed('policy.error', 'the policy gave no answer');
+    },
+    attempt: async (entrypoint, input, now, budgetMs) => {
+      const id = (asked += 1);
+      const question: PolicyThreadQuestion = { id, entrypoint, input, now };
+      if (thread === undefined) return failed('policy.unavailable', 'the policy is being started again');
+      const answer = answerWithin(thread, budgetMs);
+      thread.port.postMessage(question);
+      return (await answer)?.outcome ?? failed('policy.error', 'the evaluation exceeded its budget');
     },
     close: async () => {
       closed = true;

@@ -3,12 +3,15 @@ import { reconfigure, type CoreOptions } from '../compose.ts';
 import { faultText } from '../config/fault.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { prepareBundle } from '../policy/source/prepare-bundle.ts';
+import { contentKey } from '../policy/source/prepare-bundle.ts';
+import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
+import { SourcesRefused } from '../policy/toolchain/fault.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import type { SupervisorMetrics } from '../telemetry/metrics.ts';
-import { closeActive, loadBundle, makeActive, type Holder } from './active.ts';
+import { closeActive, makeActive, type Holder } from './active.ts';
 import type { AdministrationParts } from './administration.ts';
 import type { BoundedPolicy } from './bounded-policy.ts';
+import { nextBundle, type NextBundle } from './next-bundle.ts';
 import { needsRestart } from './needs-restart.ts';
 import type { QuarantineBook } from './watchdog/quarantine.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -20,14 +23,28 @@ export interface ChangeDeps {
   readonly metrics: SupervisorMetrics;
   readonly log: Log;
   readonly parts: AdministrationParts;
+  readonly toolchain: KeptToolchain;
   readonly coreOptions: (config: Config) => CoreOptions;
   readonly workerCount: (config: Config) => number;
   readonly reload: () => LoadedConfig;
 }
 
+/** What became of the sources' newest bundle; `revision` and `digest` are of the one that decides now. */
+export interface BundleChange {
+  readonly result: 'active' | 'unchanged' | 'refused';
+  readonly revision: string;
+  readonly digest: string;
+  /** Why it was refused, with file and line where there is one. */
+  readonly detail?: string;
+}
+
 export interface Changes {
   /** Reads the sources again, and activates what they give when it is something else. */
-  bundle(): Promise<void>;
+  bundle(): Promise<BundleChange>;
+  /** Why the newest bundle does not decide, while that is so. */
+  refused(): string | undefined;
+  /** From now on the sources say when there is something new. */
+  watch(): void;
   configuration(): Promise<void>;
 }
 
@@ -39,19 +56,36 @@ export const showBundle = (metrics: SupervisorMetrics, { revision, digest }: Bou
 export const createChanges = (deps: ChangeDeps): Changes => {
   const { holder, pool, book, metrics, log } = deps;
 
-  const adoptBundle = async (): Promise<void> => {
-    const { active } = holder;
-    let policy: BoundedPolicy;
-    let bundle: Uint8Array;
-    try {
-      ({ archive: bundle } = await prepareBundle(await active.sources.read()));
-      policy = await loadBundle(active.core.config, bundle);
-    } catch (error) {
+  /** The content that was refused last, and why. */
+  let refused: { readonly key: string; readonly detail: string } | undefined;
+
+  const outcome = (result: BundleChange['result'], detail?: string): BundleChange => {
+    const { revision, digest } = holder.active.policy;
+    return { result, revision, digest, ...(detail === undefined ? {} : { detail }) };
+  };
+
+  const refuse = (key: string, error: unknown): BundleChange => {
+    const detail = errorText(error);
+    if (refused?.key !== key || refused.detail !== detail) {
       metrics.reloads.inc({ what: 'bundle', result: 'refused' });
-      return log.error('the new bundle is refused; the active one stays', { file: active.sources.where, detail: errorText(error) });
+      const [fault] = error instanceof SourcesRefused ? error.faults : [];
+      const { file, row: line, col: column = file === undefined ? undefined : 1 } = fault ?? {};
+      log.error('the new bundle is refused; the active one stays', { from: holder.active.sources.where, file, line, column, detail });
     }
-    if (policy.digest === active.policy.digest) return policy.close();
-    holder.active = { ...active, bundle, policy };
+    refused = { key, detail };
+    metrics.bundleRefused.set(1);
+    return outcome('refused', detail);
+  };
+
+  const accepted = (): void => {
+    refused = undefined;
+    metrics.bundleRefused.set(0);
+  };
+
+  const swap = async ({ bundle, policy }: NextBundle, key: string): Promise<BundleChange> => {
+    const { active } = holder;
+    accepted();
+    holder.active = { ...active, bundle, policy, contentKey: key };
     const faults = await pool.activate(bundle, policy.digest);
     // Only now: under the old bundle what stopped a worker would stop the next one.
     book.clear();
@@ -61,7 +95,32 @@ export const createChanges = (deps: ChangeDeps): Changes => {
     metrics.reloads.inc({ what: 'bundle', result: 'done' });
     log.info('a new bundle is active', { revision: policy.revision, digest: policy.digest });
     if (faults.length > 0) log.error('workers could not activate the new bundle and are replaced', { detail: faults.join('; '), workers: faults.length });
+    return outcome('active');
   };
+
+  const adoptBundle = async (): Promise<BundleChange> => {
+    const { active } = holder;
+    let key = '';
+    try {
+      const read = await active.sources.read();
+      key = contentKey(read);
+      if (key === active.contentKey) {
+        accepted();
+        return outcome('unchanged');
+      }
+      if (key === refused?.key) return outcome('refused', refused.detail);
+      const next = await nextBundle(active.core.config, read, deps.toolchain, active.core.clock);
+      if (next.policy.digest !== active.policy.digest) return await swap(next, key);
+      await next.policy.close();
+      holder.active = { ...active, contentKey: key };
+      accepted();
+      return outcome('unchanged');
+    } catch (error) {
+      return refuse(key, error);
+    }
+  };
+
+  const watchSources = (): void => holder.active.sources.watch(() => void inTurn(adoptBundle).catch(() => undefined));
 
   const readAgain = async (): Promise<void> => {
     const refuse = (why: string): void => {
@@ -75,7 +134,7 @@ export const createChanges = (deps: ChangeDeps): Changes => {
     if (restart.length > 0) return refuse(`only a restart can change ${restart.join(', ')}`);
     const core = await reconfigure(before.core, deps.coreOptions(next.config));
     try {
-      holder.active = await makeActive(next, core, deps.parts, log);
+      holder.active = await makeActive(next, core, deps.parts, deps.toolchain, log);
     } catch (error) {
       core.authenticator.close();
       return refuse(errorText(error));
@@ -90,21 +149,25 @@ export const createChanges = (deps: ChangeDeps): Changes => {
     }
     await closeActive(before);
     holder.active.administration.housekeeping.start();
-    holder.active.sources.watch(() => void changes.bundle());
+    watchSources();
+    accepted();
     showBundle(metrics, holder.active.policy);
     metrics.reloads.inc({ what: 'configuration', result: 'done' });
     log.info('the configuration is reloaded', { workers: pool.pids().length });
   };
 
-  let busy: Promise<void> = Promise.resolve();
+  let busy: Promise<unknown> = Promise.resolve();
   /** One change at a time. */
-  const inTurn = (change: () => Promise<void>): Promise<void> => {
-    busy = busy.then(change).catch((error: unknown) => log.error('a change failed', { detail: errorText(error) }));
-    return busy;
+  const inTurn = <T>(change: () => Promise<T>): Promise<T> => {
+    const done = busy.then(change);
+    busy = done.catch((error: unknown) => log.error('a change failed', { detail: errorText(error) }));
+    return done;
   };
   const changes: Changes = {
     bundle: () => inTurn(adoptBundle),
-    configuration: () => inTurn(readAgain),
+    watch: watchSources,
+    refused: () => refused?.detail,
+    configuration: () => inTurn(readAgain).catch(() => undefined),
   };
   return changes;
 };

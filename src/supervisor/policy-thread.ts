@@ -1,6 +1,7 @@
 /** Entry of the thread in which the supervisor evaluates policies; see `bounded-policy.ts`. */
 import { workerData, type MessagePort } from 'node:worker_threads';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
+import type { PolicyOutcome } from '../decision/ports.ts';
 import type { Instant } from '../domain/instant.ts';
 import { ownStatFile } from './watchdog/processor-time.ts';
 import { loadPolicy, type LoadPolicyOptions } from '../policy/load-policy.ts';
@@ -25,6 +26,11 @@ export type PolicyThreadLoaded =
     }
   | { readonly ok: false; readonly message: string };
 
+export interface PolicyThreadAnswer {
+  readonly id: number;
+  readonly outcome: PolicyOutcome;
+}
+
 export interface PolicyThreadQuestion {
   readonly id: number;
   readonly entrypoint: string;
@@ -42,7 +48,8 @@ try {
   const policy = await loadPolicy(bundle, options);
   const entitlements = member(member(policy.data, 'curfew'), 'entitlements');
   port.on('message', ({ id, entrypoint, input, now }: PolicyThreadQuestion) => {
-    port.postMessage({ id, outcome: policy.evaluate(entrypoint, input, now) });
+    const answer: PolicyThreadAnswer = { id, outcome: policy.evaluate(entrypoint, input, now) };
+    port.postMessage(answer);
     Atomics.store(answered, 0, 1);
     Atomics.notify(answered, 0);
   });

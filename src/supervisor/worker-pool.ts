@@ -39,7 +39,7 @@ export interface WorkerPool {
 }
 
 const ANSWER_MS = 1_000;
-const ACTIVATE_MS = 10_000;
+const ACTIVATE_MS = 60_000;
 
 export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
   let { count, drainMs } = options;

@@ -86,6 +86,7 @@ export interface SupervisorMetrics {
   readonly workers: Gauge;
   readonly reloads: Counter<'what' | 'result'>;
   readonly bundle: Gauge<'revision' | 'digest'>;
+  readonly bundleRefused: Gauge;
   json(): Promise<MetricsJson>;
 }
 
@@ -97,6 +98,7 @@ export const createSupervisorMetrics = (): SupervisorMetrics => {
     workers: new Gauge({ name: 'curfew_workers_ready', help: 'Workers that decide.', registers }),
     reloads: new Counter({ name: 'curfew_reloads_total', help: 'Reloads of configuration and bundle.', labelNames: ['what', 'result'] as const, registers }),
     bundle: new Gauge({ name: 'curfew_bundle_active', help: '1 for the active bundle.', labelNames: ['revision', 'digest'] as const, registers }),
+    bundleRefused: new Gauge({ name: 'curfew_bundle_refused', help: '1 while the newest bundle is refused and an older one decides.', registers }),
   };
   for (const cause of ['watchdog', 'crash'] as const) metrics.restarts.inc({ cause }, 0);
   return { ...metrics, json: () => registry.getMetricsAsJSON() };

@@ -11,6 +11,7 @@ export type BundleFault =
   | 'manifest.malformed'
   | 'data.malformed'
   | 'roots.conflict'
+  | 'bundles.mixed'
   | 'wasm.missing'
   | 'wasm.invalid'
   | 'builtins.unserved'
@@ -20,7 +21,9 @@ export type BundleFault =
   | 'signature.invalid'
   | 'signature.scope'
   | 'signature.files'
-  | 'entrypoint.missing';
+  | 'entrypoint.missing'
+  | 'tests.failed'
+  | 'canary.failed';
 
 export class BundleRefused extends Error {
   readonly fault: BundleFault;

@@ -17,7 +17,7 @@ export interface DirectorySourceOptions {
 
 export const createDirectorySource = ({ name, path, intervalMs }: DirectorySourceOptions): BundleSource => {
   let state = '';
-  let folders: readonly string[] = [];
+  let folders: ReadonlyMap<string, string> = new Map();
   let watching: FolderWatch | undefined;
   let timer: NodeJS.Timeout | undefined;
 
@@ -25,7 +25,10 @@ export const createDirectorySource = ({ name, path, intervalMs }: DirectorySourc
     name,
     where: path,
     read: async () => {
-      const folder = await readFolder(path);
+      const folder = await readFolder(path).catch((error: unknown) => {
+        watching?.follow(new Map());
+        throw error;
+      });
       ({ state, folders } = folder);
       watching?.follow(folders);
       return { name, where: path, files: folder.files, manifest: readManifest(folder.files.get('.manifest'), BUNDLE_LIMITS), verified: false };

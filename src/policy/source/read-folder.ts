@@ -12,8 +12,8 @@ export const FOLDER_LIMITS = { files: 2_000, bytes: 64 * 1024 * 1024, depth: 32 
 export interface ReadFolder {
   /** By path relative to the folder, with `/`; sorted. */
   readonly files: ReadonlyMap<string, Uint8Array>;
-  /** Every folder that was looked into, as it really is: what there is to watch. */
-  readonly folders: readonly string[];
+  /** Every folder that was looked into, as it really is, and which one it is (another of the same name is another one): what there is to watch. */
+  readonly folders: ReadonlyMap<string, string>;
   /** Changes when a file does. */
   readonly state: string;
 }
@@ -34,7 +34,7 @@ interface Found {
 
 interface Walk {
   readonly root: string;
-  readonly folders: Set<string>;
+  readonly folders: Map<string, string>;
   readonly found: Found[];
 }
 
@@ -42,7 +42,8 @@ const isWanted = (name: string, top: boolean): boolean => name.endsWith('.rego')
 
 const walk = async (to: Walk, folder: string, prefix: string, depth: number): Promise<void> => {
   if (depth > FOLDER_LIMITS.depth) return refuse(`is more than ${FOLDER_LIMITS.depth} folders deep`, prefix);
-  to.folders.add(folder);
+  const { dev, ino } = await stat(folder, { bigint: true });
+  to.folders.set(folder, `${dev}/${ino}`);
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const name = `${prefix}${entry.name}`;
     if (entry.name === 'node_modules' || (entry.name.startsWith('.') && !OTHERS.has(entry.name))) continue;
@@ -64,7 +65,7 @@ const walk = async (to: Walk, folder: string, prefix: string, depth: number): Pr
 const look = async (folder: string): Promise<Walk> => {
   const root = await realpath(folder).catch(() => refuse(`${folder} is not there`));
   if (!(await stat(root)).isDirectory()) return refuse(`${folder} is not a folder`);
-  const to: Walk = { root, folders: new Set(), found: [] };
+  const to: Walk = { root, folders: new Map(), found: [] };
   await walk(to, root, '', 0);
   to.found.sort((a, b) => (a.name < b.name ? -1 : 1));
   return to;
@@ -82,5 +83,5 @@ export const readFolder = async (folder: string): Promise<ReadFolder> => {
   if (!seen.found.some(({ name }) => !name.startsWith('.'))) return refuse(`${folder} has neither Rego nor data`);
   const files = new Map<string, Uint8Array>();
   for (const { name, path } of seen.found) files.set(name, await readFile(path));
-  return { files, folders: [...seen.folders], state: stateOf(seen) };
+  return { files, folders: seen.folders, state: stateOf(seen) };
 };

@@ -6,13 +6,13 @@
 import { watch, type FSWatcher } from 'node:fs';
 
 export interface FolderWatch {
-  /** Watches these from now on, and no others. */
-  follow(folders: readonly string[]): void;
+  /** Watches these from now on, and no others; what tells one of the same name from another is the value. Tells a change when one is new, which may have happened before. */
+  follow(folders: ReadonlyMap<string, string>): void;
   close(): void;
 }
 
 export const watchFolders = (onChange: () => void, { quietMs = 50, latestMs = 300 } = {}): FolderWatch => {
-  const watchers = new Map<string, FSWatcher>();
+  const watchers = new Map<string, { readonly watcher: FSWatcher; readonly id: string }>();
   let quiet: NodeJS.Timeout | undefined;
   let latest: NodeJS.Timeout | undefined;
 
@@ -28,17 +28,18 @@ export const watchFolders = (onChange: () => void, { quietMs = 50, latestMs = 30
     latest ??= setTimeout(tell, latestMs).unref();
   };
   const drop = (folder: string): void => {
-    watchers.get(folder)?.close();
+    watchers.get(folder)?.watcher.close();
     watchers.delete(folder);
   };
-  const add = (folder: string): void => {
+  const add = (folder: string, id: string): void => {
     try {
       const watcher = watch(folder, { persistent: false }, changed);
       watcher.on('error', () => {
         drop(folder);
         changed();
       });
-      watchers.set(folder, watcher);
+      watchers.set(folder, { watcher, id });
+      changed();
     } catch {
       // Gone, or no watches left: whoever also looks every now and then finds out.
     }
@@ -46,9 +47,8 @@ export const watchFolders = (onChange: () => void, { quietMs = 50, latestMs = 30
 
   return {
     follow: (folders) => {
-      const wanted = new Set(folders);
-      for (const folder of watchers.keys()) if (!wanted.has(folder)) drop(folder);
-      for (const folder of wanted) if (!watchers.has(folder)) add(folder);
+      for (const [folder, { id }] of watchers) if (folders.get(folder) !== id) drop(folder);
+      for (const [folder, id] of folders) if (!watchers.has(folder)) add(folder, id);
     },
     close: () => {
       clearTimeout(quiet);

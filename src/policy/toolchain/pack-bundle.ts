@@ -13,8 +13,8 @@ export interface PackedBundle {
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
-/** From OPA's archive; `name` begins the revision. */
-export const packBundle = async (opaArchive: Uint8Array, name: string): Promise<PackedBundle> => {
+/** From OPA's archive; `name` begins the revision where none is given. */
+export const packBundle = async (opaArchive: Uint8Array, name: string, given?: string): Promise<PackedBundle> => {
   const files = await readArchive(opaArchive, BUNDLE_LIMITS);
   const part = (file: string): Buffer => {
     const bytes = files.get(file);
@@ -25,7 +25,7 @@ export const packBundle = async (opaArchive: Uint8Array, name: string): Promise<
   const { roots, wasm: entrypoints, rego_version } = JSON.parse(part('.manifest').toString('utf8')) as Record<string, unknown>;
   const content = createHash('sha256');
   for (const bytes of [wasm, data, Buffer.from(JSON.stringify([roots, entrypoints]))]) content.update(sha256(bytes));
-  const revision = `${name}-${content.digest('hex').slice(0, 12)}`;
+  const revision = given ?? `${name}-${content.digest('hex').slice(0, 12)}`;
   const manifest = Buffer.from(JSON.stringify({ revision, roots, wasm: entrypoints, rego_version }));
   return { revision, archive: writeArchive([['.manifest', manifest], ['data.json', data], ['policy.wasm', wasm]]) };
 };

@@ -1,0 +1,42 @@
+/** From sources to a policy that may be activated: read, compiled where it must be, loaded and tried. Activates nothing. */
+import { policyOptions } from '../compose.ts';
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../decision/ports.ts';
+import type { SourceBundle } from '../policy/source/bundle-source.ts';
+import { prepareBundle, type PreparedBundle } from '../policy/source/prepare-bundle.ts';
+import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
+import { startBoundedPolicy, type BoundedPolicy } from './bounded-policy.ts';
+import { tryPolicy } from './trial.ts';
+
+export interface NextBundle {
+  readonly bundle: Uint8Array;
+  readonly policy: BoundedPolicy;
+}
+
+/** A bundle whose builtins need OPA's own starts that first. */
+const LOAD_POLICY_MS = 30_000;
+
+const isWatched = ({ policy: { bundle, bundles } }: Config): boolean => [bundle, ...bundles].some(({ directory }) => directory !== undefined);
+
+const prepare = async (config: Config, bundles: readonly SourceBundle[], toolchain: KeptToolchain): Promise<PreparedBundle> => {
+  try {
+    return await prepareBundle(bundles, { entrypoints: [config.policy.entrypoint], toolchain: toolchain.get });
+  } finally {
+    // Whoever saves in a folder saves again soon.
+    if (!isWatched(config)) await toolchain.letGo();
+  }
+};
+
+/** Rejects with what is wrong with the bundles, by name and with file and line where there is one. */
+export const nextBundle = async (config: Config, bundles: readonly SourceBundle[], toolchain: KeptToolchain, clock: Clock): Promise<NextBundle> => {
+  const { archive: bundle } = await prepare(config, bundles, toolchain);
+  const { evaluationBudgetMs } = config.limits;
+  const policy = await startBoundedPolicy(bundle, { load: policyOptions(config), evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS });
+  try {
+    await tryPolicy(policy, { entrypoint: config.policy.entrypoint, clock, evaluationBudgetMs });
+    return { bundle, policy };
+  } catch (error) {
+    await policy.close();
+    throw error;
+  }
+};
