@@ -3,6 +3,7 @@
  * decided before (admin, self-service); what no role may do is in the rules.
  */
 import type { Clock, Policy } from '../decision/ports.ts';
+import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Actor, Rule } from '../domain/lifecycle/change.ts';
 import { canonicalSelector, type SelectorInput } from '../domain/lifecycle/canonical-selector.ts';
@@ -33,6 +34,8 @@ export interface LifecycleDeps {
   /** A command that ends access is enforced everywhere so long after its commit: `maxFactsAgeMs + pepCacheMaxMs`. */
   readonly enforcementMs: number;
   readonly settle?: Settle;
+  /** Ids in place of random ones, for what must come out the same twice. */
+  readonly newId?: (now: Instant) => string;
 }
 
 /** Who commands, where, and under which idempotency key. */
@@ -71,7 +74,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const { caps } = config;
   const settle = deps.settle ?? createSettle(clock);
   const execute = createExecute({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
-  const freshId = (): string => newId(clock.now().latest);
+  const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
 
   const run = (call: Call, command: string, turn: string, rule: Rule, remember?: JsonObject): Promise<Executed> => {
     const { realm, idempotency, traceparent } = call;
