@@ -1,5 +1,7 @@
 /** Settings of the policy: which bundles, and what an evaluation may use. */
 import { z } from 'zod';
+import { signingConfig } from './signature/config.ts';
+import { bundleServerConfig, bundleUrlFault, type BundleServerConfig } from './source/bundle-server/config.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -7,10 +9,23 @@ const MEBIBYTE = 1024 * 1024;
 const source = {
   file: z.string().min(1).describe('Path of a bundle, a .tar.gz: compiled (`curfew policy build`, `opa build -t wasm`) or plain Rego, which is compiled when it is loaded.').optional(),
   directory: z.string().min(1).describe('A folder of .rego files and data. It is watched: what is saved there is compiled, tested and active within a second, or refused with file and line.').optional(),
+  url: z.string().min(1).max(2_048).describe('Where an OPA bundle server has the bundle: https, redirects are refused.').optional(),
+  server: bundleServerConfig.prefault({}),
 };
 
-const sourcesOf = (given: { readonly file?: string | undefined; readonly directory?: string | undefined }): number =>
-  [given.file, given.directory].filter((one) => one !== undefined).length;
+interface Given {
+  readonly file?: string | undefined;
+  readonly directory?: string | undefined;
+  readonly url?: string | undefined;
+  readonly server: BundleServerConfig;
+}
+
+const sourcesOf = (given: Given): number => [given.file, given.directory, given.url].filter((one) => one !== undefined).length;
+
+const checkUrl = (given: Given, context: z.RefinementCtx): void => {
+  const fault = given.url === undefined ? undefined : bundleUrlFault(given.url, given.server);
+  if (fault !== undefined) context.addIssue({ code: 'custom', path: ['url'], message: fault });
+};
 
 /** Section `policy` of the configuration. */
 export const policyConfig = z
@@ -20,18 +35,32 @@ export const policyConfig = z
         ...source,
         reloadIntervalMs: z.int().min(0).max(3_600_000).default(5_000).describe('How often files are looked at for a change, in milliseconds; 0 means only on a reload signal.'),
       })
-      .refine((given) => sourcesOf(given) <= 1, 'takes one source: file or directory')
+      .refine((given) => sourcesOf(given) <= 1, 'takes one source: file, directory or url')
+      .superRefine(checkUrl)
       .prefault({})
       .describe('Where the policy comes from. With no source the bundle that comes with Curfew is used.'),
     bundles: z
       .array(
         z
           .strictObject({ name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be letters, digits, dots, dashes and underscores').describe('What messages call it.'), ...source })
-          .refine((given) => sourcesOf(given) === 1, 'needs one source: file or directory'),
+          .refine((given) => sourcesOf(given) === 1, 'needs one source: file, directory or url')
+          .superRefine(checkUrl),
       )
       .max(32)
       .default([])
       .describe('Several bundles instead of one, each with its own roots in its `.manifest`. They are made one policy; at most one of them may be compiled already, the others are then data.'),
+    signing: signingConfig.prefault({}),
+    maxBundleAgeMs: z
+      .int()
+      .min(1_000)
+      .max(366 * 86_400_000)
+      .optional()
+      .describe('How long a bundle of a server (`url`) may decide after the server last said that it is the one it has, in milliseconds. Absent: without end.'),
+    whenTooOld: z
+      .enum(['deny', 'serve'])
+      .default('deny')
+      .describe('What happens beyond maxBundleAgeMs: everything is denied until the server answers again, or the bundle goes on deciding and readiness, log and metrics say so.'),
+    keepIn: z.string().min(1).max(4_096).default('.curfew/bundles').describe('Directory in which the last good bundle of each server is kept, for starts while the server is away; made with mode 0700 if it is not there.'),
     entrypoint: z.string().min(1).max(1024).default('curfew/access/decision').describe('Rule that decides access, as a path.'),
     memoryMaxBytes: z
       .int()
@@ -46,4 +75,4 @@ export const policyConfig = z
   .describe('The policy bundle and what it may use.');
 
 export type PolicyConfig = z.output<typeof policyConfig>;
-export type SourceConfig = Pick<PolicyConfig['bundle'], 'file' | 'directory'>;
+export type SourceConfig = Pick<PolicyConfig['bundle'], 'file' | 'directory' | 'url' | 'server'>;

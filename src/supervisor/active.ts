@@ -2,14 +2,17 @@
 import type { LineSink } from '../audit/line-sink.ts';
 import { openLog, type Core } from '../compose.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../decision/ports.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { SourceBundle } from '../policy/source/bundle-source.ts';
 import { openSources, type BundleSources } from '../policy/source/open-sources.ts';
 import { contentKey } from '../policy/source/prepare-bundle.ts';
 import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
-import type { Log } from '../telemetry/log.ts';
+import { errorText, type Log } from '../telemetry/log.ts';
 import { createAdministration, type Administration, type AdministrationParts } from './administration.ts';
 import type { BoundedPolicy } from './bounded-policy.ts';
-import { nextBundle } from './next-bundle.ts';
+import { nextBundle, type NextBundle } from './next-bundle.ts';
 
 export type ValidConfig = Extract<LoadedConfig, { ok: true }>;
 
@@ -32,12 +35,35 @@ export interface Holder {
 
 const SINK_CLOSE_MS = 2_000;
 
+interface FirstBundle extends NextBundle {
+  readonly read: readonly SourceBundle[];
+}
+
+/** What the sources have; where that can't be had or is refused, what was good at last. */
+const firstBundle = async (config: Config, sources: BundleSources, clock: Clock, toolchain: KeptToolchain, log: Log): Promise<FirstBundle> => {
+  const from = async (read: readonly SourceBundle[]): Promise<FirstBundle> => ({ read, ...(await nextBundle(config, read, toolchain, clock)) });
+  try {
+    return await from(await sources.read());
+  } catch (error) {
+    const kept = await sources.readKept().catch(() => undefined);
+    if (kept === undefined) throw error;
+    const last = await from(kept).catch(() => undefined);
+    if (last === undefined) throw error;
+    log.error('the newest bundle can not be had or is refused; the last good one decides', { from: sources.where, revision: last.policy.revision, detail: errorText(error) });
+    return last;
+  }
+};
+
 /** Rejects with what is wrong with the bundle when it is not acceptable. */
 export const makeActive = async ({ raw, config }: ValidConfig, core: Core, parts: AdministrationParts, toolchain: KeptToolchain, log: Log): Promise<Active> => {
-  const sources = openSources(config.policy);
+  const sources = openSources(config.policy, {
+    clock: core.clock,
+    yamlToJson: async (text) => (await toolchain.get()).yaml(text),
+    onEvent: ({ kind, source, detail }) => log.warn('a bundle source', { kind, source, detail }),
+  });
   try {
-    const read = await sources.read();
-    const { bundle, policy } = await nextBundle(config, read, toolchain, core.clock);
+    const { read, bundle, policy } = await firstBundle(config, sources, core.clock, toolchain, log);
+    await sources.accepted(read);
     return { raw, core, sources, contentKey: contentKey(read), bundle, policy, sink: openLog(config, log), administration: createAdministration(core, parts) };
   } catch (error) {
     await sources.close();

@@ -21,6 +21,7 @@ export type BundleFault =
   | 'signature.invalid'
   | 'signature.scope'
   | 'signature.files'
+  | 'revision.older'
   | 'entrypoint.missing'
   | 'tests.failed'
   | 'canary.failed';

@@ -2,6 +2,7 @@
  * Where a bundle comes from. A source gives files in memory and says when they may have changed; it does not judge them:
  * signatures, compiling and the check before activation are the same for all sources (see `prepare-bundle.ts`).
  */
+import type { Instant } from '../../domain/instant.ts';
 import type { Manifest } from '../bundle/manifest.ts';
 
 export interface SourceBundle {
@@ -19,6 +20,20 @@ export interface SourceBundle {
   readonly verified: boolean;
 }
 
+/** When a server last said that the active bundle is the one it has, by both ways of counting time. */
+export interface Confirmed {
+  readonly at: Instant;
+  readonly monotonicMs: number;
+}
+
+/** Told once, until something else happens. */
+export interface SourceEvent {
+  /** `failed`: can't be had. `refused`: had, and not acceptable. `kept.*`: the copy on disk can't be believed or written. */
+  readonly kind: 'failed' | 'refused' | 'kept.refused' | 'kept.failed';
+  readonly source: string;
+  readonly detail: string;
+}
+
 export interface BundleSource {
   /** As the configuration calls it; `bundle` where there is one only. */
   readonly name: string;
@@ -30,5 +45,13 @@ export interface BundleSource {
   watch(onChange: () => void): void;
   /** Looks now. Resolves when `read` gives the newest there is; rejects with why that can't be known. */
   refresh(): Promise<void>;
+  /** The last bundle that became active, from disk, verified again; `undefined` when there is none. */
+  readKept?(): Promise<SourceBundle | undefined>;
+  /** What `read` or `readKept` gave became active. */
+  accepted?(bundle: SourceBundle): Promise<void>;
+  /** Absent: this source has nobody who could stop confirming. */
+  confirmed?(): Confirmed | undefined;
+  /** Why what the source has last is not what is active, if so. */
+  notice?(): string | undefined;
   close(): Promise<void>;
 }
