@@ -92,6 +92,7 @@ export const defaultRealm = ({ realms }: Config): string => (realms.includes('de
 
 export const policyOptions = (config: Config): LoadPolicyOptions => ({
   entrypoints: [config.policy.entrypoint],
+  opaBuiltins: true,
   engine: { memoryBytesMax: config.policy.memoryMaxBytes, inputBytesMax: config.policy.inputMaxBytes },
 });
 
@@ -178,4 +179,5 @@ export const startGateways = async (core: Core, { decide, ready, policy }: Gatew
   }
 };
 
-export const activatePolicy = (config: Config, bundle: Uint8Array): Promise<LoadedPolicy> => loadPolicy(bundle, policyOptions(config));
+export const activatePolicy = ({ config, clock }: Pick<Core, 'config' | 'clock'>, bundle: Uint8Array): Promise<LoadedPolicy> =>
+  loadPolicy(bundle, { ...policyOptions(config), monotonicMs: clock.monotonicMs });

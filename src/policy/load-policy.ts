@@ -8,7 +8,7 @@ import { readBundle } from './bundle/read-bundle.ts';
 import type { Builtin } from './builtins/builtin.ts';
 import { builtinNamed, isRefused, whyNotServed } from './builtins/registry.ts';
 import { createEngine, type Engine, type EngineLimits } from './engine/engine.ts';
-import { loadOpaBuiltins, type OpaBuiltins } from './toolchain/opa-builtins.ts';
+import { loadOpaBuiltins, type LoadedOpaBuiltins, type OpaBuiltins } from './toolchain/opa-builtins.ts';
 
 export interface LoadPolicyOptions {
   /** Entrypoints that must be there. */
@@ -18,6 +18,8 @@ export interface LoadPolicyOptions {
    * process. Default false: such a bundle is refused.
    */
   readonly opaBuiltins?: boolean;
+  /** Of the process's clock; bounds how long such builtins keep an evaluation waiting. */
+  readonly monotonicMs?: () => number;
   readonly engine?: Partial<EngineLimits>;
   readonly bundle?: Partial<BundleLimits>;
 }
@@ -26,6 +28,8 @@ export interface LoadedPolicy extends Policy {
   readonly entrypoints: readonly string[];
   /** Builtins that OPA's own implementation carries out, which is why it was loaded. */
   readonly opaBuiltins: readonly string[];
+  /** By how much loading it had let this process grow; 0 when it was not needed. */
+  readonly opaBuiltinsBytes: number;
   /** The bundle's `data.json`. */
   readonly data: JsonObject;
   /** Does the outcome depend on what stands at these places of the input (JSON Pointers)? True also when it can't be told. */
@@ -57,9 +61,19 @@ export const resolveBuiltins = (needed: readonly string[], opa?: OpaBuiltins): R
 interface Started {
   readonly engine: Engine;
   readonly opaBuiltins: readonly string[];
+  readonly opaBuiltinsBytes: number;
 }
 
-const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLimits, useOpa: boolean): Promise<Started> => {
+/** Rejects with a refusal that names what is needed. */
+const loadForBundle = async (names: readonly string[], monotonicMs: LoadPolicyOptions['monotonicMs']): Promise<LoadedOpaBuiltins> => {
+  try {
+    return await loadOpaBuiltins(names, { monotonicMs });
+  } catch (cause) {
+    throw new BundleRefused('builtins.unserved', `needs ${names.join(', ')}, which only OPA's own implementation has: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+};
+
+const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLimits, { opaBuiltins: useOpa = false, monotonicMs }: LoadPolicyOptions): Promise<Started> => {
   try {
     const module = await WebAssembly.compile(wasm);
     const missing = new Set<string>();
@@ -76,12 +90,12 @@ const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLim
         limits,
       );
     try {
-      return { engine: start(), opaBuiltins: [] };
+      return { engine: start(), opaBuiltins: [], opaBuiltinsBytes: 0 };
     } catch (error) {
       if (!useOpa || missing.size === 0 || [...missing].some(isRefused)) throw error;
-      const opa = await loadOpaBuiltins();
-      await opa.warm(missing);
-      return { engine: start(opa), opaBuiltins: [...missing].toSorted() };
+      const names = [...missing].toSorted();
+      const opa = await loadForBundle(names, monotonicMs);
+      return { engine: start(opa), opaBuiltins: names, opaBuiltinsBytes: opa.residentBytes };
     }
   } catch (cause) {
     if (cause instanceof BundleRefused) throw cause;
@@ -97,7 +111,7 @@ const ownObject = (parent: JsonObject | undefined, name: string): JsonObject | u
 /** Reads, checks and starts a bundle; rejects with `BundleRefused`, and with nothing else. */
 export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions): Promise<LoadedPolicy> => {
   const bundle = await readBundle(archive, { ...BUNDLE_LIMITS, ...options.bundle });
-  const { engine, opaBuiltins } = await startEngine(bundle.wasm, bundle.dataText, { ...ENGINE_LIMITS, ...options.engine }, options.opaBuiltins === true);
+  const { engine, opaBuiltins, opaBuiltinsBytes } = await startEngine(bundle.wasm, bundle.dataText, { ...ENGINE_LIMITS, ...options.engine }, options);
   const missing = [...new Set([...bundle.entrypoints, ...options.entrypoints])].filter((name) => !engine.entrypoints.includes(name));
   if (missing.length > 0) throw new BundleRefused('entrypoint.missing', `has no entrypoint ${missing.map(quoted).join(', ')}`);
   const entitlements = ownObject(ownObject(bundle.data, 'curfew'), 'entitlements');
@@ -106,6 +120,7 @@ export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions
     digest: bundle.digest,
     entrypoints: engine.entrypoints,
     opaBuiltins,
+    opaBuiltinsBytes,
     data: bundle.data,
     evaluate: (entrypoint, input, now) => engine.evaluate(entrypoint, input, now),
     readsAt: (entrypoint, input, places, now) => engine.readsAt(entrypoint, input, places, now),

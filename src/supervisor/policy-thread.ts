@@ -3,6 +3,7 @@ import { workerData, type MessagePort } from 'node:worker_threads';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import type { PolicyOutcome } from '../decision/ports.ts';
 import type { Instant } from '../domain/instant.ts';
+import { createClock } from '../time/clock.ts';
 import { ownStatFile } from './watchdog/processor-time.ts';
 import { loadPolicy, type LoadPolicyOptions } from '../policy/load-policy.ts';
 
@@ -45,7 +46,7 @@ const { bundle, options, port, signal } = workerData as PolicyThreadData;
 const answered = new Int32Array(signal);
 
 try {
-  const policy = await loadPolicy(bundle, options);
+  const policy = await loadPolicy(bundle, { ...options, monotonicMs: createClock({ maxClockStepMs: 1 }).monotonicMs });
   const entitlements = member(member(policy.data, 'curfew'), 'entitlements');
   port.on('message', ({ id, entrypoint, input, now }: PolicyThreadQuestion) => {
     const answer: PolicyThreadAnswer = { id, outcome: policy.evaluate(entrypoint, input, now) };

@@ -37,7 +37,14 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
       decisionLog.write(record);
     },
   };
-  let policy: LoadedPolicy | undefined = await activatePolicy(config, start.bundle);
+  const load = async (bundle: Uint8Array): Promise<LoadedPolicy> => {
+    const loaded = await activatePolicy(core, bundle);
+    if (loaded.opaBuiltins.length > 0) {
+      log.warn("the bundle needs builtins that only OPA's own implementation has, which is loaded into this process for it", { builtins: loaded.opaBuiltins.join(', '), residentBytes: loaded.opaBuiltinsBytes });
+    }
+    return loaded;
+  };
+  let policy: LoadedPolicy | undefined = await load(start.bundle);
   await rehearse(core, policy);
   const decider = composeDecider(core, { policy: () => policy, sink, quarantine: watchdog });
   let draining = false;
@@ -63,7 +70,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
 
   const activate = async (bundle: Uint8Array, digest: string): Promise<void> => {
     try {
-      const next = await activatePolicy(config, bundle);
+      const next = await load(bundle);
       if (next.digest !== digest) throw new Error('the bundle arrived damaged');
       policy = next;
       tell({ type: 'bundle', digest });

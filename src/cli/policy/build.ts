@@ -4,20 +4,14 @@ import { writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { inputSchemas } from '../../policy/input-schema.ts';
 import { loadPolicy } from '../../policy/load-policy.ts';
+import { usualEntrypoints } from '../../policy/source/entrypoints.ts';
 import { buildBundle } from '../../policy/toolchain/pack-bundle.ts';
 import { readSources } from '../../policy/toolchain/read-sources.ts';
-import type { Sources } from '../../policy/toolchain/toolchain.ts';
 import { Failed } from '../api-client.ts';
 import type { Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { plain } from '../print.ts';
 import { withToolchain } from './session.ts';
-
-/** What Curfew asks of a bundle, as far as the sources have it. */
-const usualEntrypoints = (sources: Sources): readonly string[] => {
-  const texts = Object.entries(sources).filter(([name]) => name.endsWith('.rego')).map(([, text]) => text);
-  return ['access', 'admin'].filter((name) => texts.some((text) => new RegExp(`^package curfew\\.${name}\\s*$`, 'm').test(text))).map((name) => `curfew/${name}/decision`);
-};
 
 /** The name that begins the revision. */
 const nameOf = (folder: string): string => basename(resolve(folder)).replaceAll(/[^A-Za-z0-9._-]/g, '-') || 'policy';

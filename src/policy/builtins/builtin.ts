@@ -2,6 +2,7 @@
 import type { Instant } from '../../domain/instant.ts';
 import type { RegoValue } from '../rego/value.ts';
 
+/** The same object all through one evaluation, and another one for the next. */
 export interface BuiltinContext {
   /** The decision's time; the same all through one evaluation. */
   readonly now: Instant;

@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import * as opa from '@open-policy-agent/opa-wasm';
 import type { Instant } from '../../domain/instant.ts';
-import type { Builtin } from '../builtins/builtin.ts';
+import type { Builtin, BuiltinContext } from '../builtins/builtin.ts';
 import { NotServed, notServed } from '../rego/not-served.ts';
 import { readRegoValue, writeRegoValue } from '../rego/value.ts';
 import { hideMarkers, isTrap } from './planted.ts';
@@ -75,7 +75,8 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
     return heap.toString('utf8', address, end);
   };
 
-  let now = 0 as Instant;
+  /** One for each evaluation. */
+  let builtinContext: BuiltinContext = { now: 0 as Instant };
   let byId: readonly (Builtin | undefined)[] = [];
   const readArgument = (address: number): ReturnType<typeof readRegoValue> => {
     const from = wasm.opa_value_dump(address);
@@ -89,7 +90,7 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
     if (builtin === undefined) throw new Error(`builtin ${id} is not served`);
     let text: string;
     try {
-      const result = builtin(addresses.map(readArgument), { now });
+      const result = builtin(addresses.map(readArgument), builtinContext);
       if (result === undefined) return 0;
       text = writeRegoValue(result);
     } catch (error) {
@@ -142,18 +143,18 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
   return {
     entrypoints: new Map(Object.entries(loaded.entrypoints as Record<string, number>)),
     reads(entrypoint, inputText, markers, at) {
-      now = at;
+      builtinContext = { now: at };
       const length = Buffer.byteLength(inputText);
       const text = place(inputText, length);
       const input = wasm.opa_value_parse(text, length);
       if (input === 0 || !hideMarkers(view(), dataEnd, wasm.opa_heap_ptr_get(), markers)) return undefined;
-      const context = wasm.opa_eval_ctx_new();
-      wasm.opa_eval_ctx_set_input(context, input);
-      wasm.opa_eval_ctx_set_data(context, loaded.dataAddr);
-      wasm.opa_eval_ctx_set_entrypoint(context, entrypoint);
+      const evaluation = wasm.opa_eval_ctx_new();
+      wasm.opa_eval_ctx_set_input(evaluation, input);
+      wasm.opa_eval_ctx_set_data(evaluation, loaded.dataAddr);
+      wasm.opa_eval_ctx_set_entrypoint(evaluation, entrypoint);
       try {
-        wasm.eval(context);
-        wasm.opa_value_dump(wasm.opa_eval_ctx_get_result(context));
+        wasm.eval(evaluation);
+        wasm.opa_value_dump(wasm.opa_eval_ctx_get_result(evaluation));
         return false;
       } catch (error) {
         if (isTrap(error)) return true;
@@ -161,7 +162,7 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
       }
     },
     evaluate(entrypoint, inputText, at) {
-      now = at;
+      builtinContext = { now: at };
       const length = Buffer.byteLength(inputText);
       const input = place(inputText, length);
       return textAt(wasm.opa_eval(0, entrypoint, loaded.dataAddr, input, length, input + length, VALUE_FORMAT));
