@@ -169,6 +169,11 @@ export class CursorInvalid extends Error {
 
 export interface Store {
   readonly epoch: string;
+  /**
+   * How facts are shown to be fresh at the last check. `endings` (default): by reading the endings' mark once more, at once. `age`: by
+   * their age since before they were asked for.
+   */
+  readonly confirmsBy?: 'endings' | 'age';
   facts(query: FactsQuery): FactsRead | Promise<FactsRead>;
   /** The endings' mark as it is now, for the re-check; sees every commit acknowledged before the call. */
   endings(realm: string): EndingsMark | Promise<EndingsMark>;
@@ -180,4 +185,22 @@ export interface Store {
   events(realm: string, options: { readonly after: number; readonly limit: number; readonly about?: RecordKey }): Promise<readonly StoredEvent[]>;
   health(): Promise<StoreHealth>;
   close(): Promise<void>;
+}
+
+/** By how much the clock of a shared store is ahead of this process's: somewhere between the two, in milliseconds. */
+export interface AuthorityOffset {
+  readonly lowMs: number;
+  readonly highMs: number;
+}
+
+/** What the processes of a node need of their store beyond deciding. */
+export interface NodeStore extends Store {
+  /** The latest instant that any process wrote ahead of its clock. */
+  readClockMark(): Instant | undefined | Promise<Instant | undefined>;
+  /** Durable when it resolves. A mark never goes back: an earlier instant changes nothing. */
+  writeClockMark(instant: Instant): Promise<void>;
+  /** Of a store whose clock counts for all; `undefined` while it is not known. */
+  authority?(): AuthorityOffset | undefined;
+  /** Is it `holder`'s turn at this piece of housekeeping for the next `ms`? Absent: it always is. */
+  takeTurn?(name: string, holder: string, ms: number): Promise<boolean>;
 }

@@ -220,6 +220,8 @@ export const storeContract = (harness: StoreHarness): void => {
       cleanups.push(turns.end);
       let stale = 0;
       const query = { realm: 'default', keys: [key('turn', 'n')] };
+      // The first read of a realm may have to make it.
+      await store.facts(query);
       for (let round = 1; round <= 1_000; round += 1) {
         // No turn of this process's event loop between the read before, the other's acknowledgement and the read after.
         const before = store.facts(query);

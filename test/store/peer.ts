@@ -3,6 +3,7 @@ import { readSync, openSync, writeSync } from 'node:fs';
 import type { Instant } from '../../src/domain/instant.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
 import type { Commit, Store } from '../../src/store/port.ts';
+import { openTestRedis } from './redis-location.ts';
 
 export interface PeerRequest {
   readonly id: number;
@@ -10,9 +11,10 @@ export interface PeerRequest {
   readonly argument: any;
 }
 
-/** Stores by driver; the Redis one joins here. */
+/** Stores by driver. */
 const drivers: Record<string, (location: string) => Promise<Store>> = {
   embedded: (location) => openEmbeddedStore({ path: location, mode: 'development', clock }),
+  redis: (location) => openTestRedis(location, clock),
 };
 
 const [driver, location, nowMs] = process.argv.slice(2) as [string, string, string];

@@ -35,6 +35,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'tar-stream': ['policy/bundle/'],
   jose: ['identity/', 'policy/signature/'],
   lmdb: ['store/embedded/'],
+  ioredis: ['store/redis/'],
   pino: ['telemetry/'],
   'prom-client': ['telemetry/'],
   protobufjs: ['grpc/', 'gateways/envoy/'],

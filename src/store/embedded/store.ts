@@ -11,9 +11,10 @@
 import { statfsSync, statSync } from 'node:fs';
 import type { Clock } from '../../decision/ports.ts';
 import { isInstant, type Instant } from '../../domain/instant.ts';
+import { checkCommit } from '../commit-checks.ts';
 import { CursorInvalid, StoreUnavailable, type Commit, type EndingsMark, type FactsRead, type Store } from '../port.ts';
 import { readClockMark, writeClockMark } from './clock-mark.ts';
-import { applyCommit, checkCommit } from './commit.ts';
+import { applyCommit } from './commit.ts';
 import { unavailable, type Environment } from './environment.ts';
 import { createFactsReader } from './facts.ts';
 import { eventsAfter, listKind, listOwner } from './pages.ts';

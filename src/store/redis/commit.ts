@@ -1,0 +1,98 @@
+/** A commit as the arguments of its script, and the script's answer as an outcome. */
+import type { Instant } from '../../domain/instant.ts';
+import { canonicalJson, type JsonValue } from '../../domain/json.ts';
+import { checkCommit, eventsOf } from '../commit-checks.ts';
+import { recordKeyText, StoreUnavailable, type Commit, type CommitOutcome, type EventDraft } from '../port.ts';
+import { historyPrefix, idempotencyField, numberText, ownerPrefix, recordField } from './keys.ts';
+import { encodeBody } from './record.ts';
+import type { Seal } from './seal.ts';
+
+const EVENT_BYTES_MAX = 1_000_000;
+/** The server hashes an ending's bytes itself, in about 0.5 us a byte; meanwhile nobody else is served. */
+const ENDING_BYTES_MAX = 65_536;
+/** What the script writes between the pieces is shorter than this. */
+const STAMP_BYTES_MAX = 100;
+
+type Argument = string | number;
+
+const listed = <T>(items: readonly T[], each: (item: T) => readonly Argument[]): Argument[] => [items.length, ...items.flatMap(each)];
+
+/** The event's canonical JSON in three pieces, between which the script writes instant and sequences. */
+const eventArguments = (draft: EventDraft): readonly Argument[] => {
+  const head = `{"about":${canonicalJson(draft.about.map(recordKeyText))},"at":`;
+  const middle = `,"data":${canonicalJson(draft.data)}`;
+  const tail = `,"type":${canonicalJson(draft.type)}}`;
+  const bytes = Buffer.byteLength(head + middle + tail, 'utf8') + STAMP_BYTES_MAX;
+  if (bytes > (draft.ending ? ENDING_BYTES_MAX : EVENT_BYTES_MAX)) throw new TypeError(`store: an event of ${bytes} bytes`);
+  return [head, middle, tail, draft.ending ? '1' : '0', ...listed(draft.about, (about) => [historyPrefix(about)])];
+};
+
+export interface CommitContext {
+  readonly epoch: string;
+  readonly seal: Seal;
+  /** In place of the server's time; for tests. */
+  readonly now?: Instant;
+}
+
+/** Throws a `TypeError` for what no commit may hold. */
+export const commitArguments = (commit: Commit, { epoch, seal, now }: CommitContext): readonly Argument[] => {
+  checkCommit(commit);
+  const { realm, idempotency } = commit;
+  const events = eventsOf(commit);
+  return [
+    epoch,
+    now ?? '',
+    commit.before ?? '',
+    ...(idempotency === undefined
+      ? ['', '', '', '0']
+      : [
+          idempotencyField(idempotency.scope, idempotency.key),
+          idempotency.digest,
+          seal.close(`reply ${realm}`, idempotencyField(idempotency.scope, idempotency.key), canonicalJson(idempotency.reply)),
+          idempotency.keepMs,
+        ]),
+    events.length,
+    ...listed(commit.expect, ({ key, version }) => [recordField(key), version]),
+    ...listed(commit.puts, ({ key, value, index, refs, mark }) => {
+      const field = recordField(key);
+      const { body, count } = encodeBody(seal, realm, key, value);
+      const row = index === undefined ? '' : `${ownerPrefix(index.owner)}${numberText(index.end)}${field}`;
+      return [field, body, count, row, mark === true ? '1' : '0', ...(refs === undefined ? [-1] : listed(refs, (ref) => [recordField(ref)]))];
+    }),
+    ...listed(commit.increments ?? [], ({ key, max }) => [recordField(key), max, encodeBody(seal, realm, key, {}).body]),
+    ...listed(commit.drops ?? [], (key) => [recordField(key)]),
+    ...listed(events, eventArguments),
+  ];
+};
+
+const text = (value: unknown): string => (Buffer.isBuffer(value) ? value.toString('utf8') : '');
+
+export const commitOutcome = (commit: Commit, reply: readonly unknown[], { epoch, seal }: CommitContext): CommitOutcome => {
+  const [what, first, second, third] = reply.map(text) as [string, string, string, string];
+  const stamped = () => ({ position: { epoch, sequence: Number(first) }, at: Number(second) as Instant });
+  switch (what) {
+    case 'committed':
+      return { outcome: 'committed', ...stamped() };
+    case 'replayed': {
+      const asked = commit.idempotency;
+      const opened = asked === undefined ? undefined : seal.open(`reply ${commit.realm}`, idempotencyField(asked.scope, asked.key), third);
+      if (opened === undefined) throw new StoreUnavailable('an idempotency record is damaged or forged; restore the store from a backup');
+      return { outcome: 'replayed', ...stamped(), reply: JSON.parse(opened) as JsonValue };
+    }
+    case 'conflict':
+    case 'exhausted': {
+      const named = (what === 'conflict' ? commit.expect : (commit.increments ?? []))[Number(first) - 1];
+      if (named === undefined) throw new StoreUnavailable(`the server answered a commit with a ${what} that it can't have`);
+      return { outcome: what, key: named.key };
+    }
+    case 'late':
+    case 'key-reused':
+      return { outcome: what };
+    case 'index': {
+      const put = commit.puts[Number(first) - 1];
+      throw new TypeError(`store: owner and end of ${put?.key.kind ?? 'these'} records never change`);
+    }
+    default:
+      throw new StoreUnavailable(`the server answered a commit with "${what.slice(0, 40)}"`);
+  }
+};

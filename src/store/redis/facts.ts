@@ -1,0 +1,38 @@
+/** A facts query as the arguments of its script, and the script's answer as facts. */
+import { recordKeyText, ROWS_MAX, type FactsQuery, type FactsRead, type StoredRecord } from '../port.ts';
+import { numberText, ownerPrefix, recordField } from './keys.ts';
+import { decodeRecord, type RecordReply } from './record.ts';
+import type { Seal } from './seal.ts';
+
+export const factsArguments = (query: FactsQuery, epoch: string): readonly (string | number)[] => {
+  const keys = [epoch, query.keys.length, ...query.keys.map(recordField)];
+  if (query.index === undefined) return keys;
+  const { owner, endsAfter, lookBack = 0 } = query.index;
+  const prefix = ownerPrefix(owner);
+  // Rows are the prefix, the end in digits, the field; `:` sorts after every digit.
+  const next = `${prefix}${numberText(endsAfter + 1)}`;
+  return [...keys, Buffer.byteLength(prefix, 'utf8'), `(${prefix}:`, `[${next}`, ROWS_MAX + 1, `(${next}`, `[${prefix}`, Math.max(0, lookBack)];
+};
+
+type FactsReply = readonly [what: Buffer, sequence: Buffer, endings: Buffer, hash: Buffer, read: readonly RecordReply[], live: readonly RecordReply[], ended: readonly RecordReply[]];
+
+export const factsRead = (query: FactsQuery, answer: readonly unknown[], { epoch, seal }: { readonly epoch: string; readonly seal: Seal }): FactsRead => {
+  const [, sequence, endings, hash, read, live, ended] = answer as FactsReply;
+  const decode = (reply: RecordReply): StoredRecord => decodeRecord(seal, query.realm, reply);
+  const records = new Map<string, StoredRecord>();
+  for (const reply of read) {
+    const record = decode(reply);
+    records.set(recordKeyText(record.key), record);
+  }
+  const rows = live.slice(0, ROWS_MAX).map(decode);
+  const wanted = query.index?.wanted;
+  const anyWanted = rows.some((row) => wanted === undefined || wanted(row));
+  return {
+    position: { epoch, sequence: Number(sequence.toString('latin1')) },
+    endings: { sequence: Number(endings.toString('latin1')), hash: hash.toString('latin1') },
+    records,
+    rows,
+    ended: anyWanted ? [] : ended.map(decode),
+    truncated: live.length > ROWS_MAX,
+  };
+};

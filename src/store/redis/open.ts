@@ -1,0 +1,108 @@
+/** Opens the Redis store: looks at the server before it touches anything, and refuses with what to do. */
+import type { Clock } from '../../decision/ports.ts';
+import type { Instant } from '../../domain/instant.ts';
+import { isLoopback } from '../../domain/loopback.ts';
+import { StoreUnavailable, type NodeStore } from '../port.ts';
+import type { RedisStoreConfig } from './config.ts';
+import { connect, type ConnectionOptions } from './connection.ts';
+import { openMarks, type StoreMode } from './marks.ts';
+import { createSeal } from './seal.ts';
+import { createRedisStore } from './store.ts';
+import { startWatch } from './watch.ts';
+
+export interface RedisStoreOptions {
+  readonly config: RedisStoreConfig;
+  /** A store belongs to the mode that made it. */
+  readonly mode: StoreMode;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly secrets: { readonly readFile: (path: string) => string; readonly env: (name: string) => string | undefined };
+  /** In place of the server's time; for tests. */
+  readonly instant?: () => Instant;
+  readonly lookEveryMs?: number;
+}
+
+const INTEGRITY_CHARS_MIN = 32;
+const LOOK_EVERY_MS = 1_000;
+
+type Secret = NonNullable<RedisStoreConfig['password']>;
+
+const topologyOf = (config: RedisStoreConfig, secret: (of: Secret | undefined, what: string) => string | undefined): ConnectionOptions['topology'] => {
+  if (config.cluster !== undefined) return { kind: 'cluster', nodes: config.cluster };
+  if (config.sentinels === undefined) return { kind: 'standalone', address: { host: config.host, port: config.port } };
+  const password = secret(config.sentinelPassword, 'sentinelPassword');
+  return {
+    kind: 'sentinel', sentinels: config.sentinels, name: config.primaryName,
+    ...(config.sentinelUsername === undefined ? {} : { username: config.sentinelUsername }),
+    ...(password === undefined ? {} : { password }),
+  };
+};
+
+/** What must not be, whatever the server says. */
+export const configFault = (config: RedisStoreConfig): string | undefined => {
+  if (config.cluster !== undefined && config.sentinels !== undefined) return '`cluster` and `sentinels` are two topologies: give one';
+  if (config.cluster !== undefined && config.database !== 0) return 'a cluster has only `database: 0`';
+  if (config.cluster !== undefined && typeof config.durability !== 'string') return '`durability: {replicated}` is for one primary and its replicas, not for a cluster';
+  if ((config.tls?.cert === undefined) !== (config.tls?.key === undefined)) return '`tls.cert` and `tls.key` belong together';
+  const hosts = (config.cluster ?? config.sentinels ?? [config]).map(({ host }) => host);
+  if (hosts.every(isLoopback)) return undefined;
+  // What travels there says who may do what.
+  if (config.tls === undefined) return 'a server beyond loopback needs `tls`';
+  if (config.password === undefined) return 'a server beyond loopback needs a `password`';
+  return config.integrityKey === undefined ? 'a server beyond loopback needs an `integrityKey`' : undefined;
+};
+
+/** Rejects with `StoreUnavailable`, which says what to do. */
+export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeStore> => {
+  const { config, mode, clock, secrets } = options;
+  const fault = configFault(config);
+  if (fault !== undefined) throw new StoreUnavailable(`store.redis: ${fault}`);
+  const secret = (of: Secret | undefined, what: string): string | undefined => {
+    if (of === undefined) return undefined;
+    let text: string;
+    try {
+      text = ('file' in of ? secrets.readFile(of.file) : (secrets.env(of.env) ?? '')).trim();
+    } catch (cause) {
+      throw new StoreUnavailable(`store.redis.${what} can not be read: ${(cause as NodeJS.ErrnoException).code ?? 'no such file'}`, { cause });
+    }
+    if (text === '') throw new StoreUnavailable(`store.redis.${what} is empty`);
+    return text;
+  };
+  const pem = (path: string | undefined): string | undefined => (path === undefined ? undefined : secret({ file: path }, 'tls'));
+  const integrityKey = secret(config.integrityKey, 'integrityKey');
+  if (integrityKey !== undefined && integrityKey.length < INTEGRITY_CHARS_MIN) throw new StoreUnavailable(`store.redis.integrityKey is shorter than ${INTEGRITY_CHARS_MIN} characters`);
+  const password = secret(config.password, 'password');
+  const { tls } = config;
+  const [ca, cert, key] = [pem(tls?.ca), pem(tls?.cert), pem(tls?.key)];
+  const connection: ConnectionOptions = {
+    topology: topologyOf(config, secret),
+    connectTimeoutMs: config.connectTimeoutMs,
+    inFlightMax: config.inFlightMax,
+    database: config.database,
+    ...(config.username === undefined ? {} : { username: config.username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined
+      ? {}
+      : { tls: { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }), ...(tls.serverName === undefined ? {} : { servername: tls.serverName }) } }),
+  };
+
+  const [reads, writes] = [connect(connection), connect(connection)];
+  const { durability, commitTimeoutMs } = config;
+  const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });
+  try {
+    await Promise.all([reads.ready(), writes.ready()]);
+    await watch.look();
+    const epoch = await openMarks(writes, commitTimeoutMs, mode);
+    return createRedisStore({
+      reads, writes, epoch, watch, commitTimeoutMs,
+      seal: createSeal(integrityKey === undefined ? undefined : Buffer.from(integrityKey, 'utf8')),
+      readTimeoutMs: config.readTimeoutMs,
+      replicas: typeof durability === 'string' ? 0 : durability.replicated,
+      ...(options.instant === undefined ? {} : { instant: options.instant }),
+    });
+  } catch (error) {
+    watch.stop();
+    reads.close();
+    writes.close();
+    throw error;
+  }
+};

@@ -1,0 +1,128 @@
+/**
+ * The `commit` script: every check comes before the first write, so a commit happens whole or not at all. It knows versions,
+ * counters, stamps and sequences, and no rule of the domain.
+ *
+ * KEYS: those of `realmKeys`, in its order. ARGV, read in order (a number before a list is its length):
+ *   epoch, now ('' = the server's), before ('' = ever), replay field ('' = none), digest, reply, keep ms,
+ *   number of events,
+ *   expect {field, version}, puts {field, body, count, row, mark, refs (-1 = as they are) {field}},
+ *   increments {field, max, body}, drops {field}, events {head, middle, tail, ending, about {prefix}}
+ */
+import { RECORD_FORMAT } from '../record.ts';
+import { sha256Lua } from './sha256.ts';
+
+export const commitLua = `
+${sha256Lua}
+local state, records, kinds, index, events, endings, history, replays, replayEnds = unpack(KEYS)
+local taken = 0
+local function take() taken = taken + 1 return ARGV[taken] end
+local function count() return tonumber(take()) end
+local function text(number) return string.format('%.0f', number) end
+
+local epoch, now, before = take(), tonumber(take()), tonumber(take())
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local found = redis.call('HMGET', state, 'epoch', 'sequence', 'at', 'endings', 'hash')
+if found[1] ~= epoch then return {'epoch', found[1] or ''} end
+local sequence, at, ended, hash = tonumber(found[2]), math.max(now, tonumber(found[3])), tonumber(found[4]), found[5]
+
+local replay, digest, reply, keep = take(), take(), take(), count()
+if replay ~= '' then
+  local kept = redis.call('HGET', replays, replay)
+  kept = kept and cmsgpack.unpack(kept)
+  if kept and now < kept[4] then
+    if kept[1] ~= digest then return {'key-reused'} end
+    return {'replayed', text(kept[2]), text(kept[3]), kept[5]}
+  end
+end
+if before and not (now < before) then return {'late'} end
+
+local changed, created, fields = {}, {}, {}
+local function load(field)
+  if changed[field] then return changed[field] end
+  local bytes = redis.call('HGET', records, field)
+  if not bytes then return nil end
+  local record = cmsgpack.unpack(bytes)
+  if record[1] ~= ${RECORD_FORMAT} then error('CURFEW a record of another format') end
+  return record
+end
+local stamp = sequence + count()
+local function change(field, previous, counter, body, refs, row, mark)
+  local p = previous or {}
+  if not changed[field] then fields[#fields + 1] = field end
+  changed[field] = {${RECORD_FORMAT}, p[2] or stamp, p[3] or at, stamp, at, mark and stamp or p[6] or 0, mark and at or p[7] or 0, counter, body, refs or p[10] or {}, row}
+  created[field] = created[field] or not previous
+end
+
+for i = 1, count() do
+  local field, version = take(), count()
+  local record = load(field)
+  if (record and record[4] or 0) ~= version then return {'conflict', text(i)} end
+end
+for i = 1, count() do
+  local field, body, counter, row, mark, refs = take(), take(), tonumber(take()) or -1, take(), take() == '1', nil
+  local many = count()
+  if many >= 0 then
+    refs = {}
+    for each = 1, many do refs[each] = take() end
+  end
+  local previous = load(field)
+  if row ~= '' and previous and previous[11] ~= row then return {'index', text(i)} end
+  change(field, previous, counter, body, refs, previous and previous[11] or row, mark)
+end
+for i = 1, count() do
+  local field, max, body = take(), count(), take()
+  local previous = load(field)
+  local counter = math.max(previous and previous[8] or 0, 0) + 1
+  if not (counter <= max) then return {'exhausted', text(i)} end
+  change(field, previous, counter, previous and previous[9] or body, nil, previous and previous[11] or '', false)
+end
+local drops = {}
+for i = 1, count() do
+  local field = take()
+  drops[i] = {field, load(field)}
+end
+
+-- From here on it happens. The stream goes first: it refuses a sequence that it has already.
+for i = 1, count() do
+  local head, middle, tail, ending = take(), take(), take(), take() == '1'
+  sequence = sequence + 1
+  local bytes = head .. text(at) .. middle
+  if ending then
+    ended = ended + 1
+    bytes = bytes .. ',"endingSequence":' .. text(ended)
+  end
+  bytes = bytes .. ',"sequence":' .. text(sequence) .. tail
+  redis.call('XADD', events, text(sequence) .. '-0', 'e', bytes)
+  if ending then
+    hash = sha256(hash .. bytes)
+    redis.call('XADD', endings, text(ended) .. '-0', 's', text(sequence), 'h', hash)
+  end
+  for each = 1, count() do redis.call('ZADD', history, 0, take() .. string.format('%015.0f', sequence)) end
+end
+for _, field in ipairs(fields) do
+  local record = changed[field]
+  if created[field] then
+    redis.call('ZADD', kinds, 0, field)
+    if record[11] ~= '' then redis.call('ZADD', index, 0, record[11]) end
+  end
+  redis.call('HSET', records, field, cmsgpack.pack(record))
+end
+for _, drop in ipairs(drops) do
+  redis.call('HDEL', records, drop[1])
+  redis.call('ZREM', kinds, drop[1])
+  if drop[2] and drop[2][11] ~= '' then redis.call('ZREM', index, drop[2][11]) end
+end
+redis.call('HSET', state, 'sequence', text(sequence), 'at', text(at), 'endings', text(ended), 'hash', hash)
+if replay ~= '' then
+  for _, field in ipairs(redis.call('ZRANGEBYSCORE', replayEnds, '-inf', now, 'LIMIT', 0, 4)) do
+    redis.call('ZREM', replayEnds, field)
+    redis.call('HDEL', replays, field)
+  end
+  redis.call('HSET', replays, replay, cmsgpack.pack({digest, sequence, at, now + keep, reply}))
+  redis.call('ZADD', replayEnds, now + keep, replay)
+end
+return {'committed', text(sequence), text(at)}
+`;

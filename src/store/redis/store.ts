@@ -1,0 +1,163 @@
+/**
+ * The Redis store: one primary (or one a slot) shared by the processes of a fleet.
+ *
+ * - A read is one script call on the primary, sent when it is asked for: it sees every commit that any process was told of before.
+ * - A commit's promise resolves after the server confirmed it, as durably as configured. A rejected one is `StoreUnavailable`: the
+ *   outcome is unknown, and nothing is sent a second time.
+ * - A server that knows less than it once told this process is refused, and so is one that was emptied or replaced.
+ * - Nothing waits for a server that is away: reads and commits fail within their times.
+ *
+ * Not guaranteed: that someone who may write to the server hasn't undone something; that a primary which was cut off from its
+ * replicas, and doesn't know it, is not asked (`docs/guides/redis.md`).
+ */
+import { isInstant, type Instant } from '../../domain/instant.ts';
+import { StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
+import { commitArguments, commitOutcome } from './commit.ts';
+import { scriptOf, type Connection, type Script } from './connection.ts';
+import { factsArguments, factsRead } from './facts.ts';
+import { realmKeys, recordField } from './keys.ts';
+import { makeRealm } from './marks.ts';
+import { eventsAfter, fieldsOfKind, rowsOfOwner } from './pages.ts';
+import type { Seal } from './seal.ts';
+import { commitLua } from './scripts/commit.ts';
+import { factsLua } from './scripts/facts.ts';
+import { readClockMark, writeClockMark } from './clock-mark.ts';
+import { takeTurn } from './turn.ts';
+import type { Watch } from './watch.ts';
+import { createWitness } from './witness.ts';
+
+const FACTS = scriptOf(factsLua);
+const COMMIT = scriptOf(commitLua);
+
+export interface RedisStoreParts {
+  /** For reads, and for commits. */
+  readonly reads: Connection;
+  readonly writes: Connection;
+  readonly epoch: string;
+  readonly seal: Seal;
+  readonly watch: Watch;
+  readonly readTimeoutMs: number;
+  readonly commitTimeoutMs: number;
+  /** Replicas that must have a commit before it counts as confirmed; 0: none. */
+  readonly replicas: number;
+  /** In place of the server's time; for tests. */
+  readonly instant?: () => Instant;
+}
+
+export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
+  const { reads, writes, epoch, seal, watch, readTimeoutMs, commitTimeoutMs, replicas } = parts;
+  const witness = createWitness();
+  let closed = false;
+  let failure: string | undefined;
+
+  const open = (): void => {
+    if (closed) throw new StoreUnavailable('the store is closed');
+  };
+
+  /** Runs a script that answers `epoch` where the realm is not of this store; a realm that never was is made. */
+  const onRealm = async (connection: Connection, timeoutMs: number, script: Script, realm: string, keys: readonly string[], args: readonly (string | number)[]): Promise<readonly unknown[]> => {
+    const call = () => connection.script(timeoutMs, script, keys, args);
+    const isOther = (answer: readonly unknown[]): boolean => String(answer[0]) === 'epoch';
+    const first = await call();
+    if (!isOther(first)) return first;
+    let why: unknown;
+    if (String(first[1]) === '') await makeRealm(connection, timeoutMs, realm, epoch).catch((error: unknown) => { why = error; });
+    const second = await call();
+    if (!isOther(second)) return second;
+    throw why ?? new StoreUnavailable('the store was replaced under the running program by one of another epoch: what had ended may no longer be known. Restore the right one, or restart');
+  };
+
+  const facts = async (query: FactsQuery): Promise<FactsRead> => {
+    open();
+    watch.check();
+    const { state, records, index } = realmKeys(query.realm);
+    const known = witness.known(query.realm);
+    const answer = await onRealm(reads, readTimeoutMs, FACTS, query.realm, [state, records, index], factsArguments(query, epoch));
+    const read = factsRead(query, answer, { epoch, seal });
+    witness.see(query.realm, known, { sequence: read.position.sequence, endings: read.endings });
+    return read;
+  };
+
+  const commit = async (asked: Commit): Promise<ReturnType<typeof commitOutcome>> => {
+    const now = parts.instant?.();
+    const context = { epoch, seal, ...(now === undefined ? {} : { now }) };
+    const args = commitArguments(asked, context);
+    open();
+    watch.check();
+    try {
+      const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args);
+      const outcome = commitOutcome(asked, answer, context);
+      if (replicas > 0 && (outcome.outcome === 'committed' || outcome.outcome === 'replayed')) {
+        const reached = await writes.command(commitTimeoutMs, 'WAIT', replicas, commitTimeoutMs);
+        if (!(Number(reached) >= replicas)) throw new StoreUnavailable(`redis: ${Number(reached)} of ${replicas} replicas confirmed in time; the outcome is unknown`);
+      }
+      if (outcome.outcome === 'committed') witness.committed(asked.realm, outcome.position.sequence);
+      failure = undefined;
+      return outcome;
+    } catch (error) {
+      if (error instanceof StoreUnavailable) failure = error.message;
+      throw error;
+    }
+  };
+
+  /** Records by field, in the order asked for. */
+  const byFields = async (realm: string, fields: readonly string[]): Promise<FactsRead['records']> => {
+    const { state, records, index } = realmKeys(realm);
+    const answer = await onRealm(reads, readTimeoutMs, FACTS, realm, [state, records, index], [epoch, fields.length, ...fields]);
+    return new Map([...factsRead({ realm, keys: [] }, answer, { epoch, seal }).records.values()].map((record) => [recordField(record.key), record]));
+  };
+
+  return {
+    epoch,
+    confirmsBy: 'age',
+    facts,
+    endings: async (realm): Promise<EndingsMark> => (await facts({ realm, keys: [] })).endings,
+    commit,
+    read: async (realm, keys) => {
+      open();
+      const fields = keys.map(recordField);
+      const found = await byFields(realm, fields);
+      return fields.map((field) => found.get(field));
+    },
+    list: async (realm, { kind, owner, after, limit }) => {
+      open();
+      const listing = { connection: reads, timeoutMs: readTimeoutMs, realm, kind, after, limit };
+      const { fields, next } = await (owner === undefined ? fieldsOfKind(listing) : rowsOfOwner({ ...listing, owner }));
+      const found = await byFields(realm, fields);
+      // One that was dropped in between is listed no more.
+      return { items: fields.flatMap((field) => found.get(field) ?? []), ...(next === undefined ? {} : { next }) };
+    },
+    events: async (realm, options) => {
+      open();
+      return eventsAfter({ connection: reads, timeoutMs: readTimeoutMs, realm, epoch, ...options });
+    },
+    health: async () => {
+      if (closed) return { readable: false, writable: false, detail: 'the store is closed' };
+      try {
+        await watch.look();
+      } catch (error) {
+        return { readable: false, writable: false, detail: (error as Error).message };
+      }
+      return { readable: true, writable: failure === undefined, ...(failure === undefined ? {} : { detail: failure }) };
+    },
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      watch.stop();
+      // What was asked for before is still answered.
+      const until = commitTimeoutMs / 5;
+      for (let waited = 0; reads.waiting() + writes.waiting() > 0 && waited < until; waited += 1) await new Promise((resolve) => { setTimeout(resolve, 5); });
+      reads.close();
+      writes.close();
+    },
+    readClockMark: () => readClockMark(reads, readTimeoutMs),
+    writeClockMark: async (instant) => {
+      if (!isInstant(instant)) throw new TypeError('store: a clock mark that is not an instant');
+      open();
+      await writeClockMark(writes, commitTimeoutMs, instant);
+    },
+    authority: () => watch.offset(),
+    takeTurn: (name, holder, ms) => takeTurn(reads, readTimeoutMs, name, holder, ms),
+  };
+};
+

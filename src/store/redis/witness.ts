@@ -1,0 +1,42 @@
+/**
+ * Remembers what the server told this process, by realm. What it knows grows only: an answer that knows less than was known when
+ * the question was sent, or other endings under the same number, comes from a server that lost something.
+ */
+import { StoreUnavailable, type EndingsMark } from '../port.ts';
+
+export interface Seen {
+  readonly sequence: number;
+  readonly endings: EndingsMark;
+}
+
+export interface Witness {
+  /** To be taken before the question is sent: answers may overtake one another. */
+  known(realm: string): Seen | undefined;
+  /** Throws `StoreRegressed` when `seen` can't follow `known`. */
+  see(realm: string, known: Seen | undefined, seen: Seen): void;
+  committed(realm: string, sequence: number): void;
+}
+
+/** The server lost what it had confirmed. */
+export class StoreRegressed extends StoreUnavailable {}
+
+export const createWitness = (): Witness => {
+  const realms = new Map<string, Seen>();
+  const regressed = (): StoreRegressed =>
+    new StoreRegressed('the server knows less than it once confirmed (a failover that lost writes, or a restored or emptied server): what had ended may no longer be known');
+  return {
+    known: (realm) => realms.get(realm),
+    see: (realm, known, seen) => {
+      if (known !== undefined) {
+        if (seen.sequence < known.sequence || seen.endings.sequence < known.endings.sequence) throw regressed();
+        if (seen.endings.sequence === known.endings.sequence && seen.endings.hash !== known.endings.hash) throw regressed();
+      }
+      const held = realms.get(realm);
+      if (held === undefined || seen.sequence >= held.sequence) realms.set(realm, seen);
+    },
+    committed: (realm, sequence) => {
+      const held = realms.get(realm);
+      if (held !== undefined && held.sequence < sequence) realms.set(realm, { ...held, sequence });
+    },
+  };
+};

@@ -1,0 +1,75 @@
+/** A real Redis server of the tests: on a free loopback port, with a directory of its own, ended with the test. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { requirePart } from '../parts.ts';
+import { freePorts } from './free-ports.ts';
+import { until } from './until.ts';
+
+export interface RedisServer {
+  readonly port: number;
+  readonly directory: string;
+  readonly pid: () => number;
+  /** One inline command over a connection of its own, without a client library; resolves to the raw answer. */
+  send(command: string, login?: string): Promise<string>;
+  signal(name: NodeJS.Signals): void;
+  /** Kills it; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and directory. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** As durable as `durability: fsync` asks. */
+export const FSYNC = ['--appendonly', 'yes', '--appendfsync', 'always', '--no-appendfsync-on-rewrite', 'no'];
+export const MEMORY = ['--appendonly', 'no', '--save', ''];
+
+const inline = (port: number, command: string, login?: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(port, '127.0.0.1');
+    socket.setEncoding('utf8').setTimeout(5_000, () => socket.destroy(new Error('no answer')));
+    socket.once('error', reject);
+    socket.on('data', (chunk: string) => { text += chunk; });
+    socket.once('close', () => resolve(login === undefined ? text : text.slice(text.indexOf('\r\n') + 2)));
+    socket.write(`${login === undefined ? '' : `AUTH ${login}\r\n`}${command}\r\nQUIT\r\n`);
+  });
+
+export const startRedis = async (args: readonly string[] = FSYNC, program = requirePart('redis')): Promise<RedisServer> => {
+  const directory = mkdtempSync(join(tmpdir(), 'curfew-redis-'));
+  const [port] = (await freePorts(1)) as [number];
+  let child: ChildProcess | undefined;
+  let gone: Promise<unknown> = Promise.resolve();
+  const start = async (): Promise<void> => {
+    let output = '';
+    const started = spawn(program, ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--maxmemory-policy', 'noeviction', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child = started;
+    started.stdout.on('data', (chunk: Buffer) => { output += String(chunk); });
+    let ended = false;
+    gone = new Promise<void>((resolve) => started.once('close', () => {
+      ended = true;
+      resolve();
+    }));
+    await until('redis to start', async () => {
+      if (ended) throw new Error(`redis ended: ${output}`);
+      return /^(?:\+PONG|-NOAUTH|-WRONGPASS)/m.test(await inline(port, 'PING').catch(() => ''));
+    });
+  };
+  await start();
+  const kill = async (): Promise<void> => {
+    child?.kill('SIGKILL');
+    await gone;
+  };
+  return {
+    port, directory, start, kill,
+    pid: () => child?.pid ?? 0,
+    send: (command, login) => inline(port, command, login),
+    signal: (name) => void child?.kill(name),
+    stop: async () => {
+      await kill();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+};
