@@ -25,7 +25,7 @@ const settings = (options: Options): Record<string, string> => {
   }));
 };
 
-const NAMED_FLAGS = { 'http.port': 'httpPort', 'grpc.port': 'grpcPort', 'admin.port': 'adminPort', 'store.path': 'store', workers: 'workers' } as const;
+const NAMED_FLAGS = { 'http.port': 'httpPort', 'grpc.port': 'grpcPort', 'admin.port': 'adminPort', 'store.path': 'store', 'policy.bundle.directory': 'policy', workers: 'workers' } as const;
 
 /** By setting path. A flag of its own wins over `--set`; one that is not given leaves what `--set` says. */
 const flagsOf = (options: Options): Record<string, string> => {
@@ -44,6 +44,7 @@ const addFlags = (command: Command): Command =>
     .option('--grpc-port <n>', 'decisions over gRPC (9191)')
     .option('--admin-port <n>', 'administration (8182)')
     .option('--store <dir>', 'directory of the store')
+    .option('--policy <folder>', 'folder of Rego that decides; what is saved there is active at once')
     .option('--workers <n>', 'processes that decide')
     .option('--set <path=value...>', 'any setting, such as limits.drainMs=5000');
 

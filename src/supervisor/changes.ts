@@ -27,6 +27,8 @@ export interface ChangeDeps {
   readonly coreOptions: (config: Config) => CoreOptions;
   readonly workerCount: (config: Config) => number;
   readonly reload: () => LoadedConfig;
+  /** Another bundle decides. */
+  readonly onBundle?: ((revision: string) => void) | undefined;
 }
 
 /** What became of the sources' newest bundle; `revision` and `digest` are of the one that decides now. */
@@ -94,6 +96,7 @@ export const createChanges = (deps: ChangeDeps): Changes => {
     showBundle(metrics, policy);
     metrics.reloads.inc({ what: 'bundle', result: 'done' });
     log.info('a new bundle is active', { revision: policy.revision, digest: policy.digest });
+    deps.onBundle?.(policy.revision);
     if (faults.length > 0) log.error('workers could not activate the new bundle and are replaced', { detail: faults.join('; '), workers: faults.length });
     return outcome('active');
   };

@@ -81,7 +81,7 @@ export const run = async (options: RunOptions): Promise<ExitCode> => {
     // Both processes load their code at the same time.
     const early = startEarlyWorker();
     const { startSupervisor } = await import('./supervisor.ts');
-    running = await startSupervisor({ mode, version, early, loaded, reload, ...(developmentDir === undefined ? {} : { developmentDir }) });
+    running = await startSupervisor({ mode, version, early, loaded, reload, ...(developmentDir === undefined ? {} : { developmentDir, onBundle: (revision) => options.out(`Policy ${revision} decides now.\n`) }) });
   } catch (error) {
     release();
     const { code, text } = explainFailure(error, loaded);

@@ -38,6 +38,8 @@ export interface SupervisorOptions {
   /** Reads the configuration again. */
   readonly reload: () => LoadedConfig;
   readonly developmentDir?: string;
+  /** Another bundle decides. */
+  readonly onBundle?: (revision: string) => void;
 }
 
 export interface RunningSupervisor {
@@ -144,7 +146,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     cleanUps.push(() => admin.close());
     holder.active.administration.housekeeping.start();
 
-    const changes = createChanges({ holder, pool, book, metrics, log, parts, toolchain, coreOptions, workerCount, reload: options.reload });
+    const changes = createChanges({ holder, pool, book, metrics, log, parts, toolchain, coreOptions, workerCount, reload: options.reload, onBundle: options.onBundle });
     changes.watch();
     const tlsChanged = watchFiles(() => tlsFiles(active()));
     const adminTlsChanged = watchFiles(() => adminTlsFiles(active()));

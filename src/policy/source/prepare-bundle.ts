@@ -13,6 +13,7 @@ import { packBundle } from '../toolchain/pack-bundle.ts';
 import type { PolicyTest, Sources, Toolchain } from '../toolchain/toolchain.ts';
 import type { SourceBundle } from './bundle-source.ts';
 import { checkBundles, isCompiled } from './check-bundles.ts';
+import { dataFaults } from './data-faults.ts';
 import { usualEntrypoints } from './entrypoints.ts';
 import { mergeData } from './merge-data.ts';
 
@@ -112,6 +113,8 @@ const compileSources = async (bundles: readonly SourceBundle[], options: Prepare
   const { sources, nameOf } = await gather(bundles, toolchain);
   try {
     if (!Object.keys(sources).some((name) => name.endsWith('.rego'))) throw new BundleRefused('wasm.missing', 'has neither Rego nor policy.wasm');
+    const malformed = dataFaults(sources);
+    if (malformed.length > 0) throw new SourcesRefused(malformed);
     const entrypoints = [...new Set([...options.entrypoints, ...usualEntrypoints(sources)])];
     const built = await toolchain.compile(sources, { entrypoints });
     await runTests(toolchain, sources);
