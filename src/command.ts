@@ -103,6 +103,7 @@ export const runCommand = (argv: readonly string[]): Promise<number> =>
     readFile: (path) => readFileSync(path, 'utf8'),
     readStdin: () => readText(process.stdin),
     fetch: globalThis.fetch,
+    timelines: async () => (await import('./timeline/run-timeline.ts')).runTimeline,
     local: {
       dev: { options: (command) => void addFlags(command).option('--config <file>', 'configuration, over which development puts its own'), run: start('development') },
       serve: { options: (command) => void addFlags(command).option('--config <file>', 'configuration file (CURFEW_CONFIG)'), run: start('production') },

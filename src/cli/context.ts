@@ -4,6 +4,7 @@ import type { JsonObject } from '../domain/json.ts';
 import type { Toolchain } from '../policy/toolchain/toolchain.ts';
 import { createApiClient, Failed, type ApiClient } from './api-client.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import type { RunTimeline } from './policy/timelines.ts';
 import { asJson, details } from './print.ts';
 
 /** A command that this process carries out itself; given by whoever starts the program. */
@@ -25,6 +26,8 @@ export interface CliDeps {
   readonly fetch: typeof globalThis.fetch;
   /** Instead of the one of this machine, which each command starts and ends. */
   readonly openToolchain?: () => Promise<Toolchain>;
+  /** What runs timelines; loaded when there are some. */
+  readonly timelines?: () => Promise<RunTimeline>;
   readonly local: Readonly<Record<'serve' | 'dev' | 'config check' | 'dev-token', LocalCommand>>;
 }
 

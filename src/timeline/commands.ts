@@ -81,10 +81,10 @@ const remember = (story: Story, step: CommandStep, reply: JsonObject): void => {
 export const runCommand = async (story: Story, step: CommandStep): Promise<Mismatch | undefined> => {
   const executed = await carryOut(story, step);
   const { expect } = step;
-  const expected = expect === undefined ? 'that it is carried out' : `refused ${expect.refused}${expect.says === undefined ? '' : ` saying ${JSON.stringify(expect.says)}`}`;
+  const expected = expect === undefined ? 'it to be carried out' : `refused ${expect.refused}${expect.says === undefined ? '' : ` saying ${JSON.stringify(expect.says)}`}`;
   if (executed.ok) {
     remember(story, step, executed.reply);
-    return expect === undefined ? undefined : { expected, actual: 'it was carried out' };
+    return expect === undefined ? undefined : { expected, actual: 'it carried out' };
   }
   const { code, detail } = executed.failure;
   const fits = expect !== undefined && expect.refused === code && detail.includes(expect.says ?? '');

@@ -1,6 +1,6 @@
 /** Steps that look: the state of a grant or a task, and which grants there are. */
 import { fromRfc3339, plus } from '../domain/instant.ts';
-import type { JsonObject } from '../domain/json.ts';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
 import { REALM } from './pdp.ts';
 import type { ListStep, StateStep } from './schema.ts';
 import { nameIn, shownInstant, subjectOf, type Mismatch, type Story } from './story.ts';
@@ -8,8 +8,10 @@ import { nameIn, shownInstant, subjectOf, type Mismatch, type Story } from './st
 const PAGE = 1_000;
 const UNNAMED = '(without a name)';
 
-const stateText = (state: string, because: unknown, usesLeft: unknown, until: string | undefined): string =>
-  [state, ...(because === undefined ? [] : [`because ${String(because)}`]), ...(usesLeft === undefined ? [] : [`${String(usesLeft)} uses left`]), ...(until === undefined ? [] : [`until ${until}`])].join(', ');
+const shown = (value: JsonValue | undefined): string => (typeof value === 'string' ? value : JSON.stringify(value));
+
+const stateText = (state: JsonValue | undefined, because: JsonValue | undefined, usesLeft: JsonValue | undefined, until: string | undefined): string =>
+  [shown(state), ...(because === undefined ? [] : [`because ${shown(because)}`]), ...(usesLeft === undefined ? [] : [`${shown(usesLeft)} uses left`]), ...(until === undefined ? [] : [`until ${until}`])].join(', ');
 
 const untilOf = (story: Story, view: JsonObject): string | undefined => {
   const expiresAt = typeof view['expiresAt'] === 'string' ? fromRfc3339(view['expiresAt']) : undefined;
@@ -29,15 +31,15 @@ const runState = async (story: Story, step: StateStep): Promise<Mismatch | undef
   const fits = view !== undefined && view['state'] === expect.state && view['endedBecause'] === because &&
     (wanted.usesLeft === undefined || view['usesLeft'] === wanted.usesLeft) && (wanted.until === undefined || until === wanted.until);
   if (fits) return undefined;
-  const actual = view === undefined ? 'it is not there' : stateText(String(view['state']), view['endedBecause'], view['usesLeft'], until);
+  const actual = view === undefined ? 'it is not there' : stateText(view['state'], view['endedBecause'], view['usesLeft'], until);
   return { expected: stateText(expect.state, expect.because, wanted.usesLeft, wanted.until), actual };
 };
 
 const runList = async (story: Story, { list: { workload, task, state, model }, expect }: ListStep): Promise<Mismatch | undefined> => {
   const filter = { state, model, task: task === undefined ? undefined : story.tasks.get(task), workload: workload === undefined ? undefined : subjectOf(story.head, workload).id };
   const { items } = await story.pdp.inspect.grants(REALM, filter, { limit: PAGE });
-  const shown = (names: readonly string[]): string => (names.length === 0 ? 'no grants' : names.toSorted().join(', '));
-  const [expected, actual] = [shown(expect), shown(items.map(({ id }) => nameIn(story.grants, String(id)) ?? UNNAMED))];
+  const listed = (names: readonly string[]): string => (names.length === 0 ? 'no grants' : names.toSorted().join(', '));
+  const [expected, actual] = [listed(expect), listed(items.map(({ id }) => (typeof id === 'string' ? nameIn(story.grants, id) : undefined) ?? UNNAMED))];
   return expected === actual ? undefined : { expected, actual };
 };
 

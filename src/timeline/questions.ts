@@ -1,6 +1,6 @@
 /** Steps that ask for access: one evaluation through the whole pipeline, as a gateway would hand it in. */
 import type { Decision, Evaluation, Presented } from '../decision/evaluation.ts';
-import { canonicalJson, type JsonObject, type JsonValue } from '../domain/json.ts';
+import { canonicalJson, type JsonValue } from '../domain/json.ts';
 import { reasonText } from '../domain/reasons.ts';
 import { forwardAuth } from '../gateways/http/protocols.ts';
 import { httpPolicyInput } from '../gateways/http/policy-input.ts';
@@ -37,10 +37,10 @@ const directly = (story: Story, ask: Question, action: string, resource: Resourc
   return {
     ...base(story, ask),
     protocol: 'authzen',
-    question: { action, resource, ...(context === undefined ? {} : { context: context as JsonObject }), ...(source === undefined ? {} : { source }) },
+    question: { action, resource, ...(context === undefined ? {} : { context }), ...(source === undefined ? {} : { source }) },
     input: {
       ...(workload === undefined ? {} : { subject: { type: 'workload', id: subjectOf(story.head, workload).id } }),
-      action: { name: action }, resource: { ...resource }, ...(context === undefined ? {} : { context: context as JsonObject }),
+      action: { name: action }, resource: { ...resource }, ...(context === undefined ? {} : { context }),
     },
   };
 };
@@ -50,7 +50,7 @@ const byRequest = (story: Story, ask: Question): Evaluation => {
   const raw = rawOf(ask);
   if (raw === undefined) return { ...evaluation, input: {}, refused: 'request.malformed' };
   const asked = buildHttpQuestion(raw, { routes: story.head.config.routes, hosts: 'any' });
-  const context = ask.context as JsonObject | undefined;
+  const { context } = ask;
   return {
     ...evaluation,
     input: httpPolicyInput(evaluation.id, raw, asked),
@@ -80,7 +80,7 @@ const said = (story: Story, decision: Decision): string => {
   if (!decision.allow) {
     const reasons = reasonsOf(decision);
     const near = decision.grant === undefined ? '' : `, grant ${grantName(story, decision.grant)}`;
-    return `deny ${decision.reason} (${reasonText(decision.reason)}${near}${reasons.length === 0 ? '' : `, policy says ${JSON.stringify(reasons)}`})`;
+    return `deny ${decision.reason} (${reasonText(decision.reason)}${near}${reasons.length === 0 || !decision.reason.startsWith('policy.') ? '' : `, policy says ${JSON.stringify(reasons)}`})`;
   }
   const by = decision.standing === undefined ? `by ${grantName(story, decision.grant)}` : `by standing entry ${decision.standing}`;
   return `allow ${by}, valid until ${shownInstant(story, decision.validUntil)}${decision.wouldDeny === undefined ? '' : `, would deny ${decision.wouldDeny}`}`;

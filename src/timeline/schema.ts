@@ -1,6 +1,7 @@
 /** What a timeline may say. Strict: an unknown member is an error. A step's form follows from the one act it names. */
 import { z } from 'zod';
 import { limitsConfig } from '../config/limits.ts';
+import { nearest } from '../config/nearest.ts';
 import { standingConfig } from '../config/standing.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { REASONS } from '../domain/reasons.ts';
@@ -94,7 +95,14 @@ const ask = z.strictObject({
   pep: text.optional(),
 });
 
-const reason = z.enum(REASONS as readonly [Reason, ...Reason[]]);
+const isReason = (given: string): given is Reason => (REASONS as readonly string[]).includes(given);
+
+const reason = z.string().transform((given, context): Reason => {
+  if (isReason(given)) return given;
+  const meant = nearest(given, REASONS);
+  context.addIssue({ code: 'custom', message: `is not a reason${meant === undefined ? '' : `; did you mean \`${meant}\`?`}` });
+  return z.NEVER;
+});
 
 const allowed = z.strictObject({
   allow: z.union([z.literal(true), name]),

@@ -27,15 +27,15 @@ export const addPolicyCommands = (program: Command, run: Run): void => {
     .action(async (folder: string, options: { check?: boolean }) => (await import('../policy/build.ts')).formatCommand(run, folder, options));
 
   policy.command('test').summary('run tests, in OPA and in the engine that decides')
-    .description("Runs every _test.rego in OPA's tester and in Curfew's engine; a difference between them is a failure.")
-    .argument('[folder]', FOLDER, '.')
-    .option('--run <regex>', 'only tests whose full name matches')
+    .description("Runs every _test.rego in OPA's tester and in Curfew's engine; a difference between them is a failure. Runs every .timeline.yaml against a whole decision point on a virtual clock.")
+    .argument('[folder...]', FOLDER, ['.'])
+    .option('--run <regex>', 'only tests whose full name matches, and timelines whose path does')
     .option('--coverage', 'which lines no test reached')
     .option('--trace', 'how each failed test came out')
     .option('--junit <file>', 'write a JUnit report too')
     .option('--watch', 'again after every change')
-    .action(async (folder: string, options: TestCommandOptions, command: Command) =>
-      (await import('../policy/test.ts')).testCommand(run, folder, { ...options, json: globalOptions(command).json === true }));
+    .action(async (folders: readonly string[], options: TestCommandOptions, command: Command) =>
+      (await import('../policy/test.ts')).testCommand(run, folders, { ...options, json: globalOptions(command).json === true }));
 
   policy.command('build').summary('make a bundle, the same bytes every time').description('Compiles into a bundle that Curfew loads. The revision is a hash of the content.')
     .argument('[folder]', FOLDER, '.')

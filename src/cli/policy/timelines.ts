@@ -27,6 +27,11 @@ export interface TimelineResult {
   readonly failures: readonly TimelineFailure[];
 }
 
+/** One that was run. */
+export interface ToldTimeline extends TimelineResult {
+  readonly file: string;
+}
+
 /** `policyOf` is given the folders that the timeline names; none are what is under test. */
 export type RunTimeline = (file: { readonly name: string; readonly text: string }, policyOf: (folders: readonly string[] | undefined) => Promise<Policy>) => Promise<TimelineResult>;
 

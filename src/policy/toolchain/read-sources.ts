@@ -18,6 +18,10 @@ const sourceFiles = (folder: string): readonly string[] =>
     })
     .toSorted();
 
+/** Is there Rego in this folder, or below it? */
+export const hasRego = (folder: string): boolean =>
+  statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true && sourceFiles(folder).some((path) => path.endsWith('.rego'));
+
 const refuse = (message: string): never => {
   throw new SourcesRefused([{ code: 'sources', message }]);
 };
