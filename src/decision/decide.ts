@@ -7,11 +7,11 @@
  * translate, and write their answer when `decide` calls them: the re-check is the last thing that happens before. `explain` is
  * the same function with claim and record switched off.
  */
-import type { Facts } from '../domain/facts.ts';
 import type { Instant, TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { allowing, denying } from './answer.ts';
 import { claimFault, claimFor, type ClaimCommit, type ClaimOutcome } from './claim.ts';
+import { unchanged, youngEnough } from './confirm.ts';
 import { coverFault, coveringRefs } from './cover.ts';
 import { Denied } from './denied.ts';
 import { recordOf } from './describe.ts';
@@ -27,6 +27,8 @@ import { EMPTY_SHAPING } from './verdict.ts';
 
 /** The part of the store that deciding needs. */
 export interface FactsStore {
+  /** How facts are shown to be fresh at the last check: by the endings (default), or by their age. */
+  readonly confirmsBy?: 'endings' | 'age';
   facts(request: FactsRequest): FactsAnswer | Promise<FactsAnswer>;
   endings(realm: string): { readonly sequence: number; readonly hash: string } | Promise<{ readonly sequence: number; readonly hash: string }>;
   commit(commit: ClaimCommit): Promise<ClaimOutcome>;
@@ -127,6 +129,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
       action: question.action, resource: question.resource,
     });
     progress.factsReadMs = clock.monotonicMs();
+    if (store.confirmsBy === 'age') progress.factsReadAt = clock.now().latest;
     const answer = await readStore(() => store.facts(request), startedMs);
     const facts = readFacts(answer, identity?.workload);
     progress.facts = facts;
@@ -136,16 +139,12 @@ export const createDecider = (deps: DecideDeps): Decider => {
     if (fault !== undefined) throw new Denied(fault);
   };
 
-  /** Is what was gathered still the truth? At once when the store answers at once, so that nothing comes between this and the answer. */
-  const unchanged = (evaluation: Evaluation, facts: Facts, startedMs: number): boolean | Promise<boolean> => {
-    const same = (mark: Facts['endingsMark']): boolean => mark.sequence === facts.endingsMark.sequence && mark.hash === facts.endingsMark.hash;
-    let mark: ReturnType<FactsStore['endings']>;
-    try {
-      mark = store.endings(evaluation.realm);
-    } catch (error) {
-      throw new Denied('facts.unavailable', error);
-    }
-    return mark instanceof Promise ? readStore(() => mark, startedMs).then(same) : same(mark);
+  /** Is what was gathered still the truth? */
+  const holds = (evaluation: Evaluation, progress: Progress, startedMs: number): boolean | Promise<boolean> => {
+    if (progress.facts === undefined) return false;
+    if (store.confirmsBy === 'age') return youngEnough(progress, clock, limits.maxFactsAgeMs);
+    const same = unchanged(() => store.endings(evaluation.realm), progress.facts);
+    return same instanceof Promise ? readStore(() => same, startedMs) : same;
   };
 
   const deadlineFault = (startedMs: number, nowMs: number): Denied | undefined =>
@@ -180,7 +179,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
           conclusion = observed;
         }
       }
-      const same = progress.facts !== undefined && unchanged(evaluation, progress.facts, startedMs);
+      const same = holds(evaluation, progress, startedMs);
       const last = (same instanceof Promise ? await same : same) ? trustedNow(options?.at) : undefined;
       if (last !== undefined && last.latest < conclusion.validUntil) {
         const lastMs = clock.monotonicMs();

@@ -17,6 +17,8 @@ export interface Progress {
   /** On the monotonic clock: when the facts were asked for, and when they were last known to be the truth. */
   factsReadMs?: number;
   checkedMs?: number;
+  /** When they were asked for, on the clock, where their age counts. */
+  factsReadAt?: Instant;
   faults: Map<string, Reason>;
   live: readonly LiveGrant[];
   input?: JsonObject;
