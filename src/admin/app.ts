@@ -12,6 +12,7 @@ import { grantEndpoints } from './grants.ts';
 import { operatorEndpoints } from './operators.ts';
 import { ANSWER_HEADERS, jsonAnswer, problemAnswer, type Problem } from './problem.ts';
 import { refuseRequest } from './request-guard.ts';
+import { statusEndpoints, type NodeStatus } from './status.ts';
 import { taskEndpoints } from './tasks.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
@@ -29,6 +30,7 @@ export interface AdminDeps extends EndpointDeps {
   readonly explain: Explain;
   readonly findDecision: FindDecision;
   readonly resetClock: ResetClock;
+  readonly status: NodeStatus;
   /** Prometheus exposition. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly live?: () => Health;
@@ -55,6 +57,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...operatorEndpoints(deps.lifecycle, deps.store),
     ...decisionEndpoints(deps.explain, deps.findDecision),
     ...clockEndpoints(deps.resetClock),
+    ...statusEndpoints(deps.status),
   ];
   for (const definition of endpoints) addEndpoint(app, definition, deps);
 

@@ -5,6 +5,7 @@ import { addClockCommands } from './commands/clock.ts';
 import { addEndingCommands } from './commands/ending.ts';
 import { addGrantCommands } from './commands/grant.ts';
 import { addPolicyCommands } from './commands/policy.ts';
+import { addStatusCommand } from './commands/status.ts';
 import { addTaskCommands } from './commands/task.ts';
 import { addWhyCommands } from './commands/why.ts';
 import { DEFAULT_SERVER, DEFAULT_TOKEN_FILE, type CliDeps, type LocalCommand, type Run } from './context.ts';
@@ -59,6 +60,7 @@ export const buildProgram = (run: Run): Command => {
   addTaskCommands(program, run);
   addEndingCommands(program, run);
   addWhyCommands(program, run);
+  addStatusCommand(program, run);
   addPolicyCommands(program, run);
   addClockCommands(program, run);
   return program;

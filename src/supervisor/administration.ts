@@ -14,6 +14,7 @@ import { createResetClock } from './clock-reset.ts';
 import { createExplain } from './explain.ts';
 import type { WorkerHealth } from './messages.ts';
 import type { OperatorToken } from './operator-token.ts';
+import { createStatus, type NodeWatch } from './status.ts';
 
 export interface AdministrationParts {
   readonly policy: () => Policy | undefined;
@@ -22,6 +23,7 @@ export interface AdministrationParts {
   /** To every worker of this node: the wall clock is accepted as it is. */
   readonly resetWorkerClocks: () => void;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly node: () => NodeWatch;
   readonly version: string;
   readonly log: Log;
 }
@@ -55,6 +57,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     ]),
     policy, clock, lifecycle, inspect, store,
     explain: createExplain(decider, decisionLog.redactHeaders),
+    status: (realm) => createStatus({ node: parts.node(), clock, store, authenticator })(realm),
     resetClock: createResetClock({ lifecycle, clock, tellWorkers: parts.resetWorkerClocks }),
     findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
       ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })

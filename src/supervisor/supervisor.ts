@@ -25,6 +25,7 @@ import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
 import { createQuarantineBook } from './watchdog/quarantine.ts';
+import { watchNode } from './status.ts';
 import { adminTlsFiles, tlsFiles, watchFiles } from './watch-files.ts';
 import { createWorkerPool } from './worker-pool.ts';
 import type { EarlyWorker, WorkerExit, WorkerProcess } from './worker-process.ts';
@@ -89,12 +90,22 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       health: async () => nodeHealth(await pool.health(), clock.now().trusted, notices()),
       resetWorkerClocks: () => pool.broadcast({ type: 'reset-clock' }),
       metrics: async () => nodeMetrics.exposition(await pool.metrics()),
+      node: () => node,
     };
     const toolchain = keepToolchain();
     cleanUps.push(toolchain.letGo);
     const holder: Holder = { active: await makeActive(loaded, core, parts, toolchain, log) };
     cleanUps.push(() => closeActive(holder.active));
     showBundle(metrics, holder.active.policy);
+    const node = watchNode({
+      version: options.version,
+      startedAt: clock.now().latest,
+      health: parts.health,
+      workersWanted: () => workerCount(holder.active.core.config),
+      bundle: () => ({ revision: holder.active.policy.revision, digest: holder.active.policy.digest }),
+      metrics: async () => nodeMetrics.json(await pool.metrics()),
+    }, clock, (error) => log.error('the workers can not be asked how they are', { detail: errorText(error) }));
+    cleanUps.push(node.stop);
 
     const workerStart = (): WorkerStart => {
       const { raw, bundle, policy } = holder.active;
@@ -145,6 +156,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const admin = await listenAdmin({ host, port, drainMs, tls: adminTls(), fetch: (request) => holder.active.administration.fetch(request) });
     cleanUps.push(() => admin.close());
     holder.active.administration.housekeeping.start();
+    node.start();
 
     const changes = createChanges({ holder, pool, book, metrics, log, parts, toolchain, coreOptions, workerCount, reload: options.reload, onBundle: options.onBundle });
     changes.watch();

@@ -40,6 +40,7 @@ const requests: Readonly<Record<string, readonly [method: string, path: string, 
   'decision.read': ['GET', '/v1/decisions/00000000-0000-4000-8000-000000000000', undefined, ['issuer', 'approver', 'responder', 'configurer']],
   'operators.read': ['GET', '/v1/operators', undefined, ['configurer', 'bootstrap']],
   'operators.set': ['PUT', '/v1/operators/user:new', { roles: ['issuer'] }, ['configurer', 'bootstrap']],
+  'node.read': ['GET', '/v1/status', undefined, ['issuer', 'approver', 'responder', 'configurer']],
   'clock.reset': ['POST', '/v1/clock/reset', { reason: 'set by hand' }, ['configurer']],
 };
 

@@ -41,6 +41,7 @@ export const createAdminWorld = async (over: Partial<AdminDeps> = {}, lifecycle:
     guard: { allowedHosts: [], allowedOrigins: [] }, realms: new Set(['default', 'other']), defaultRealm: 'default',
     authenticate: async (token) => OPERATORS[token], policy: () => world.at.policy, clock: world.clock, onError: (error) => errors.push(error),
     lifecycle: world.lifecycle, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
+    status: async (realm) => ({ realm }),
     resetClock: (call, reason) => world.lifecycle.resetClock(call, { reason, behindMs: 0 }),
     ...over,
   });

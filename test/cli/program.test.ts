@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { listenAdmin } from '../../src/admin/listen.ts';
 import type { HttpServer } from '../../src/gateways/http/server.ts';
 import type { CliDeps } from '../../src/cli/context.ts';
+import { statusText } from '../../src/cli/commands/status.ts';
 import { buildProgram, runCli } from '../../src/cli/program.ts';
 import { durationMs } from '../../src/cli/terms.ts';
 import { createAdminWorld, type AdminWorld } from '../admin/world.ts';
@@ -125,9 +126,50 @@ test('explain exits with 3 for a deny; decision and status answer; status exits 
   allow = false;
   expect(await cli(['explain', 'GET', 'http:shop.local/x', '-w', WORKLOAD])).toBe(3);
   expect(await json(['decision', '00000000-0000-4000-8000-000000000000'])).toMatchObject({ realm: 'default' });
-  expect(await json(['status'])).toEqual({ ready: true, status: 'ok' });
+  expect(await json(['status'])).toEqual({ realm: 'default' });
+  expect(await json(['status', '--realm', 'other'])).toEqual({ realm: 'other' });
   ready = false;
   expect(await cli(['status'])).toBe(2);
+});
+
+test('status without a credential, or with a bad one, says whether it is ready and why there is no more', async () => {
+  ready = true;
+  expect(await cli(['status', '--token-file', 'none'])).toBe(0);
+  expect(printed).toBe('ready: true\nstatus: ok\n');
+  expect(complained).toContain('more can not be told: no operator credential');
+  files.set('bad-token', 'wrong');
+  expect(await cli(['status', '--token-file', 'bad-token'])).toBe(0);
+  expect(complained).toContain('unauthenticated');
+});
+
+test('status says on one screen what is wrong', () => {
+  const text = statusText({
+    ready: false, faults: ['the clock is not trusted', 'the store can not be written (\u001b[2J)'], now: '2026-11-22T03:00:00.000Z', version: '0.1.0', startedAt: '2026-11-20T01:59:00.000Z',
+    workers: { wanted: 2, ready: 1, restarts: { watchdog: 3, crash: 1 }, quarantined: 2 },
+    bundle: { revision: 'r1', digest: 'sha256:ab', since: '2026-11-22T02:58:30.000Z' },
+    clock: { trusted: false, behindMs: 3_605_000 },
+    store: { readable: true, writable: false, detail: 'the disk is full', position: 'e.17', endings: 4 },
+    decisions: { allow: 120, deny: 8, unrecorded: 5, lately: { ms: 60_000, allow: 50, deny: 10, reasons: [{ reason: 'clock.untrusted', count: 9 }, { reason: 'grant.expired', count: 1 }] } },
+    issuers: [{ issuer: 'https://a.example', keys: 1 }, { issuer: 'https://b.example' }],
+    suspensions: { standing: 1_000, atLeast: true },
+  });
+  expect(text).toBe(`ready: false
+  the clock is not trusted
+  the store can not be written (\\u001b[2J)
+curfew 0.1.0, up 2 d 1 h
+workers: 1 of 2 decide; ended by the watchdog 3, died 1; 2 in quarantine
+bundle: r1, for 1 min 30 s
+  sha256:ab
+clock: NOT TRUSTED, 1 h behind time already used
+store: readable, NOT WRITABLE (the disk is full)
+  position e.17, 4 endings
+decisions: 120 allowed, 8 denied, 5 RECORDS LOST
+  in the last 1 min: 1.0 a second, 10 denied (clock.untrusted 9, grant.expired 1)
+suspensions: 1000 or more standing
+issuers: https://a.example 1 key, https://b.example HAS NO KEYS
+`);
+  // Of a server that knows less.
+  expect(statusText({ ready: true })).toContain('ready: true\n');
 });
 
 test('operators are set and listed', async () => {

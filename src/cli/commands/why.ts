@@ -1,4 +1,4 @@
-/** `curfew explain`, `decision`, `status`, `operator`: what is and why. */
+/** `curfew explain`, `decision`, `operator`: what is and why. */
 import type { Command } from 'commander';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { clientFor, readInput, show, type Run } from '../context.ts';
@@ -47,15 +47,6 @@ export const addWhyCommands = (program: Command, run: Run): void => {
     .description('The record of a decision, by the id that its answer carried.')
     .argument('<id>', 'x-curfew-decision-id')
     .action(async (id: string, _options: unknown, command: Command) => show(run, command, await clientFor(run, command).get(`/decisions/${encodeURIComponent(id)}`)));
-
-  program.command('status')
-    .summary('is the server up and ready (exit code 2: no)')
-    .description('Is the server up and ready? Exits with 2 when it is not.')
-    .action(async (_options: unknown, command: Command) => {
-      const ready = await clientFor(run, command).open('/health/ready');
-      show(run, command, { ready: ready.status === 200, ...ready.body });
-      if (ready.status !== 200) run.exitCode = EXIT.unavailable;
-    });
 
   const operator = program.command('operator').summary('set and list operators').description('Operators of the realm, beside those that groups of the identity provider name.');
   operator.command('set')

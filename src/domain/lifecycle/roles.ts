@@ -32,6 +32,7 @@ const floor = {
   'decision.read': ANY,
   'operators.read': { roles: ['configurer'], policy: 'not-asked' },
   'operators.set': { roles: ['configurer'], policy: 'asked' },
+  'node.read': ANY,
   'clock.reset': { roles: ['configurer'], policy: 'not-asked' },
 } as const satisfies Record<string, Floor>;
 
