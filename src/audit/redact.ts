@@ -91,3 +91,16 @@ export const replacedIn = (original: JsonValue | undefined, clean: JsonValue | u
   const [before, after] = [original as JsonObject, clean as JsonObject];
   return Object.keys(after).flatMap((name) => replacedIn(before[name], after[name], `${at}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`));
 };
+
+const isMask = (value: JsonValue): value is string => typeof value === 'string' && /^sha256:[0-9a-f]{16}$/.test(value);
+
+/** Is a value from a log, in which secrets were replaced, what this value would have become there, whatever names were secret? */
+export const sameUnderMasks = (logged: JsonValue | undefined, value: JsonValue | undefined): boolean => {
+  if (logged === value) return true;
+  if (logged === undefined || value === undefined) return false;
+  if (isMask(logged)) return logged === secretHash(typeof value === 'string' ? value : JSON.stringify(value));
+  if (typeof logged !== 'object' || logged === null || typeof value !== 'object' || value === null || Array.isArray(logged) !== Array.isArray(value)) return false;
+  const [a, b] = [logged as JsonObject, value as JsonObject];
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && sameUnderMasks(a[name], b[name]));
+};

@@ -52,3 +52,9 @@ const scopeText = (item: JsonValue): string => {
   return `${item['actions'].join(',')} ${cell(item['resource']['type'])}:${cell(item['resource']['id'])}`;
 };
 export const scopesText = (item: JsonObject): string => (Array.isArray(item['scopes']) ? item['scopes'].map(scopeText).join('; ') : '');
+
+/** One line of plain text, no longer than that many columns. */
+export const fit = (text: string, columns: number): string => {
+  const line = plain(text).trimEnd();
+  return line.length <= columns ? line : `${line.slice(0, columns - 1)}…`;
+};
