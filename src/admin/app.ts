@@ -3,6 +3,7 @@
  * a known route is a 404 problem; nothing but health, metrics and the document of the API answers without a credential.
  */
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { bundleEndpoints, type RefreshBundles } from './bundles.ts';
 import { clockEndpoints, type ResetClock } from './clock.ts';
 import type { FindDecision } from './decisions.ts';
 import { decisionEndpoints, type Explain } from './decisions.ts';
@@ -30,6 +31,7 @@ export interface AdminDeps extends EndpointDeps {
   readonly explain: Explain;
   readonly findDecision: FindDecision;
   readonly resetClock: ResetClock;
+  readonly refreshBundles: RefreshBundles;
   readonly status: NodeStatus;
   /** Prometheus exposition. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
@@ -57,6 +59,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...operatorEndpoints(deps.lifecycle, deps.store),
     ...decisionEndpoints(deps.explain, deps.findDecision),
     ...clockEndpoints(deps.resetClock),
+    ...bundleEndpoints(deps.refreshBundles),
     ...statusEndpoints(deps.status),
   ];
   for (const definition of endpoints) addEndpoint(app, definition, deps);

@@ -13,6 +13,7 @@ const table = {
   'not-found': [404, 'Not found'],
   'method-not-allowed': [405, 'The method is not allowed here'],
   state: [409, 'The state does not admit this'],
+  'bundle-refused': [409, 'The bundle is refused'],
   suspended: [409, 'A suspension stands in the way'],
   limit: [409, 'A limit is reached'],
   'body-too-large': [413, 'The body is too large'],

@@ -91,5 +91,6 @@ export const suspensionAnswer = z.object({
 }).openapi('Suspension');
 export const operatorAnswer = z.object({ id: z.string(), roles: z.array(z.enum(ROLES)), setBy: z.string(), position: z.string() }).openapi('Operator');
 export const clockAnswer = z.object({ at: instantText(), reason: z.string(), by: z.string(), behindMs: z.int(), position: z.string() }).openapi('ClockReset');
+export const bundleAnswer = z.object({ result: z.enum(['active', 'unchanged']), revision: z.string(), digest: z.string() }).openapi('Bundle');
 export const anyAnswer = z.record(z.string(), z.unknown());
 export const pageAnswer = (item: z.ZodType) => z.object({ items: z.array(item), next: z.string().optional().describe('cursor for `after`; absent on the last page') });

@@ -1,6 +1,7 @@
 /** What the supervisor administers with: lifecycle, admin API, housekeeping. Rebuilt on reload; the store and the clock stay. */
 import { createAdminApp } from '../admin/app.ts';
 import { bootstrapOperator, developmentOperator, firstOf, oidcOperator } from '../admin/authenticate-operator.ts';
+import type { RefreshBundles } from '../admin/bundles.ts';
 import { createFindDecision } from '../audit/find-decision.ts';
 import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
 import type { Policy, Quarantine } from '../decision/ports.ts';
@@ -22,6 +23,7 @@ export interface AdministrationParts {
   readonly health: () => Promise<WorkerHealth>;
   /** To every worker of this node: the wall clock is accepted as it is. */
   readonly resetWorkerClocks: () => void;
+  readonly refreshBundles: RefreshBundles;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly node: () => NodeWatch;
   readonly version: string;
@@ -58,6 +60,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     policy, clock, lifecycle, inspect, store,
     explain: createExplain(decider, decisionLog.redactHeaders),
     status: (realm) => createStatus({ node: parts.node(), clock, store, authenticator })(realm),
+    refreshBundles: parts.refreshBundles,
     resetClock: createResetClock({ lifecycle, clock, tellWorkers: parts.resetWorkerClocks }),
     findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
       ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })

@@ -3,6 +3,7 @@ import { reconfigure, type CoreOptions } from '../compose.ts';
 import { faultText } from '../config/fault.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import type { SourceBundle } from '../policy/source/bundle-source.ts';
 import { contentKey } from '../policy/source/prepare-bundle.ts';
 import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
 import { SourcesRefused } from '../policy/toolchain/fault.ts';
@@ -84,10 +85,11 @@ export const createChanges = (deps: ChangeDeps): Changes => {
     metrics.bundleRefused.set(0);
   };
 
-  const swap = async ({ bundle, policy }: NextBundle, key: string): Promise<BundleChange> => {
+  const swap = async ({ bundle, policy }: NextBundle, key: string, read: readonly SourceBundle[]): Promise<BundleChange> => {
     const { active } = holder;
     accepted();
     holder.active = { ...active, bundle, policy, contentKey: key };
+    await active.sources.accepted(read);
     const faults = await pool.activate(bundle, policy.digest);
     // Only now: under the old bundle what stopped a worker would stop the next one.
     book.clear();
@@ -113,8 +115,9 @@ export const createChanges = (deps: ChangeDeps): Changes => {
       }
       if (key === refused?.key) return outcome('refused', refused.detail);
       const next = await nextBundle(active.core.config, read, deps.toolchain, active.core.clock);
-      if (next.policy.digest !== active.policy.digest) return await swap(next, key);
+      if (next.policy.digest !== active.policy.digest) return await swap(next, key, read);
       await next.policy.close();
+      await active.sources.accepted(read);
       holder.active = { ...active, contentKey: key };
       accepted();
       return outcome('unchanged');

@@ -18,6 +18,8 @@ export interface WorkerStart {
   readonly quarantine: QuarantineList;
   /** No time of the worker lies below. */
   readonly clockMark: Instant;
+  /** The bundle decides before this instant; `undefined`: without end. */
+  readonly bundleUntil: Instant | undefined;
   /** Development: where the key of the identities lies. */
   readonly developmentDir?: string;
 }
@@ -31,6 +33,8 @@ export type ToWorker =
   | { readonly type: 'start'; readonly start: WorkerStart }
   | { readonly type: 'bundle'; readonly bundle: Uint8Array; readonly digest: string }
   | { readonly type: 'quarantine'; readonly list: QuarantineList }
+  /** The bundle decides before this instant; `undefined`: without end. */
+  | { readonly type: 'bundle-until'; readonly until: Instant | undefined }
   | { readonly type: 'ask'; readonly id: number; readonly what: 'metrics' | 'health' }
   | { readonly type: 'reload-tls' }
   /** An operator accepted the wall clock as it is. */

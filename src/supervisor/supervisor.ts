@@ -17,6 +17,7 @@ import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createSupervisorMetrics } from '../telemetry/metrics.ts';
 import { closeActive, makeActive, type Holder, type ValidConfig } from './active.ts';
 import type { AdministrationParts } from './administration.ts';
+import { watchBundleAge } from './bundle-age.ts';
 import { createChanges, showBundle } from './changes.ts';
 import { startClockMark } from './clock-mark.ts';
 import { findFreePorts, withPorts } from './free-ports.ts';
@@ -24,6 +25,7 @@ import type { Mode, WorkerPorts, WorkerStart } from './messages.ts';
 import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
+import { refreshBundles } from './refresh-bundles.ts';
 import { createQuarantineBook } from './watchdog/quarantine.ts';
 import { watchNode } from './status.ts';
 import { adminTlsFiles, tlsFiles, watchFiles } from './watch-files.ts';
@@ -81,15 +83,20 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
 
     const notices = (): readonly string[] => {
       const refused = changes.refused();
-      return refused === undefined ? [] : [`the newest bundle is refused and an older one decides: ${refused}`];
+      const newest = refused === undefined ? [] : [`the newest bundle is refused and an older one decides: ${refused}`];
+      return [...newest, ...holder.active.sources.notices().map((why) => `the policy bundle can not be renewed: ${why}`), ...age.notices()];
     };
     const parts: AdministrationParts = {
-      policy: () => holder.active.policy,
+      policy: () => (age.mayDecide() ? holder.active.policy : undefined),
       operatorToken, log,
       version: options.version,
       health: async () => nodeHealth(await pool.health(), clock.now().trusted, notices()),
       resetWorkerClocks: () => pool.broadcast({ type: 'reset-clock' }),
-      metrics: async () => nodeMetrics.exposition(await pool.metrics()),
+      refreshBundles: async () => refreshBundles(holder.active.sources, changes),
+      metrics: async () => {
+        age.measure();
+        return nodeMetrics.exposition(await pool.metrics());
+      },
       node: () => node,
     };
     const toolchain = keepToolchain();
@@ -97,6 +104,13 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const holder: Holder = { active: await makeActive(loaded, core, parts, toolchain, log) };
     cleanUps.push(() => closeActive(holder.active));
     showBundle(metrics, holder.active.policy);
+    const age = watchBundleAge({
+      clock, log, metrics: metrics.bundles,
+      config: () => holder.active.core.config,
+      sources: () => holder.active.sources,
+      tell: (until) => pool.broadcast({ type: 'bundle-until', until }),
+    });
+    cleanUps.push(age.stop);
     const node = watchNode({
       version: options.version,
       startedAt: clock.now().latest,
@@ -115,6 +129,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
         rawConfig: withPorts(raw, freePorts),
         quarantine: book.list(),
         clockMark: clock.now().latest,
+        bundleUntil: age.until(),
         ...(options.developmentDir === undefined ? {} : { developmentDir: options.developmentDir }),
       };
     };
@@ -136,6 +151,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       monotonicMs: clock.monotonicMs,
       onReady: async (worker, { digest }) => {
         worker.send({ type: 'quarantine', list: book.list() });
+        worker.send({ type: 'bundle-until', until: age.until() });
         const { bundle, policy } = holder.active;
         return digest === policy.digest ? undefined : worker.activate(bundle, policy.digest, ACTIVATE_MS);
       },

@@ -46,12 +46,14 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   };
   let policy: LoadedPolicy | undefined = await load(start.bundle);
   await rehearse(core, policy);
-  const decider = composeDecider(core, { policy: () => policy, sink, quarantine: watchdog });
+  let { bundleUntil } = start;
+  const activePolicy = (): LoadedPolicy | undefined => (bundleUntil === undefined || core.clock.now().latest < bundleUntil ? policy : undefined);
+  const decider = composeDecider(core, { policy: activePolicy, sink, quarantine: watchdog });
   let draining = false;
-  const readiness = watchReadiness(core, () => policy !== undefined && !draining, (ready) => gateways.grpc.setServing(ready));
+  const readiness = watchReadiness(core, () => activePolicy() !== undefined && !draining, (ready) => gateways.grpc.setServing(ready));
   const gateways = await startGateways(core, {
     decide: decider.decide,
-    policy: () => policy,
+    policy: activePolicy,
     ready: () => {
       const { ready, faults } = readiness.now();
       return { ready, ...(faults.length === 0 ? {} : { detail: faults.join('; ') }) };
@@ -105,6 +107,10 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
         case 'start': return;
         case 'bundle': return void activate(message.bundle, message.digest);
         case 'quarantine': return watchdog.replace(message.list);
+        case 'bundle-until': {
+          bundleUntil = message.until;
+          return;
+        }
         case 'ask': return void answer(message.id, message.what).catch(fatal);
         case 'reload-tls': {
           try {

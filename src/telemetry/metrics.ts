@@ -80,12 +80,19 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
   };
 };
 
+/** By the names of the sources that are bundle servers. */
+export interface BundleMetrics {
+  readonly age: Gauge<'bundle'>;
+  readonly lastSuccess: Gauge<'bundle'>;
+}
+
 /** The supervisor's own. */
 export interface SupervisorMetrics {
   readonly restarts: Counter<'cause'>;
   readonly workers: Gauge;
   readonly reloads: Counter<'what' | 'result'>;
   readonly bundle: Gauge<'revision' | 'digest'>;
+  readonly bundles: BundleMetrics;
   readonly bundleRefused: Gauge;
   json(): Promise<MetricsJson>;
 }
@@ -97,6 +104,10 @@ export const createSupervisorMetrics = (): SupervisorMetrics => {
     restarts: new Counter({ name: 'curfew_worker_restarts_total', help: 'Workers that were replaced, by cause.', labelNames: ['cause'] as const, registers }),
     workers: new Gauge({ name: 'curfew_workers_ready', help: 'Workers that decide.', registers }),
     reloads: new Counter({ name: 'curfew_reloads_total', help: 'Reloads of configuration and bundle.', labelNames: ['what', 'result'] as const, registers }),
+    bundles: {
+      age: new Gauge({ name: 'curfew_bundle_age_seconds', help: 'Since the bundle server last said that the active bundle is the one it has.', labelNames: ['bundle'] as const, registers }),
+      lastSuccess: new Gauge({ name: 'curfew_bundle_last_success_timestamp_seconds', help: 'When the bundle server last said so, in seconds since 1970.', labelNames: ['bundle'] as const, registers }),
+    },
     bundle: new Gauge({ name: 'curfew_bundle_active', help: '1 for the active bundle.', labelNames: ['revision', 'digest'] as const, registers }),
     bundleRefused: new Gauge({ name: 'curfew_bundle_refused', help: '1 while the newest bundle is refused and an older one decides.', registers }),
   };

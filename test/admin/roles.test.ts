@@ -41,6 +41,7 @@ const requests: Readonly<Record<string, readonly [method: string, path: string, 
   'operators.read': ['GET', '/v1/operators', undefined, ['configurer', 'bootstrap']],
   'operators.set': ['PUT', '/v1/operators/user:new', { roles: ['issuer'] }, ['configurer', 'bootstrap']],
   'node.read': ['GET', '/v1/status', undefined, ['issuer', 'approver', 'responder', 'configurer']],
+  'bundle.refresh': ['POST', '/v1/bundles/refresh', undefined, ['configurer']],
   'clock.reset': ['POST', '/v1/clock/reset', { reason: 'set by hand' }, ['configurer']],
 };
 

@@ -33,6 +33,7 @@ const floor = {
   'operators.read': { roles: ['configurer'], policy: 'not-asked' },
   'operators.set': { roles: ['configurer'], policy: 'asked' },
   'node.read': ANY,
+  'bundle.refresh': { roles: ['configurer'], policy: 'not-asked' },
   'clock.reset': { roles: ['configurer'], policy: 'not-asked' },
 } as const satisfies Record<string, Floor>;
 
