@@ -5,7 +5,7 @@
 import { BUNDLE_LIMITS } from '../bundle/limits.ts';
 import { readManifest } from '../bundle/manifest.ts';
 import type { BundleSource } from './bundle-source.ts';
-import { folderState, readFolder } from './read-folder.ts';
+import { folderState, readFolder, stillThere } from './read-folder.ts';
 import { watchFolders, type FolderWatch } from './watch-folders.ts';
 
 export interface DirectorySourceOptions {
@@ -25,13 +25,14 @@ export const createDirectorySource = ({ name, path, intervalMs }: DirectorySourc
     name,
     where: path,
     read: async () => {
-      const folder = await readFolder(path).catch((error: unknown) => {
-        watching?.follow(new Map());
-        throw error;
-      });
-      ({ state, folders } = folder);
-      watching?.follow(folders);
-      return { name, where: path, files: folder.files, manifest: readManifest(folder.files.get('.manifest'), BUNDLE_LIMITS), verified: false };
+      try {
+        const { files, ...found } = await readFolder(path);
+        ({ state, folders } = found);
+        return { name, where: path, files, manifest: readManifest(files.get('.manifest'), BUNDLE_LIMITS), verified: false };
+      } finally {
+        // What is not as it must be may be mended in any of its folders.
+        watching?.follow(await stillThere(folders));
+      }
     },
     watch: (onChange) => {
       watching = watchFolders(onChange);

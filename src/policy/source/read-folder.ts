@@ -24,6 +24,15 @@ const refuse = (message: string, file?: string): never => {
   throw new SourcesRefused([{ code: 'sources', message, ...(file === undefined ? {} : { file }) }]);
 };
 
+const idOf = ({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string => `${dev}/${ino}`;
+
+/** Those folders that are still the ones they were. */
+export const stillThere = async (folders: ReadFolder['folders']): Promise<ReadFolder['folders']> => {
+  const there = new Map<string, string>();
+  for (const [folder, id] of folders) if ((await stat(folder, { bigint: true }).then(idOf, () => '')) === id) there.set(folder, id);
+  return there;
+};
+
 interface Found {
   readonly name: string;
   /** Where it really is. */
@@ -43,7 +52,7 @@ const isWanted = (name: string, top: boolean): boolean => name.endsWith('.rego')
 const walk = async (to: Walk, folder: string, prefix: string, depth: number): Promise<void> => {
   if (depth > FOLDER_LIMITS.depth) return refuse(`is more than ${FOLDER_LIMITS.depth} folders deep`, prefix);
   const { dev, ino } = await stat(folder, { bigint: true });
-  to.folders.set(folder, `${dev}/${ino}`);
+  to.folders.set(folder, idOf({ dev, ino }));
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const name = `${prefix}${entry.name}`;
     if (entry.name === 'node_modules' || (entry.name.startsWith('.') && !OTHERS.has(entry.name))) continue;
@@ -76,12 +85,27 @@ const stateOf = ({ found }: Walk): string => found.map(({ state }) => state).joi
 /** What `readFolder` would give as `state`, without reading files. */
 export const folderState = async (folder: string): Promise<string> => stateOf(await look(folder));
 
-/** Rejects with `SourcesRefused`; files that vanish meanwhile reject as the file system says. */
-export const readFolder = async (folder: string): Promise<ReadFolder> => {
+const readOnce = async (folder: string): Promise<ReadFolder> => {
   const seen = await look(folder);
   if (seen.found.reduce((sum, { size }) => sum + size, 0) > FOLDER_LIMITS.bytes) return refuse(`has more than ${FOLDER_LIMITS.bytes} bytes`);
   if (!seen.found.some(({ name }) => !name.startsWith('.'))) return refuse(`${folder} has neither Rego nor data`);
   const files = new Map<string, Uint8Array>();
   for (const { name, path } of seen.found) files.set(name, await readFile(path));
   return { files, folders: seen.folders, state: stateOf(seen) };
+};
+
+/** Editors and checkouts replace files while we read. */
+const TRIES = 3;
+
+/** Rejects with `SourcesRefused`. */
+export const readFolder = async (folder: string): Promise<ReadFolder> => {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await readOnce(folder);
+    } catch (error) {
+      if (error instanceof SourcesRefused) throw error;
+      const { code = 'unknown' } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' || tried === TRIES) return refuse(`${folder} can not be read (${code})`);
+    }
+  }
 };
