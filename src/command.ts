@@ -5,7 +5,7 @@ import { text as readText } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { LocalCommand } from './cli/context.ts';
 import { runCli } from './cli/program.ts';
-import { DEVELOPMENT_DIR } from './supervisor/run.ts';
+import { DEVELOPMENT_DIR } from './supervisor/development-dir.ts';
 
 const ENTRY = fileURLToPath(new URL('./main.js', import.meta.url));
 const version = (): string => (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;

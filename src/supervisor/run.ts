@@ -8,6 +8,7 @@ import type { JsonObject } from '../domain/json.ts';
 import { isLoopback } from '../domain/loopback.ts';
 import { openDevelopmentKey } from '../identity/development.ts';
 import { errorText } from '../telemetry/log.ts';
+import { DEVELOPMENT_DIR } from './development-dir.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { InstanceRunning, lockInstance } from './instance-lock.ts';
 import type { Mode } from './messages.ts';
@@ -28,8 +29,6 @@ export interface RunOptions {
   readonly out: (text: string) => void;
   readonly complain: (text: string) => void;
 }
-
-export const DEVELOPMENT_DIR = '.curfew';
 
 const developmentPresets = (directory: string): JsonObject => ({
   store: { path: join(directory, 'store') },

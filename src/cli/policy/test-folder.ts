@@ -1,5 +1,4 @@
 /** All tests of one folder: Rego tests in OPA's tester and in the engine that decides, timelines against the whole decision point. */
-import { compareEngines } from '../../policy/toolchain/compare-engines.ts';
 import { hasRego, readSources } from '../../policy/toolchain/read-sources.ts';
 import type { TestReport, Toolchain } from '../../policy/toolchain/toolchain.ts';
 import { createClock } from '../../time/clock.ts';
@@ -7,7 +6,6 @@ import { Failed } from '../api-client.ts';
 import type { Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { TestRun } from './report.ts';
-import { policiesOf } from './timeline-policies.ts';
 import { readTimelineFile, timelineFiles, type ToldTimeline } from './timelines.ts';
 
 export interface FolderTestOptions {
@@ -26,7 +24,9 @@ const testRego = async (open: OpenToolchain, folder: string, { coverage, trace, 
   if (!hasRego(folder)) return NOTHING;
   const sources = readSources(folder);
   const toolchain = await open();
-  const report = await toolchain.test(sources, { coverage, trace, run: filter });
+  const testing = toolchain.test(sources, { coverage, trace, run: filter });
+  // Loaded while OPA's tester works in its thread.
+  const [report, { compareEngines }] = await Promise.all([testing, import('../../policy/toolchain/compare-engines.ts')]);
   const now = createClock({ maxClockStepMs: 1 }).now().latest;
   return { ...report, differences: await compareEngines(toolchain, sources, report.tests, now) };
 };
@@ -44,6 +44,7 @@ const testTimelines = async (run: Run, open: OpenToolchain, folder: string, filt
   if (files.length === 0) return [];
   const tell = await run.deps.timelines?.();
   if (tell === undefined) throw new Failed(EXIT.unavailable, 'this program can not run timelines');
+  const { policiesOf } = await import('./timeline-policies.ts');
   const policyOf = policiesOf(open, folder);
   const told: ToldTimeline[] = [];
   for (const file of files) told.push({ file, ...(await tell({ name: file, text: readTimelineFile(file) }, (folders) => policyOf(file, folders))) });

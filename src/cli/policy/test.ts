@@ -1,5 +1,6 @@
 /** `curfew policy test`: every `_test.rego` in OPA's tester and in the engine that decides, which must agree; every timeline. */
 import { writeFileSync } from 'node:fs';
+import { compileCacheFolder, withCompileCache } from '../../policy/toolchain/compile-cache.ts';
 import { openToolchain } from '../../policy/toolchain/open-toolchain.ts';
 import type { Toolchain } from '../../policy/toolchain/toolchain.ts';
 import { Failed } from '../api-client.ts';
@@ -47,7 +48,12 @@ const tellFailure = (run: Run, error: unknown): void => {
 
 export const testCommand = async (run: Run, folders: readonly string[], options: TestCommandOptions): Promise<void> => {
   let opened: Promise<Toolchain> | undefined;
-  const open: OpenToolchain = () => (opened ??= (run.deps.openToolchain ?? openToolchain)());
+  const cache = compileCacheFolder(run.deps.env);
+  const start = async (): Promise<Toolchain> => {
+    const toolchain = await (run.deps.openToolchain ?? openToolchain)();
+    return cache === undefined ? toolchain : withCompileCache(toolchain, cache, run.deps.version);
+  };
+  const open: OpenToolchain = () => (opened ??= start());
   try {
     if (options.watch !== true) await testOnce(run, open, folders, options);
     else await onEveryChange(folders, () => testOnce(run, open, folders, options).catch((error: unknown) => tellFailure(run, error)));

@@ -1,4 +1,6 @@
 /** The toolchain that `npm run toolchain` builds, in its thread. */
+import { statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { JsonObject } from '../../domain/json.ts';
 import { OPA_VERSION } from './locate.ts';
 import { startThread } from './thread.ts';
@@ -9,9 +11,13 @@ const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'ba
 /** Nanoseconds as digits: they are beyond what a double holds. */
 const nanoseconds = (ms: number | undefined): JsonObject => (ms === undefined ? {} : { nowNs: `${ms}000000`.replace(/^0+(?=\d)/, '') });
 
+const buildOf = (worker: string): string =>
+  ['opa.wasm', 'opa.wasm.br', 'worker.mjs'].map((name) => statSync(join(dirname(worker), name), { throwIfNoEntry: false })).map((file) => (file === undefined ? '' : `${file.size}/${file.mtimeMs}`)).join(' ');
+
 export const openBuilt = (worker: string): Toolchain => {
   const { call, close } = startThread(worker);
   return {
+    build: buildOf(worker),
     description: `OPA ${OPA_VERSION}, built for Node`,
     check: async (files, { strict = true, schemas = {} } = {}) => void (await call('check', { files, strict, schemas })),
     format: async (file, text) => ((await call('format', { file, text })) as { text: string }).text,

@@ -88,6 +88,8 @@ export interface EvaluateResult {
 
 /** Rejects with `SourcesRefused` for what is wrong with the sources, `ToolchainMissing` when it can't do the work. */
 export interface Toolchain {
+  /** Changes when the built file does. */
+  readonly build?: string;
   readonly description: string;
   readonly check: (sources: Sources, options?: CheckOptions) => Promise<void>;
   /** One file, formatted. */
