@@ -20,9 +20,10 @@ import { createInspect } from './lifecycle/inspect.ts';
 import { createLifecycle, type LifecycleDeps } from './lifecycle/lifecycle.ts';
 import { createSelfService } from './lifecycle/self-service.ts';
 import { loadPolicy, type LoadedPolicy, type LoadPolicyOptions } from './policy/load-policy.ts';
-import { openEmbeddedStore, type EmbeddedStore } from './store/embedded/open.ts';
+import type { NodeStore } from './store/port.ts';
 import type { Mode } from './supervisor/messages.ts';
 import { errorText, type Log } from './telemetry/log.ts';
+import { authorityClock } from './time/authority-clock.ts';
 import { createClock, type AdjustableClock } from './time/clock.ts';
 
 export interface CoreOptions {
@@ -40,7 +41,7 @@ export interface Core {
   readonly config: Config;
   readonly mode: Mode;
   readonly clock: AdjustableClock;
-  readonly store: EmbeddedStore;
+  readonly store: NodeStore;
   readonly authenticator: IdentityAuthenticator;
   close(): Promise<void>;
 }
@@ -58,13 +59,25 @@ const openAuthenticator = async ({ config, mode, log, developmentDir }: CoreOpti
   return authenticator;
 };
 
+/** Each brings its own library, which is loaded where it is used. */
+const openStore = async ({ config: { store }, mode }: CoreOptions, clock: Clock): Promise<NodeStore> => {
+  if (store.kind === 'embedded') {
+    const { path, mapSizeBytes, memoBytesMax } = store;
+    return (await import('./store/embedded/open.ts')).openEmbeddedStore({ path, mapSizeBytes, memoBytesMax, mode, clock });
+  }
+  const secrets = { readFile: (path: string) => readFileSync(path, 'utf8'), env: (name: string) => process.env[name] };
+  return (await import('./store/redis/open.ts')).openRedisStore({ config: store.redis, mode, clock, secrets });
+};
+
 export const openCore = async (options: CoreOptions): Promise<Core> => {
   const { config, mode, clockMark } = options;
-  let clock = createClock({ maxClockStepMs: config.limits.maxClockStepMs });
-  const current: Clock = { now: () => clock.now(), monotonicMs: () => clock.monotonicMs() };
-  const store = await openEmbeddedStore({ ...config.store, mode, clock: current });
-  const mark = clockMark ?? store.readClockMark();
-  clock = createClock({ maxClockStepMs: config.limits.maxClockStepMs, ...(mark === undefined ? {} : { mark }) });
+  let own = createClock({ maxClockStepMs: config.limits.maxClockStepMs });
+  const current: Clock = { now: () => own.now(), monotonicMs: () => own.monotonicMs() };
+  const store = await openStore(options, current);
+  const mark = clockMark ?? (await store.readClockMark());
+  own = createClock({ maxClockStepMs: config.limits.maxClockStepMs, ...(mark === undefined ? {} : { mark }) });
+  const { authority } = store;
+  const clock = authority === undefined ? own : authorityClock(own, authority, config.store.redis.maxClockSkewMs);
   const authenticator = await openAuthenticator(options, clock);
   return {
     config, mode, clock, store, authenticator,

@@ -1,5 +1,6 @@
 /** What no single section can know: rules that span the configuration. */
 import { isLoopback } from '../domain/loopback.ts';
+import { redisConfigFault } from '../store/redis/config-fault.ts';
 import type { Config } from './schema.ts';
 import type { ConfigFault } from './fault.ts';
 
@@ -57,10 +58,16 @@ const timeFaults = ({ limits, lifecycle: _lifecycle }: Config): readonly SpanFau
     ? [{ path: 'limits.evaluationBudgetMs', message: 'must not be longer than limits.decisionDeadlineMs' }]
     : [];
 
+const storeFaults = ({ store }: Config): readonly SpanFault[] => {
+  const fault = store.kind === 'redis' ? redisConfigFault(store.redis) : undefined;
+  return fault === undefined ? [] : [{ path: 'store.redis', message: fault }];
+};
+
 export const spanFaults = (config: Config): readonly SpanFault[] => [
   ...listenerFaults(config),
   ...referenceFaults(config),
   ...timeFaults(config),
+  ...storeFaults(config),
   ...duplicates('peps', config.peps.map(({ id }) => id)),
   ...duplicates('routes', config.routes.map(({ id }) => id)),
   ...duplicates('standing', config.standing.map(({ id }) => id)),

@@ -8,7 +8,7 @@ import { httpListenerConfig } from '../gateways/http/config.ts';
 import { identityConfig } from '../identity/config.ts';
 import { lifecycleConfig } from '../lifecycle/config.ts';
 import { policyConfig } from '../policy/config.ts';
-import { embeddedStoreConfig } from '../store/embedded/config.ts';
+import { storeConfig } from '../store/config.ts';
 import { logConfig } from '../telemetry/config.ts';
 import { limitsConfig } from './limits.ts';
 import { standingConfig } from './standing.ts';
@@ -30,7 +30,7 @@ export const configSchema = z.strictObject({
   routes: z.array(routeConfig).max(10_000).default([]).describe('How requests map to actions and resources; the first match counts.'),
   identity: identityConfig.prefault({}),
   policy: policyConfig.prefault({}),
-  store: embeddedStoreConfig.prefault({}).describe('The embedded store.'),
+  store: storeConfig.prefault({}).describe('Where grants, tasks and endings are kept.'),
   lifecycle: lifecycleConfig.prefault({}),
   standing: z.array(standingConfig).max(1_000).default([]).describe('Exceptions to "no allow without a live grant", each with an owner, a reason and an end.'),
   limits: limitsConfig,

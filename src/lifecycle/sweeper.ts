@@ -7,12 +7,14 @@ import type { Instant } from '../domain/instant.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { readTask } from '../domain/records.ts';
 import { taskHoldsUntil } from '../domain/task.ts';
-import type { Store } from '../store/port.ts';
+import type { NodeStore } from '../store/port.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import { newId } from './new-id.ts';
 import { createRounds, type Rounds } from './rounds.ts';
 
 export interface SweeperDeps {
-  readonly store: Pick<Store, 'list' | 'events' | 'facts'>;
+  /** Where several nodes share it, one of them does the housekeeping. */
+  readonly store: Pick<NodeStore, 'list' | 'events' | 'facts' | 'takeTurn'>;
   readonly clock: Clock;
   readonly lifecycle: Pick<Lifecycle, 'closeTask'>;
   readonly realms: readonly string[];
@@ -27,6 +29,8 @@ export interface Sweeper extends Rounds {
 }
 
 const PAGE = 500;
+/** A node that stopped gives way to another after so many of its intervals. */
+const TURN_INTERVALS = 5;
 const ACTOR = { kind: 'system', id: 'system:sweeper' } as const;
 
 /** Open tasks of one realm: read once, then kept by following its events. */
@@ -76,12 +80,14 @@ const createWatch = (realm: string, store: SweeperDeps['store']) => {
 
 export const createSweeper = (deps: SweeperDeps): Sweeper => {
   const { clock, lifecycle, store } = deps;
+  const holder = newId(clock.now().latest);
   const watches = deps.realms.map((realm) => ({ realm, watch: createWatch(realm, store) }));
 
   const sweep = async (): Promise<number> => {
     let closed = 0;
     const now = clock.now();
     if (!now.trusted) return 0;
+    if ((await store.takeTurn?.('sweeper', holder, deps.intervalMs * TURN_INTERVALS)) === false) return 0;
     for (const { realm, watch } of watches) {
       for (const id of await watch.overdue(now.latest)) {
         const executed = await lifecycle.closeTask({ realm, actor: ACTOR }, id);

@@ -73,7 +73,8 @@ export const run = async (options: RunOptions): Promise<ExitCode> => {
   let running: RunningSupervisor;
   let release: () => void = () => undefined;
   try {
-    release = (await lockInstance(loaded.config.store.path)).release;
+    // A server is there for several; one machine's directory for one.
+    if (loaded.config.store.kind === 'embedded') release = (await lockInstance(loaded.config.store.path)).release;
     if (developmentDir !== undefined) openDevelopmentKey(developmentDir);
     const { mode, version } = options;
     prepareWorkers(options.entry);

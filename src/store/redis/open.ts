@@ -1,8 +1,8 @@
 /** Opens the Redis store: looks at the server before it touches anything, and refuses with what to do. */
 import type { Clock } from '../../decision/ports.ts';
 import type { Instant } from '../../domain/instant.ts';
-import { isLoopback } from '../../domain/loopback.ts';
 import { StoreUnavailable, type NodeStore } from '../port.ts';
+import { redisConfigFault } from './config-fault.ts';
 import type { RedisStoreConfig } from './config.ts';
 import { connect, type ConnectionOptions } from './connection.ts';
 import { openMarks, type StoreMode } from './marks.ts';
@@ -37,24 +37,10 @@ const topologyOf = (config: RedisStoreConfig, secret: (of: Secret | undefined, w
   };
 };
 
-/** What must not be, whatever the server says. */
-export const configFault = (config: RedisStoreConfig): string | undefined => {
-  if (config.cluster !== undefined && config.sentinels !== undefined) return '`cluster` and `sentinels` are two topologies: give one';
-  if (config.cluster !== undefined && config.database !== 0) return 'a cluster has only `database: 0`';
-  if (config.cluster !== undefined && typeof config.durability !== 'string') return '`durability: {replicated}` is for one primary and its replicas, not for a cluster';
-  if ((config.tls?.cert === undefined) !== (config.tls?.key === undefined)) return '`tls.cert` and `tls.key` belong together';
-  const hosts = (config.cluster ?? config.sentinels ?? [config]).map(({ host }) => host);
-  if (hosts.every(isLoopback)) return undefined;
-  // What travels there says who may do what.
-  if (config.tls === undefined) return 'a server beyond loopback needs `tls`';
-  if (config.password === undefined) return 'a server beyond loopback needs a `password`';
-  return config.integrityKey === undefined ? 'a server beyond loopback needs an `integrityKey`' : undefined;
-};
-
 /** Rejects with `StoreUnavailable`, which says what to do. */
 export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeStore> => {
   const { config, mode, clock, secrets } = options;
-  const fault = configFault(config);
+  const fault = redisConfigFault(config);
   if (fault !== undefined) throw new StoreUnavailable(`store.redis: ${fault}`);
   const secret = (of: Secret | undefined, what: string): string | undefined => {
     if (of === undefined) return undefined;
