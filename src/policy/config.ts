@@ -49,6 +49,16 @@ export const policyConfig = z
       .max(32)
       .default([])
       .describe('Several bundles instead of one, each with its own roots in its `.manifest`. They are made one policy; at most one of them may be compiled already, the others are then data.'),
+    shadow: z
+      .strictObject({
+        ...source,
+        sample: z.number().gt(0).max(1).default(1).describe('Of the decisions, how many are judged under the candidate too: 1 is all.'),
+        processorShare: z.number().min(0.01).max(1).default(0.1).describe('How much of one processor each worker may use for it. What would take more is not judged, and counted.'),
+      })
+      .refine((given) => sourcesOf(given) === 1, 'needs one source: file, directory or url')
+      .superRefine(checkUrl)
+      .optional()
+      .describe('A candidate that is evaluated beside the active policy after the answer has left. Differences are counted and logged, never enforced.'),
     signing: signingConfig.prefault({}),
     maxBundleAgeMs: z
       .int()

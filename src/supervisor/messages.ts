@@ -35,6 +35,8 @@ export type ToWorker =
   | { readonly type: 'quarantine'; readonly list: QuarantineList }
   /** The bundle decides before this instant; `undefined`: without end. */
   | { readonly type: 'bundle-until'; readonly until: Instant | undefined }
+  /** The candidate beside the active policy; `undefined`: none. */
+  | { readonly type: 'shadow'; readonly bundle: Uint8Array | undefined }
   | { readonly type: 'ask'; readonly id: number; readonly what: 'metrics' | 'health' }
   | { readonly type: 'reload-tls' }
   /** An operator accepted the wall clock as it is. */

@@ -26,6 +26,7 @@ import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
 import { refreshBundles } from './refresh-bundles.ts';
+import { createShadowSource } from './shadow-source.ts';
 import { createQuarantineBook } from './watchdog/quarantine.ts';
 import { watchNode } from './status.ts';
 import { adminTlsFiles, tlsFiles, watchFiles } from './watch-files.ts';
@@ -144,6 +145,8 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       log.warn(`the ${kept === 'workload' ? 'workload' : 'evaluation'} that stopped it is denied from now on`, { evaluation: stall.fingerprint });
       pool.broadcast({ type: 'quarantine', list: book.list() });
     };
+    const shadow = createShadowSource({ toolchain, clock, log, config: () => holder.active.core.config, tell: (bundle) => pool.broadcast({ type: 'shadow', bundle }) });
+    cleanUps.push(shadow.close);
     const pool = createWorkerPool({
       count: workerCount(loaded.config),
       start: workerStart,
@@ -152,6 +155,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       onReady: async (worker, { digest }) => {
         worker.send({ type: 'quarantine', list: book.list() });
         worker.send({ type: 'bundle-until', until: age.until() });
+        worker.send({ type: 'shadow', bundle: shadow.current() });
         const { bundle, policy } = holder.active;
         return digest === policy.digest ? undefined : worker.activate(bundle, policy.digest, ACTIVATE_MS);
       },
@@ -176,6 +180,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
 
     const changes = createChanges({ holder, pool, book, metrics, log, parts, toolchain, coreOptions, workerCount, reload: options.reload, onBundle: options.onBundle });
     changes.watch();
+    shadow.follow();
     const tlsChanged = watchFiles(() => tlsFiles(active()));
     const adminTlsChanged = watchFiles(() => adminTlsFiles(active()));
     const tlsTimer = setInterval(() => {
@@ -190,7 +195,11 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     }, TLS_LOOK_MS);
     cleanUps.push(() => clearInterval(tlsTimer));
 
-    return { ports: { ...ports, admin: admin.port }, config: loaded.config, log, reload: changes.configuration, stop: cleanUp };
+    const reload = async (): Promise<void> => {
+      await changes.configuration();
+      shadow.follow();
+    };
+    return { ports: { ...ports, admin: admin.port }, config: loaded.config, log, reload, stop: cleanUp };
   };
 
   try {

@@ -4,10 +4,11 @@ import { configSchema } from '../config/schema.ts';
 import type { DecisionSink } from '../decision/ports.ts';
 import type { LoadedPolicy } from '../policy/load-policy.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
-import { createWorkerMetrics } from '../telemetry/metrics.ts';
+import { createWorkerMetrics, type MetricsJson } from '../telemetry/metrics.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { watchReadiness } from './readiness.ts';
 import { rehearse } from './rehearse.ts';
+import { openShadow } from './open-shadow.ts';
 import { PULSE_MS } from './watchdog/freeze.ts';
 import { createWatchdog } from './watchdog/watchdog.ts';
 import { REPORT_FD } from './worker-process.ts';
@@ -31,12 +32,15 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const watchdog = createWatchdog({ evaluationBudgetMs: config.limits.evaluationBudgetMs, reportFd: watched ? REPORT_FD : undefined });
   watchdog.replace(start.quarantine);
   const metrics = createWorkerMetrics({ sink: decisionLog.stats, quarantined: watchdog.size });
+  const shadow = openShadow(core, log);
   const sink: DecisionSink = {
     write: (record) => {
       metrics.sink.write(record);
       decisionLog.write(record);
+      shadow.offer(record);
     },
   };
+  const allMetrics = async (): Promise<MetricsJson> => [...(await metrics.json()), ...(await shadow.metrics())];
   const load = async (bundle: Uint8Array): Promise<LoadedPolicy> => {
     const loaded = await activatePolicy(core, bundle);
     if (loaded.opaBuiltins.length > 0) {
@@ -87,7 +91,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     readiness.stop();
     await gateways.close();
     await decisionLog.close(SINK_CLOSE_MS);
-    tell({ type: 'drained', metrics: await metrics.json() });
+    tell({ type: 'drained', metrics: await allMetrics() });
     await watchdog.close();
     await core.close();
     process.disconnect();
@@ -96,7 +100,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   process.on('SIGTERM', () => void drain().catch(fatal));
 
   const answer = async (id: number, what: 'metrics' | 'health'): Promise<void> => {
-    if (what === 'metrics') tell({ type: 'metrics', id, metrics: await metrics.json() });
+    if (what === 'metrics') tell({ type: 'metrics', id, metrics: await allMetrics() });
     else tell({ type: 'health', id, health: readiness.now() });
   };
 
@@ -111,6 +115,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
           bundleUntil = message.until;
           return;
         }
+        case 'shadow': return void shadow.replace(message.bundle);
         case 'ask': return void answer(message.id, message.what).catch(fatal);
         case 'reload-tls': {
           try {
