@@ -127,7 +127,7 @@ const answer = async (context: Context, definition: Endpoint, deps: EndpointDeps
   const call: Call = {
     realm,
     ...(parseTraceparent(trace) === undefined ? {} : { traceparent: trace }),
-    actor: { kind: 'operator', id: principal.id },
+    actor: { kind: 'operator', id: principal.id, names: [...principal.persons, ...principal.groups.map((group) => `group:${group}`)] },
     ...(key === null || !isWrite(definition.method) ? {} : { idempotency: { principal: principal.id, key, body: { params: { ...params }, body: body.json } } }),
   };
   return definition.handle({ realm, principal, params, body: body.value, query: asked.value, headers, call });

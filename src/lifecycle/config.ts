@@ -1,5 +1,6 @@
 /** Configuration of the lifecycle: caps that no bundle can widen, and how long things are remembered. */
 import { z } from 'zod';
+import { SUBJECT_ACTS } from '../domain/lifecycle/task-kinds.ts';
 
 const HOUR = 3_600_000;
 const YEAR = 365 * 24 * HOUR;
@@ -33,9 +34,23 @@ export const capsConfig = z
   })
   .describe('the authority floor for grants and tasks; the bundle can only tighten it');
 
+const names = (act: string) =>
+  z.array(z.string().min(1).max(1_024)).max(256).optional().describe(`who may ${act} them: operators (\`user:alice\`, or an account), teams, \`group:name\`; absent: every issuer`);
+
+const taskKinds = z.record(
+  z.string().regex(/^(?:\*|[A-Za-z0-9][A-Za-z0-9._:-]{0,127})$/, 'must be a kind of tasks, or *'),
+  z.strictObject({
+    open: names('open'), beat: names('beat'), pause: names('pause'), resume: names('resume'), close: names('close'),
+    subject: z.array(z.enum(SUBJECT_ACTS)).max(2).default([...SUBJECT_ACTS]).describe('what a workload may do with a task that its live grant hangs on'),
+  }),
+);
+
 export const lifecycleConfig = z
   .strictObject({
     caps: capsConfig.prefault({}),
+    taskKinds: taskKinds
+      .default({})
+      .describe('who may do what with tasks of a kind, beside having the role issuer; `*` stands for kinds that are not listed. Without any, every kind is every issuer\'s; when some are listed and `*` is not, others can not be opened'),
     idempotencyKeepMs: z.int().min(60_000).max(30 * 24 * HOUR).default(24 * HOUR).describe('how long an Idempotency-Key is remembered'),
     sweepIntervalMs: z.int().min(100).max(HOUR).default(5_000).describe('pause between two rounds of housekeeping'),
   })

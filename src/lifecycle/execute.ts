@@ -54,7 +54,7 @@ export interface Execution {
 }
 
 export interface ExecuteDeps {
-  readonly store: Pick<Store, 'facts' | 'commit'>;
+  readonly store: Pick<Store, 'epoch' | 'facts' | 'commit'>;
   readonly clock: Clock;
   /** How long idempotency keys are remembered. */
   readonly idempotencyKeepMs: number;
@@ -144,6 +144,10 @@ export const createExecute = (deps: ExecuteDeps): Execute => {
         const before = await earlier(execution);
         const { code, detail, faults } = ruling.refusal;
         return before === undefined ? failed(code, detail, faults) : conclude(before, {});
+      }
+      if ('unchanged' in ruling) {
+        const { sequence, reply } = ruling.unchanged;
+        return conclude((await earlier(execution)) ?? { outcome: 'committed', position: { epoch: store.epoch, sequence }, at: now.latest }, reply);
       }
       const reply = execution.remember === undefined ? ruling.change.reply : { ...ruling.change.reply, ...execution.remember };
       sent = true;

@@ -14,6 +14,7 @@ import type { IssueGrant } from '../domain/lifecycle/grant-terms.ts';
 import { issueGrant } from '../domain/lifecycle/issue-grant.ts';
 import { setOperator } from '../domain/lifecycle/operator-rules.ts';
 import type { Role } from '../domain/lifecycle/roles.ts';
+import type { TaskKinds } from '../domain/lifecycle/task-kinds.ts';
 import { beatTask, closeTask, openTask, pauseTask, resumeTask, type OpenTask, type TaskCommand } from '../domain/lifecycle/task-rules.ts';
 import { isJsonObject } from '../domain/json.ts';
 import { selectorKey } from '../domain/selector.ts';
@@ -72,6 +73,7 @@ export interface Lifecycle {
 export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const { store, clock, config, policy, development, enforcementMs } = deps;
   const { caps } = config;
+  const kinds: TaskKinds = new Map(Object.entries(config.taskKinds));
   const settle = deps.settle ?? createSettle(clock);
   const execute = createExecute({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
@@ -83,7 +85,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   };
 
   const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string, remember?: JsonObject): Promise<Executed> =>
-    run(call, command, `task/${id}`, rule({ id, actor: call.actor, realm: call.realm }), remember);
+    run(call, command, `task/${id}`, rule({ id, kinds, actor: call.actor, realm: call.realm }), remember);
 
   const taskEnd = (command: string, rule: (task: TaskCommand) => Rule) => async (call: Call, id: string, respondAsync = false): Promise<Executed> => {
     const executed = await taskCommand(command, rule)(call, id, { respondAsync });
@@ -122,7 +124,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   return {
     openTask: (call, command) => {
       const id = freshId();
-      return run(call, 'task.open', `task/${id}`, openTask(id, command, call.actor, caps));
+      return run(call, 'task.open', `task/${id}`, openTask(id, command, call.actor, caps, kinds));
     },
     beatTask: (call, id) => taskCommand('task.beat', beatTask)(call, id),
     pauseTask: taskEnd('task.pause', pauseTask),

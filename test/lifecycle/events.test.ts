@@ -30,6 +30,7 @@ test('demand(24): every command tells its own event, endings as endings, under g
     return (done.reply[member] as { id: string }).id;
   };
   const task = await id(lifecycle.openTask(CALL, { kind: 'agent', owner: 'team:ai', heartbeatMs: 60_000 }), 'task');
+  world.at.now += 30_000;
   await lifecycle.beatTask(CALL, task);
   await lifecycle.pauseTask(CALL, task);
   await lifecycle.resumeTask(CALL, task);

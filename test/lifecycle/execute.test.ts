@@ -138,7 +138,7 @@ describe('E8: failures say what is known', () => {
 test('what keeps changing is given up after a bounded number of tries, with nothing written', async () => {
   let tries = 0;
   const execute = createExecute({
-    store: { facts: (query) => world.store.facts(query), commit: async () => ({ outcome: 'conflict', key: { kind: 'x', id: String((tries += 1)) } }) },
+    store: { epoch: 'e', facts: (query) => world.store.facts(query), commit: async () => ({ outcome: 'conflict', key: { kind: 'x', id: String((tries += 1)) } }) },
     clock: world.clock, idempotencyKeepMs: 60_000,
   });
   const rule: Rule = { ends: true, needs: () => [{ kind: 'task', id: 'x' }], judge: () => ({ ok: true, change: { puts: [], events: [], reply: {} } }) };

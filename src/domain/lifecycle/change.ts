@@ -38,6 +38,8 @@ export interface Loaded {
 export interface Actor {
   readonly kind: 'operator' | 'workload' | 'system';
   readonly id: string;
+  /** Other names by which a configuration may mean an operator: persons, accounts, and groups as `group:name`. */
+  readonly names?: readonly string[];
 }
 
 export const REFUSALS = ['invalid', 'not-found', 'not-permitted', 'state', 'suspended', 'limit', 'unavailable'] as const;
@@ -75,7 +77,13 @@ export interface Change {
   readonly reply: JsonObject;
 }
 
-export type Ruling = { readonly ok: true; readonly change: Change } | { readonly ok: false; readonly refusal: Refusal };
+/** Nothing needs to change: the command is as good as done, by the record of this version. */
+export interface Unchanged {
+  readonly sequence: number;
+  readonly reply: JsonObject;
+}
+
+export type Ruling = { readonly ok: true; readonly change: Change } | { readonly ok: true; readonly unchanged: Unchanged } | { readonly ok: false; readonly refusal: Refusal };
 
 export interface Rule {
   /** Records the rule judges, given what was read so far; asked again until it names nothing new. */

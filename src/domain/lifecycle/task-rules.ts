@@ -15,6 +15,7 @@ import {
   coveredBy, invalid, loadedGrants, refuse,
   type Actor, type Loaded, type Refusal, type Rule, type Ruling,
 } from './change.ts';
+import { taskActFault, type TaskAct, type TaskKinds } from './task-kinds.ts';
 import { faultsOf, idFault, personFault, REFERENCE_CHARS_MAX, textFault } from './fields.ts';
 
 export interface TaskCaps {
@@ -40,7 +41,7 @@ const change = (type: EventType, task: Task, actor: Actor, ending: boolean, extr
   },
 });
 
-export const openTask = (id: string, command: OpenTask, actor: Actor, caps: TaskCaps): Rule => ({
+export const openTask = (id: string, command: OpenTask, actor: Actor, caps: TaskCaps, kinds: TaskKinds): Rule => ({
   ends: false,
   needs: () => [taskRef(id), ...ownerSelectors(command).map(endingRef)],
   judge: (loaded, now) => {
@@ -54,6 +55,8 @@ export const openTask = (id: string, command: OpenTask, actor: Actor, caps: Task
       '/deadline': deadlineFault(deadline, now, caps),
     });
     if (faults.length > 0) return invalid(faults);
+    const barred = taskActFault(kinds, command.kind, 'open', actor);
+    if (barred !== undefined) return refuse('not-permitted', barred);
     if (loaded.record(taskRef(id)) !== undefined) return refuse('state', 'a task with this id was there before; ids are never used again');
     const covered = coveredBy(loaded, ownerSelectors(command), Number.MAX_SAFE_INTEGER);
     if (covered !== undefined) return refuse('suspended', `the ${covered.selector.kind} ${covered.selector.value} is suspended`);
@@ -81,6 +84,7 @@ export interface TaskCommand {
   readonly id: string;
   readonly actor: Actor;
   readonly realm: string;
+  readonly kinds: TaskKinds;
 }
 
 /** A workload touches only a task on which it holds a grant that is live and not covered by an ending. */
@@ -89,8 +93,8 @@ const holdsGrantOn = (loaded: Loaded, command: TaskCommand, now: TimeInterval): 
     grant.task === command.id && grant.notBefore <= now.earliest && now.latest < grant.expiresAt &&
     coveredBy(loaded, [...workloadGuards(command.actor.id, command.realm), ...grantSelectors(grant)], root) === undefined);
 
-const onTask = (command: TaskCommand, ends: boolean, judge: (task: Task, now: TimeInterval) => Ruling): Rule => {
-  const { actor, id, realm } = command;
+const onTask = (command: TaskCommand, act: TaskAct, ends: boolean, judge: (task: Task, now: TimeInterval, version: number) => Ruling): Rule => {
+  const { actor, id, kinds, realm } = command;
   return {
     ends,
     ...(actor.kind === 'workload' ? { grantsOf: actor.id } : {}),
@@ -105,7 +109,9 @@ const onTask = (command: TaskCommand, ends: boolean, judge: (task: Task, now: Ti
       // A workload without a grant on the task learns nothing about it, not even whether it is there.
       if (record === undefined || (actor.kind === 'workload' && !holdsGrantOn(loaded, command, now))) return unknown;
       const task = readTask(record.value);
-      return task === undefined ? refuse('unavailable', 'the task record could not be understood') : judge(task, now);
+      if (task === undefined) return refuse('unavailable', 'the task record could not be understood');
+      const barred = taskActFault(kinds, task.kind, act, actor);
+      return barred === undefined ? judge(task, now, record.modified.sequence) : refuse('not-permitted', barred);
     },
   };
 };
@@ -116,12 +122,17 @@ const over = (task: Task, now: TimeInterval): { readonly ok: false; readonly ref
   return fault === undefined || fault === 'task.paused' ? undefined : refuse('state', `${reasonText(fault)}; this is final`);
 };
 
+/** A beat so soon after the last one recorded, as a part of the heartbeat, changes nothing: whoever beats without pause fills no log. */
+const SOON = 10;
+
 export const beatTask = (command: TaskCommand): Rule =>
-  onTask(command, false, (task, now) => {
+  onTask(command, 'beat', false, (task, now, sequence) => {
     const ended = over(task, now);
     if (ended !== undefined) return ended;
     if (task.heartbeatMs === undefined) return refuse('state', 'the task was opened without a heartbeat');
     if (task.state === 'paused') return refuse('state', 'the task is paused; its heartbeat clock stands still');
+    const soon = now.earliest - (task.lastBeatAt ?? task.openedAt) < task.heartbeatMs / SOON;
+    if (soon) return { ok: true, unchanged: { sequence, reply: { task: task as unknown as JsonObject } } };
     return change('task.beat', { ...task, lastBeatAt: now.earliest }, command.actor, false, {}, taskHoldsUntil(task));
   });
 
@@ -129,7 +140,7 @@ const operatorOnly = (command: TaskCommand, rule: Rule): Rule =>
   command.actor.kind === 'workload' ? { ...rule, judge: () => refuse('not-permitted', 'a workload may at most beat and close its task') } : rule;
 
 export const pauseTask = (command: TaskCommand): Rule =>
-  operatorOnly(command, onTask(command, true, (task, now) => {
+  operatorOnly(command, onTask(command, 'pause', true, (task, now) => {
     const ended = over(task, now);
     if (ended !== undefined) return ended;
     if (task.state === 'paused') return refuse('state', 'the task is paused already');
@@ -137,7 +148,7 @@ export const pauseTask = (command: TaskCommand): Rule =>
   }));
 
 export const resumeTask = (command: TaskCommand): Rule =>
-  operatorOnly(command, onTask(command, false, (task, now) => {
+  operatorOnly(command, onTask(command, 'resume', false, (task, now) => {
     const ended = over(task, now);
     if (ended !== undefined) return ended;
     if (task.state !== 'paused') return refuse('state', 'the task is not paused');
@@ -146,7 +157,7 @@ export const resumeTask = (command: TaskCommand): Rule =>
 
 /** Also closes a task that is over already, so that its record says what became of it; `cause` is why, where time decided. */
 export const closeTask = (command: TaskCommand): Rule =>
-  onTask(command, true, (task, now) => {
+  onTask(command, 'close', true, (task, now) => {
     if (task.state === 'closed') return refuse('state', 'the task is closed already');
     const fault = taskFault(task, now);
     if (command.actor.kind === 'system' && (fault === undefined || fault === 'task.paused')) return refuse('state', 'the task is not over');

@@ -1,0 +1,66 @@
+/** Heartbeats in the log: each one that counts is an event, and beating without pause fills nothing. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Task } from '../../src/domain/task.ts';
+import type { Executed } from '../../src/lifecycle/execute.ts';
+import { CALL, createWorld, T0, type World } from './world.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld();
+});
+afterEach(async () => {
+  await world.close();
+});
+
+const done = (executed: Executed) => {
+  if (!executed.ok) throw new Error(executed.failure.detail);
+  return { ...executed, task: executed.reply['task'] as unknown as Task };
+};
+const open = async (): Promise<string> => done(await world.lifecycle.openTask(CALL, { kind: 'agent', owner: 'team:ai', heartbeatMs: 1_000 })).task.id;
+const keyed = (key: string, id: string) => ({ ...CALL, idempotency: { principal: 'user:op', key, body: { id } } });
+
+test('one a millisecond writes at most ten events a heartbeat, and the task lives as long as it is beaten', async () => {
+  const id = await open();
+  const before = world.events();
+  for (let ms = 1; ms <= 5_000; ms += 1) {
+    world.at.now = T0 + ms;
+    const { task } = done(await world.lifecycle.beatTask(CALL, id));
+    // What it is told is what counts, and never more than a tenth behind.
+    expect(world.at.now - (task.lastBeatAt ?? 0)).toBeLessThan(100);
+  }
+  expect(world.events() - before).toBe(50);
+});
+
+test('a beat that changed nothing answers with the record as it stands: the last one that counts, its position', async () => {
+  const id = await open();
+  world.at.now = T0 + 500;
+  const first = done(await world.lifecycle.beatTask(CALL, id));
+  world.at.now = T0 + 599;
+  const soon = done(await world.lifecycle.beatTask(CALL, id));
+  expect([soon.task, soon.position]).toEqual([first.task, first.position]);
+  world.at.now = T0 + 600;
+  expect(done(await world.lifecycle.beatTask(CALL, id)).task.lastBeatAt).toBe(T0 + 600);
+});
+
+test('I8: under an idempotency key it takes effect at most once; one used for another task is refused', async () => {
+  const [id, other] = [await open(), await open()];
+  expect(done(await world.lifecycle.beatTask(keyed('k', id), id)).replayed).toBe(false);
+  world.at.now = T0 + 200;
+  const taken = done(await world.lifecycle.beatTask(keyed('k', id), id));
+  expect(taken.task.lastBeatAt).toBe(T0 + 200);
+  world.at.now = T0 + 250;
+  expect(done(await world.lifecycle.beatTask(keyed('k', id), id))).toMatchObject({ replayed: true, position: taken.position });
+  const before = world.events();
+  world.at.now = T0 + 300;
+  done(await world.lifecycle.beatTask(CALL, other));
+  expect(await world.lifecycle.beatTask(keyed('k', other), other)).toMatchObject({ ok: false, failure: { code: 'key-reused' } });
+  expect(world.events()).toBe(before + 1);
+});
+
+test('demand(62): beating too soon does not save a task whose heartbeat is missed', async () => {
+  const id = await open();
+  world.at.now = T0 + 99;
+  done(await world.lifecycle.beatTask(CALL, id));
+  world.at.now = T0 + 1_000;
+  expect(await world.lifecycle.beatTask(CALL, id)).toMatchObject({ ok: false, failure: { code: 'state' } });
+});
