@@ -163,6 +163,8 @@ export const createDecider = (deps: DecideDeps): Decider => {
       const tooLate = deadlineFault(startedMs, clock.monotonicMs());
       if (tooLate !== undefined) throw tooLate;
       await gather(evaluation, question, progress, startedMs);
+      // Time went by, and what was read may tell of a later one.
+      if (store.confirmsBy === 'age') progress.now = trustedNow(options?.at);
       let conclusion = judge(evaluation, question, progress, claimed !== undefined);
       const grant = conclusion.relied?.fact.grant.id ?? '';
       const claim = options !== undefined || claimed !== undefined ? undefined : claimFor(evaluation, progress.identity, conclusion.relied);

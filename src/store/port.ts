@@ -187,10 +187,15 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** By how much the clock of a shared store is ahead of this process's: somewhere between the two, in milliseconds. */
+/** What is known of the clock of a shared store. Milliseconds. */
 export interface AuthorityOffset {
+  /** It is ahead of our `earliest` by no less than this, and of our `latest` by no more than that; either may be negative. */
   readonly lowMs: number;
   readonly highMs: number;
+  /** It is surely this far from our wall clock, in whichever direction; 0: it may be the same. */
+  readonly skewMs: number;
+  /** It has been this late already: something was committed then. */
+  readonly reached: Instant;
 }
 
 /** What the processes of a node need of their store beyond deciding. */

@@ -6,22 +6,25 @@ import type { Clock } from '../decision/ports.ts';
 import type { Instant } from '../domain/instant.ts';
 import type { AdjustableClock } from './clock.ts';
 
-/** By how much the authority is ahead of the clock: somewhere between the two, in milliseconds. */
+/** What is known of the authority: see `AuthorityOffset` of the store's port. */
 export interface Offset {
   readonly lowMs: number;
   readonly highMs: number;
+  readonly skewMs: number;
+  readonly reached: number;
 }
+
+const UNKNOWN: Offset = { lowMs: 0, highMs: 0, skewMs: Number.POSITIVE_INFINITY, reached: 0 };
 
 export const authorityClock = (clock: AdjustableClock, offset: () => Offset | undefined, maxSkewMs: number): AdjustableClock => {
   let latestSeen = 0;
   let earliestSeen = 0;
   const now: Clock['now'] = () => {
     const { earliest, latest, trusted } = clock.now();
-    const off = offset();
-    const { lowMs, highMs } = off ?? { lowMs: 0, highMs: 0 };
+    const { lowMs, highMs, skewMs, reached } = offset() ?? UNKNOWN;
     latestSeen = Math.max(latestSeen, latest + Math.max(0, highMs));
-    earliestSeen = Math.max(earliestSeen, earliest + Math.min(0, lowMs));
-    return { earliest: earliestSeen as Instant, latest: latestSeen as Instant, trusted: trusted && off !== undefined && lowMs <= maxSkewMs && highMs >= -maxSkewMs };
+    earliestSeen = Math.max(earliestSeen, earliest + Math.min(0, lowMs), Math.min(reached, latestSeen));
+    return { earliest: earliestSeen as Instant, latest: latestSeen as Instant, trusted: trusted && skewMs <= maxSkewMs };
   };
   return { ...clock, now };
 };

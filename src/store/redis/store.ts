@@ -74,6 +74,7 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
     const known = witness.known(query.realm);
     const answer = await onRealm(reads, readTimeoutMs, FACTS, query.realm, [state, records, index], factsArguments(query, epoch));
     const read = factsRead(query, answer, { epoch, seal });
+    watch.reached(Number(answer[7]) as Instant);
     witness.see(query.realm, known, { sequence: read.position.sequence, endings: read.endings });
     return read;
   };

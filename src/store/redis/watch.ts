@@ -3,6 +3,7 @@
  * seen for some looks, deny until the next good look.
  */
 import type { Clock } from '../../decision/ports.ts';
+import type { Instant } from '../../domain/instant.ts';
 import { StoreUnavailable, type AuthorityOffset } from '../port.ts';
 import type { Connection } from './connection.ts';
 import { checkServers, type Durability } from './settings.ts';
@@ -14,6 +15,8 @@ export interface Watch {
   look(): Promise<void>;
   /** Of the server's clock to ours; `undefined` before the first look. */
   offset(): AuthorityOffset | undefined;
+  /** Notes an instant at which the server committed something. */
+  reached(at: Instant): void;
   stop(): void;
 }
 
@@ -37,7 +40,8 @@ export const serverMs = (reply: unknown): number => {
 export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs }: WatchOptions): Watch => {
   let fault: StoreUnavailable | undefined = new StoreUnavailable('redis: the server was not looked at yet');
   let missed = 0;
-  let offset: AuthorityOffset | undefined;
+  let offset: Omit<AuthorityOffset, 'reached'> | undefined;
+  let latestCommit = 0 as Instant;
   let looking: Promise<void> | undefined;
 
   const measure = async (): Promise<void> => {
@@ -45,8 +49,9 @@ export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs }
     const replies = await connection.everywhere(timeoutMs, 'TIME');
     const after = clock.now();
     const times = replies.map(serverMs);
-    // It was read between the two; its last millisecond is not told.
-    offset = { lowMs: Math.min(...times) - after.latest, highMs: Math.max(...times) + 1 - before.earliest };
+    const [first, last] = [Math.min(...times), Math.max(...times) + 1];
+    // It was read between the two readings of ours. `earliest` follows our wall clock, `latest` may be held up by a mark.
+    offset = { lowMs: first - after.earliest, highMs: last - before.latest, skewMs: Math.max(0, first - after.earliest, before.earliest - last) };
   };
   const once = async (): Promise<void> => {
     try {
@@ -70,7 +75,10 @@ export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs }
       if (fault !== undefined) throw fault;
     },
     look,
-    offset: () => offset,
+    offset: () => (offset === undefined ? undefined : { ...offset, reached: latestCommit }),
+    reached: (at) => {
+      if (at > latestCommit) latestCommit = at;
+    },
     stop: () => clearInterval(timer),
   };
 };

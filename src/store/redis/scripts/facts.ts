@@ -3,13 +3,13 @@
  *
  * KEYS: state, records, index. ARGV: epoch, number of fields, the fields, and of the time index (absent: not read) the length of
  * the owner's prefix, the bounds of its live rows (upper, lower), how many are read, the bounds of its ended rows, how many.
- * Answers position, endings, records (`RecordReply`) of fields and refs, live rows, ended rows.
+ * Answers position, endings, records (`RecordReply`) of fields and refs, live rows, ended rows, instant of the last commit.
  */
 import { RECORD_FORMAT } from '../record.ts';
 
 export const factsLua = `
 local state, records, index = unpack(KEYS)
-local found = redis.call('HMGET', state, 'epoch', 'sequence', 'endings', 'hash')
+local found = redis.call('HMGET', state, 'epoch', 'sequence', 'endings', 'hash', 'at')
 if found[1] ~= ARGV[1] then return {'epoch', found[1] or ''} end
 
 local function load(field)
@@ -47,5 +47,5 @@ if prefix then
     if record then ended[#ended + 1] = shown(field, record) end
   end
 end
-return {'facts', found[2], found[3], found[4], read, live, ended}
+return {'facts', found[2], found[3], found[4], read, live, ended, found[5]}
 `;
