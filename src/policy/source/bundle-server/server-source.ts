@@ -40,6 +40,9 @@ interface Held {
 
 type Outcome = { readonly kind: 'unchanged' } | { readonly kind: 'changed' } | { readonly kind: 'pending' } | { readonly kind: 'failed'; readonly error: Error };
 
+/** Ask again at once. */
+const HELD_LONG: LastRequest = { kind: 'held', tookMs: Number.MAX_SAFE_INTEGER };
+
 const errorOf = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -57,10 +60,13 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
   let opened: Promise<void> | undefined;
   const heldOf = new WeakMap<SourceBundle, Held>();
   const reported = new Map<SourceEvent['kind'], string>();
+  /** A request gave something, or nothing new. */
+  let settled = false;
   let failures = 0;
   let underWay: { readonly controller: AbortController; readonly held: boolean } | undefined;
   let closed = false;
   let turn: Promise<unknown> = Promise.resolve();
+  let writing: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   let changed: (() => void) | undefined;
 
@@ -94,7 +100,7 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
     }
   };
 
-  const keep = async (): Promise<void> => {
+  const write = async (): Promise<void> => {
     if (active === undefined) return;
     const { edition, etag, longPoll, confirmed, archive } = active;
     try {
@@ -104,6 +110,8 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
       report('kept.failed', errorOf(error).message);
     }
   };
+  /** One after the other, each what is known by then. */
+  const keep = (): Promise<void> => (writing = writing.then(write));
 
   /** The server has the active one: what it may have offered in between is gone. */
   const confirm = async (by: Pick<Held, 'confirmed'> & Partial<Pick<Held, 'etag' | 'longPoll'>>): Promise<Outcome> => {
@@ -140,6 +148,7 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
       if (answer.kind === 'failed') throw new Error(`${where} ${answer.detail}`);
       const outcome = answer.kind === 'unchanged' ? await confirm({ confirmed }) : await judge(answer.bytes, { etag: answer.etag, longPoll: answer.longPoll, confirmed });
       failures = 0;
+      settled = true;
       reported.delete('failed');
       if (outcome.kind !== 'pending') reported.delete('refused');
       return outcome;
@@ -179,7 +188,7 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
     name, where,
     read: async () => {
       const before = newest ?? active;
-      if (before !== undefined && changed !== undefined) return before.bundle;
+      if (before !== undefined && (settled || changed !== undefined)) return before.bundle;
       const outcome = await inTurn(0);
       if (outcome.kind === 'failed') throw outcome.error;
       const held = newest ?? active;
@@ -204,19 +213,21 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
     notice: () => reported.get('refused') ?? reported.get('failed'),
     watch: (onChange) => {
       changed = onChange;
-      schedule(nextRequestMs(failures > 0 ? { kind: 'failed', failures } : waitMs() > 0 ? { kind: 'held', tookMs: Number.MAX_SAFE_INTEGER } : { kind: 'answered' }, config, random));
+      // What was read and did not become active is judged once more, so that it is known to be refused.
+      if (newest !== undefined) setImmediate(onChange);
+      schedule(nextRequestMs(failures > 0 ? { kind: 'failed', failures } : waitMs() > 0 ? HELD_LONG : { kind: 'answered' }, config, random));
     },
     refresh: async () => {
       if (underWay?.held === true) underWay.controller.abort();
       const outcome = await inTurn(0);
-      schedule(nextRequestMs({ kind: 'answered' }, config, random));
+      schedule(nextRequestMs(waitMs() > 0 ? HELD_LONG : { kind: 'answered' }, config, random));
       if (outcome.kind === 'failed') throw outcome.error;
     },
     close: () => {
       closed = true;
       clearTimeout(timer);
       underWay?.controller.abort();
-      return Promise.resolve();
+      return writing;
     },
   };
 };
