@@ -16,27 +16,27 @@ export interface NextBundle {
 /** A bundle whose builtins need OPA's own starts that first. */
 const LOAD_POLICY_MS = 30_000;
 
-const isWatched = ({ policy: { bundle, bundles } }: Config): boolean => [bundle, ...bundles].some(({ directory }) => directory !== undefined);
+/** Whoever saves in a folder saves again soon; and a candidate for the shadow may be compiled at this moment. */
+const staysWarm = ({ policy: { bundle, bundles, shadow } }: Config): boolean => shadow !== undefined || [bundle, ...bundles].some(({ directory }) => directory !== undefined);
 
-const prepare = async (config: Config, bundles: readonly SourceBundle[], toolchain: KeptToolchain): Promise<PreparedBundle> => {
-  try {
-    return await prepareBundle(bundles, { entrypoints: [config.policy.entrypoint], toolchain: toolchain.get });
-  } finally {
-    // Whoever saves in a folder saves again soon.
-    if (!isWatched(config)) await toolchain.letGo();
-  }
-};
-
-/** Rejects with what is wrong with the bundles, by name and with file and line where there is one. */
-export const nextBundle = async (config: Config, bundles: readonly SourceBundle[], toolchain: KeptToolchain, clock: Clock): Promise<NextBundle> => {
-  const { archive: bundle } = await prepare(config, bundles, toolchain);
+const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBundle, clock: Clock): Promise<NextBundle> => {
   const { evaluationBudgetMs } = config.limits;
   const policy = await startBoundedPolicy(bundle, { load: policyOptions(config), evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS });
   try {
+    await test?.();
     await tryPolicy(policy, { entrypoint: config.policy.entrypoint, clock, evaluationBudgetMs });
     return { bundle, policy };
   } catch (error) {
     await policy.close();
     throw error;
+  }
+};
+
+/** Rejects with what is wrong with the bundles, by name and with file and line where there is one. */
+export const nextBundle = async (config: Config, bundles: readonly SourceBundle[], toolchain: KeptToolchain, clock: Clock): Promise<NextBundle> => {
+  try {
+    return await loadAndTry(config, await prepareBundle(bundles, { entrypoints: [config.policy.entrypoint], toolchain: toolchain.get }), clock);
+  } finally {
+    if (!staysWarm(config)) await toolchain.letGo();
   }
 };

@@ -104,12 +104,14 @@ describeWith(['go'], 'preparing bundles', () => {
 
   test('tests of the bundle must pass; one that fails is told with its place, all of them at once', async () => {
     const tests = 'package a_test\n\nimport data.a\n\ntest_fine if a.p.allow with input.x as 7 with data.limits.most as 7\n\ntest_bad if not a.p.allow with input.x as 7 with data.limits.most as 7\n\ntest_worse if false\n';
-    const error = await refusal([folder('mine', { 'a.rego': RULES, 'a_test.rego': tests })]);
+    const bad = await prepare([folder('mine', { 'a.rego': RULES, 'a_test.rego': tests })]);
+    const error = (await bad.test?.().catch((cause: unknown) => cause)) as SourcesRefused;
     expect(error.faults).toEqual([
       { code: 'test_failed', message: 'test a_test.test_bad: failed', file: 'policies/mine/a_test.rego', row: 7, col: 1 },
       { code: 'test_failed', message: 'test a_test.test_worse: failed', file: 'policies/mine/a_test.rego', row: 9, col: 1 },
     ]);
     const good = await prepare([folder('mine', { 'a.rego': RULES, 'a_test.rego': tests.slice(0, tests.indexOf('test_bad')) })]);
+    await good.test?.();
     expect((await readBundle(good.archive)).entrypoints).toEqual(['a/p']);
   });
 

@@ -27,12 +27,13 @@ export interface PrepareOptions {
 export interface PreparedBundle {
   /** What the supervisor and every worker load. */
   readonly archive: Uint8Array;
-  /** What it was compiled from, tests too; absent where it came compiled. */
-  readonly sources?: Sources;
+  /** Runs the tests that its sources have; rejects with `SourcesRefused`. Once the archive was loaded: builtins that are refused must not be tried. Absent where it came compiled. */
+  readonly test?: () => Promise<void>;
 }
 
 const REVISION_CHARS_MAX = 200;
 const FAILED_TESTS_MAX = 20;
+const TESTS_MS_MAX = 20_000;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** Tells the same content from other content. */
@@ -103,7 +104,7 @@ const failureOf = ({ package: path, name, outcome, message, failed = [], file, r
 
 const runTests = async (toolchain: Toolchain, sources: Sources): Promise<void> => {
   if (!Object.keys(sources).some((name) => name.endsWith('.rego') && /^\s*test_/m.test(sources[name] ?? ''))) return;
-  const { tests } = await toolchain.test(sources);
+  const { tests } = await toolchain.test(sources, { timeoutMs: TESTS_MS_MAX });
   const failed = tests.filter(({ outcome }) => outcome === 'failed' || outcome === 'error');
   if (failed.length > 0) throw new SourcesRefused(failed.slice(0, FAILED_TESTS_MAX).map(failureOf));
 };
@@ -111,18 +112,24 @@ const runTests = async (toolchain: Toolchain, sources: Sources): Promise<void> =
 const compileSources = async (bundles: readonly SourceBundle[], options: PrepareOptions): Promise<PreparedBundle> => {
   const toolchain = await options.toolchain();
   const { sources, nameOf } = await gather(bundles, toolchain);
-  try {
+  /** Faults with the files as they are called where they came from. */
+  const named = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof SourcesRefused)) throw error;
+      throw new SourcesRefused(error.faults.map((fault) => (fault.file === undefined ? fault : { ...fault, file: nameOf(fault.file) })));
+    }
+  };
+  return named(async () => {
     if (!Object.keys(sources).some((name) => name.endsWith('.rego'))) throw new BundleRefused('wasm.missing', 'has neither Rego nor policy.wasm');
     const malformed = dataFaults(sources);
     if (malformed.length > 0) throw new SourcesRefused(malformed);
     const entrypoints = [...new Set([...options.entrypoints, ...usualEntrypoints(sources)])];
     const built = await toolchain.compile(sources, { entrypoints });
-    await runTests(toolchain, sources);
-    return { archive: (await packBundle(built, nameFor(bundles), givenRevision(bundles))).archive, sources };
-  } catch (error) {
-    if (!(error instanceof SourcesRefused)) throw error;
-    throw new SourcesRefused(error.faults.map((fault) => (fault.file === undefined ? fault : { ...fault, file: nameOf(fault.file) })));
-  }
+    const { archive } = await packBundle(built, nameFor(bundles), givenRevision(bundles));
+    return { archive, test: () => named(async () => runTests(await options.toolchain(), sources)) };
+  });
 };
 
 /** The compiled one with everybody's data. */
