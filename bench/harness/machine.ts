@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+import { calibrate as calibrateBy } from '../../src/time/calibrate.ts';
 
 export interface Shape {
   readonly cores: number;
@@ -30,21 +31,8 @@ export const machineShape = (): Shape => ({
   platform: `${process.platform} ${process.arch}`,
 });
 
-const LOOPS = 40_000_000;
-
-/** Arithmetic that an optimiser can't drop: 40 million steps of a 32-bit xorshift. */
-export const calibrate = (loops = LOOPS): number => {
-  const from = performance.now();
-  let state = 2_463_534_242;
-  for (let index = 0; index < loops; index += 1) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-  }
-  const took = performance.now() - from;
-  if (state === 0) throw new Error('a xorshift never reaches 0');
-  return took;
-};
+/** Milliseconds. */
+export const calibrate = (loops?: number): number => calibrateBy(() => performance.now(), loops);
 
 /** Busy time of all cores in hundredths of a second. */
 const busyTicks = (): number | undefined => {
@@ -65,6 +53,6 @@ export const conditions = async (): Promise<Conditions> => {
   const later = busyTicks();
   const busyCores = ticks === undefined || later === undefined ? null : (later - ticks) / 100 / (WATCHED_MS / 1_000);
   // The first run is compiled on its way.
-  calibrate(LOOPS / 40);
+  calibrate(1_000_000);
   return { load, busyCores, calibrationMs: calibrate() };
 };
