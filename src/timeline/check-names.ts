@@ -1,7 +1,7 @@
 /** Names in a timeline: each is made once, and used only after the step that makes it. */
 import { nearest } from '../config/nearest.ts';
 import type { SchemaFault } from '../config/schema-faults.ts';
-import type { Step, TimelineHead } from './schema.ts';
+import { TIMELINE_LIMITS, type Step, type TimelineHead } from './schema.ts';
 
 type Kind = 'task' | 'grant' | 'suspension' | 'credential' | 'workload';
 
@@ -68,6 +68,18 @@ const formFault = (step: Step): SchemaFault | undefined => {
   if (workload !== undefined && credential !== undefined) return { path: ['ask', 'credential'], message: 'excludes workload: a credential has one' };
   if (request === undefined && (action === undefined || resource === undefined)) return { path: ['ask'], message: 'needs action and resource, or a request' };
   return request !== undefined && (action !== undefined || resource !== undefined) ? { path: ['ask', 'request'], message: 'excludes action and resource: routes say what it asks for' } : undefined;
+};
+
+const countOf = (given: unknown): number => (Array.isArray(given) ? given.length : 1);
+
+/** The step with which there are too many questions. */
+export const questionFault = (steps: readonly Step[]): SchemaFault | undefined => {
+  let questions = 0;
+  for (const [index, step] of steps.entries()) {
+    if ('ask' in step) questions += countOf(step.ask.action) * countOf(step.ask.resource);
+    if (questions > TIMELINE_LIMITS.questions) return { path: ['steps', index], message: `at most ${TIMELINE_LIMITS.questions} questions in one story` };
+  }
+  return undefined;
 };
 
 export const nameFaults = ({ workloads }: Pick<TimelineHead, 'workloads'>, steps: readonly Step[]): readonly SchemaFault[] => {

@@ -96,6 +96,7 @@ export const openPdp = async ({ head: { start, development, config }, subjects, 
       return Math.min(Number.POSITIVE_INFINITY, ...due);
     };
     const { sweepIntervalMs } = config.lifecycle;
+    let lastRound = 0;
     return {
       lifecycle, decide,
       inspect: createInspect({ store, clock, policy: () => policy }),
@@ -103,12 +104,13 @@ export const openPdp = async ({ head: { start, development, config }, subjects, 
       now: () => clock.now().latest,
       advanceTo: async (instant, tasks) => {
         for (;;) {
-          // Its rounds come every so often from the start; only those that find something matter.
-          const due = await nextDue(tasks);
-          const rounds = Math.max(Math.ceil((due - start) / sweepIntervalMs), Math.floor((clock.now().latest - start) / sweepIntervalMs) + 1);
-          const round = start + rounds * sweepIntervalMs;
-          if (!(round < instant)) break;
-          clock.advanceTo(round as Instant);
+          // Its rounds come every so often from the start, after what the story does at that instant; only those that find something matter.
+          const next = Math.max(await nextDue(tasks), clock.now().latest);
+          const round = Math.max(Math.ceil((next - start) / sweepIntervalMs), lastRound + 1);
+          const at = start + round * sweepIntervalMs;
+          if (!(at < instant)) break;
+          clock.advanceTo(at as Instant);
+          lastRound = round;
           if ((await sweeper.sweep()) === 0) break;
         }
         clock.advanceTo(instant);

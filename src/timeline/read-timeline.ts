@@ -6,7 +6,7 @@ import { schemaTree } from '../config/schema-tree.ts';
 import { readYaml } from '../config/yaml-file.ts';
 import { fromRfc3339, plus, toRfc3339, type Instant } from '../domain/instant.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
-import { nameFaults } from './check-names.ts';
+import { nameFaults, questionFault } from './check-names.ts';
 import { ACTS, schemaOf, timelineSchema, type Step, type TimelineHead } from './schema.ts';
 import { subjectsOf } from './subjects.ts';
 import { offset } from './terms.ts';
@@ -85,7 +85,8 @@ export const readTimeline = (name: string, text: string): ReadTimeline => {
   }
   if (found.length === 0) {
     const plain = steps.map(({ step }) => step);
-    found.push(...nameFaults(head.data, plain));
+    const tooMany = questionFault(plain);
+    found.push(...nameFaults(head.data, plain), ...(tooMany === undefined ? [] : [tooMany]));
     for (const { subject, path } of subjectsOf(head.data, plain)) {
       if (originOf(subject) === undefined) found.push({ path, message: `${JSON.stringify(subject.id)} can not present a credential: it is neither a SPIFFE ID with a path nor an oidc: id that its issuer could have made` });
     }

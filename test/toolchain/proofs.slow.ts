@@ -1,13 +1,68 @@
 /** `npm run test:toolchain`: what takes minutes and changes only with the toolchain. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildToolchain, buildWasm, sha256 } from '../../scripts/toolchain.mjs';
+import type { CliDeps } from '../../src/cli/context.ts';
+import { buildProgram } from '../../src/cli/program.ts';
 import { describeWith, repositoryRoot } from '../parts.ts';
 
 const MINUTES = 60_000;
+
+type Curfew = (...args: readonly string[]) => string;
+
+/** The program's own list. */
+const policyCommands = (): readonly string[] => {
+  const deps = { version: '0', env: {}, stdout: () => undefined, stderr: () => undefined, readFile: () => '', readStdin: () => Promise.resolve(''), fetch, local: { serve: NONE, dev: NONE, 'config check': NONE, 'dev-token': NONE } };
+  const policy = buildProgram({ deps: deps as unknown as CliDeps, exitCode: 0 }).commands.find((command) => command.name() === 'policy');
+  return (policy?.commands ?? []).map((command) => command.name());
+};
+const NONE = { run: () => Promise.resolve(0) };
+
+/** These talk to a running Curfew and use no toolchain. */
+const NEEDS_A_SERVER: ReadonlySet<string> = new Set(['refresh', 'shadow']);
+
+const decisions = (app: string): string => join(app, 'decisions.jsonl');
+
+/** How each command is run, in this order, in a folder where `init` has written `mine/`. */
+const RUNS: Readonly<Record<string, (curfew: Curfew, app: string) => void>> = {
+  init: (curfew) => void curfew('init', 'mine'),
+  check: (curfew) => expect(curfew('check', 'mine')).toContain('no faults'),
+  fmt: (curfew) => void curfew('fmt', '--check', 'mine'),
+  test: (curfew, app) => {
+    expect(curfew('test', '--coverage', 'mine')).toMatch(/\d+ passed, 0 failed/);
+    // The scenarios come along, and what they need.
+    const scenarios = join(app, 'node_modules/curfew/policies/scenarios');
+    const folders = readdirSync(scenarios, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => join(scenarios, name));
+    expect(folders.length).toBeGreaterThanOrEqual(7);
+    expect(curfew('test', ...folders)).toMatch(/\d+ passed, 0 failed/);
+  },
+  build: (curfew, app) => {
+    curfew('build', 'mine', '--out', 'mine.tar.gz');
+    expect(existsSync(join(app, 'mine.tar.gz'))).toBe(true);
+  },
+  eval: (curfew, app) => {
+    writeFileSync(join(app, 'input.json'), '{"curfew":{"grants":[],"now_ms":0}}');
+    expect(curfew('eval', 'mine', '--input', 'input.json')).toContain('"allow": false');
+  },
+  replay: (curfew, app) => {
+    writeFileSync(decisions(app), '');
+    expect(curfew('replay', '--log', decisions(app), '--bundle', 'mine')).toMatch(/0/);
+  },
+};
+
+/** The package, packed here and installed in an empty folder, and a folder for PATH that has nothing in it. */
+const installed = (folder: string): { readonly app: string; readonly bin: string } => {
+  const [app, bin] = [join(folder, 'app'), join(folder, 'bin')];
+  for (const path of [app, bin]) mkdirSync(path);
+  execFileSync('npm', ['pack', '--pack-destination', folder], { cwd: repositoryRoot, stdio: ['ignore', 'ignore', 'inherit'] });
+  const [archive = ''] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
+  writeFileSync(join(app, 'package.json'), '{"private":true}');
+  execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', join(folder, archive)], { cwd: app, stdio: ['ignore', 'ignore', 'inherit'] });
+  return { app, bin };
+};
 
 describeWith(['go'], 'the built toolchain', () => {
   let folder: string;
@@ -26,23 +81,16 @@ describeWith(['go'], 'the built toolchain', () => {
   }, 10 * MINUTES);
 
   test('the npm package, installed in an empty folder with neither Go nor opa on PATH, runs every command of policy', () => {
-    const app = join(folder, 'app');
-    const bin = join(folder, 'bin');
-    for (const path of [app, bin]) mkdirSync(path);
-    execFileSync('npm', ['pack', '--pack-destination', folder], { cwd: repositoryRoot, stdio: ['ignore', 'ignore', 'inherit'] });
-    const [archive = ''] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-    writeFileSync(join(app, 'package.json'), '{"private":true}');
-    execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', join(folder, archive)], { cwd: app, stdio: ['ignore', 'ignore', 'inherit'] });
-    const curfew = (...args: readonly string[]): string =>
-      execFileSync(process.execPath, [join(app, 'node_modules/curfew/dist/main.js'), 'policy', ...args], { cwd: app, encoding: 'utf8', env: { PATH: bin } });
+    const { app, bin } = installed(folder);
+    const path = { PATH: bin, HOME: app };
+    // Nothing of this machine's tools is in reach.
+    for (const tool of ['go', 'opa']) expect(spawnSync(tool, ['version'], { env: path }).error).toMatchObject({ code: 'ENOENT' });
     expect(existsSync(join(app, 'node_modules/curfew/dist/toolchain/opa.wasm'))).toBe(false);
-    curfew('init', 'mine');
-    expect(curfew('check', 'mine')).toContain('no faults');
-    curfew('fmt', '--check', 'mine');
-    expect(curfew('test', '--coverage', 'mine')).toMatch(/\d+ passed, 0 failed/);
-    curfew('build', 'mine', '--out', 'mine.tar.gz');
-    expect(existsSync(join(app, 'mine.tar.gz'))).toBe(true);
-    writeFileSync(join(app, 'input.json'), '{"curfew":{"grants":[],"now_ms":0}}');
-    expect(curfew('eval', 'mine', '--input', 'input.json')).toContain('"allow": false');
-  }, 10 * MINUTES);
+    expect(existsSync(join(app, 'node_modules/curfew/dist/toolchain/opa.wasm.br'))).toBe(true);
+    const curfew: Curfew = (...args) => execFileSync(process.execPath, [join(app, 'node_modules/curfew/dist/main.js'), 'policy', ...args], { cwd: app, encoding: 'utf8', env: path });
+    const commands = policyCommands();
+    expect(commands.length).toBeGreaterThan(5);
+    expect(commands.filter((name) => !Object.hasOwn(RUNS, name) && !NEEDS_A_SERVER.has(name)), 'RUNS says how each command is run').toEqual([]);
+    for (const [name, run] of Object.entries(RUNS)) if (commands.includes(name)) run(curfew, app);
+  }, 20 * MINUTES);
 });
