@@ -32,6 +32,8 @@ export const listenAdmin = ({ host, port, fetch, drainMs, tls }: AdminListenOpti
     listen: { host, port },
     limits: { ...httpLimitsConfig.parse(undefined), connectionsMax: CONNECTIONS_MAX, headersTimeoutMs: REQUEST_MS_MAX / 2, requestTimeoutMs: REQUEST_MS_MAX, drainMs },
     readsBody: true,
+    // Each command comes on a connection of its own, and revoking must not wait for somebody who holds all the others.
+    idleGiveWay: true,
     ...(tls === undefined ? {} : { tls: { ...tls, clientCertificate: 'optional' as const } }),
     // What goes wrong now is the connection's; every answer is the application's.
     handle: (incoming, response) => void listener(incoming, response).catch(() => response.destroy()),

@@ -6,7 +6,7 @@ export const httpLimitsConfig = z
     headerBytesMax: z.int().min(4_096).max(65_536).default(16_384).describe('Request line and headers together; more is answered 431'),
     headerLinesMax: z.int().min(16).max(512).default(128).describe('Header lines of one request; more denies'),
     bodyBytesMax: z.int().min(0).max(1_048_576).default(65_536).describe('Bytes of a request body, counted and dropped as they arrive; a larger one denies and ends the connection'),
-    connectionsMax: z.int().min(1).max(65_536).default(4_096).describe('Connections at once; further ones are closed'),
+    connectionsMax: z.int().min(1).max(65_536).default(4_096).describe('Connections at once. Beyond it those make room that never asked anything; where there are none, new ones are closed'),
     headersTimeoutMs: z.int().min(100).max(60_000).default(5_000).describe('A request whose headers have not arrived within this time is answered 408'),
     requestTimeoutMs: z.int().min(100).max(60_000).default(10_000).describe('The same for the whole request'),
     keepAliveTimeoutMs: z.int().min(1_000).max(3_600_000).default(75_000).describe('An idle connection is closed after this time; longer than gateways keep theirs'),

@@ -10,6 +10,7 @@ import { createServer as createSecureServer, type Server as SecureServer } from 
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
+import { boundConnections } from './connections.ts';
 
 /** PEM texts. */
 export interface HttpTls {
@@ -140,6 +141,8 @@ export const startHttpServer = async (options: {
   readonly handle: HttpHandler;
   /** The handler reads the body itself and bounds it; `limits.bodyBytesMax` does not count. */
   readonly readsBody?: boolean;
+  /** With as many connections as there may be, an idle one makes room for a new one. */
+  readonly idleGiveWay?: boolean;
 }): Promise<HttpServer> => {
   const { listen, limits } = options;
   const unix = 'path' in listen;
@@ -147,21 +150,18 @@ export const startHttpServer = async (options: {
   let closing = false;
   const oneByOne = createOneByOne();
   const server = create(limits, options.tls, (incoming, response) => {
+    connections.asked(incoming.socket);
+    response.once('close', () => connections.answered(incoming.socket));
     oneByOne(response, incoming.socket, () => {
       if (closing) response.shouldKeepAlive = false;
       if (options.readsBody === true) options.handle(incoming, response, false);
       else afterBody(incoming, response, limits.bodyBytesMax, options.handle);
     });
   });
-  server.maxConnections = limits.connectionsMax;
+  const connections = boundConnections(server, { max: limits.connectionsMax, idleGiveWay: options.idleGiveWay === true });
   // Node drops header lines beyond its own maximum without a word; whoever reads them counts them instead.
   server.maxHeadersCount = 0;
   server.on('clientError', refuseConnection);
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     const ready = (): void => {
@@ -188,7 +188,7 @@ export const startHttpServer = async (options: {
         let idle: NodeJS.Timeout | undefined;
         const lingered = setTimeout(() => {
           // Node does not count a connection as idle that never sent anything.
-          for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+          for (const socket of connections.sockets) if (socket.bytesRead === 0) socket.destroy();
           idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
         }, Math.min(LINGER_MS, limits.drainMs));
         const cut = setTimeout(() => server.closeAllConnections(), limits.drainMs);
