@@ -5,7 +5,6 @@ import { globalOptions, type Run } from '../context.ts';
 import { instantText } from '../terms.ts';
 import { addPolicyDecisionCommands } from './policy-decisions.ts';
 import { addPolicyRefreshCommand } from './policy-refresh.ts';
-import { addPolicyRefreshCommand } from './policy-refresh.ts';
 import type { BuildOptions } from '../policy/build.ts';
 import type { EvalOptions } from '../policy/eval.ts';
 import type { TestCommandOptions } from '../policy/test.ts';
@@ -54,8 +53,6 @@ export const addPolicyCommands = (program: Command, run: Run): void => {
     .option('--at <instant>', 'what time.now_ns says', instantText)
     .addOption(new Option('--trace <kind>', 'how it came out').choices(['full', 'fails', 'notes', 'debug']))
     .action(async (folder: string, options: EvalOptions) => (await import('../policy/eval.ts')).evalCommand(run, folder, options));
-
-  addPolicyRefreshCommand(policy, run);
 
   addPolicyRefreshCommand(policy, run);
 
