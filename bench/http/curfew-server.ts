@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 import { repositoryRoot } from '../harness/run-bench.ts';
 import { benchBundle } from '../support/bench-bundle.ts';
@@ -22,7 +23,18 @@ export interface CurfewServer {
 
 const READY_MS = 20_000;
 
-export const startCurfew = async (options: { readonly store: FilledStore; readonly jwks: string; readonly folder: string; readonly name: string }): Promise<CurfewServer> => {
+export interface CurfewServerOptions {
+  readonly store: FilledStore;
+  readonly jwks: string;
+  readonly folder: string;
+  readonly name: string;
+  /** Section `policy.bundle`; absent: a file with the bench's bundle. */
+  readonly bundle?: Readonly<Record<string, unknown>>;
+  /** Given: what it logs, info too, line by line; absent: warnings go to standard error. */
+  readonly onLog?: (line: string) => void;
+}
+
+export const startCurfew = async (options: CurfewServerOptions): Promise<CurfewServer> => {
   const root = repositoryRoot();
   const main = join(root, 'dist/main.js');
   if (!existsSync(main)) throw new Error('dist/main.js is missing; build first: npm run build');
@@ -38,14 +50,15 @@ export const startCurfew = async (options: { readonly store: FilledStore; readon
     grpc: { port: grpc },
     admin: { port: admin },
     store: { path: options.store.path },
-    policy: { bundle: { file: join(folder, 'bundle.tar.gz') } },
+    policy: { bundle: options.bundle ?? { file: join(folder, 'bundle.tar.gz') } },
     identity: { issuers: [{ kind: 'spiffe', trustDomain: TRUST_DOMAIN, bundle: { file: join(folder, 'keys.json') }, audiences: [AUDIENCE] }] },
     decisionLog: { to: 'file', path: log },
-    log: { level: 'warn' },
+    log: { level: options.onLog === undefined ? 'warn' : 'info' },
   };
   writeFileSync(join(folder, 'curfew.yaml'), stringify(config));
   const started = performance.now();
-  const child = spawn(process.execPath, [main, 'serve', '--config', join(folder, 'curfew.yaml')], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'], env: { PATH: process.env['PATH'] } });
+  const child = spawn(process.execPath, [main, 'serve', '--config', join(folder, 'curfew.yaml')], { cwd: folder, stdio: ['ignore', 'ignore', options.onLog === undefined ? 'inherit' : 'pipe'], env: { PATH: process.env['PATH'] } });
+  if (child.stderr !== null && options.onLog !== undefined) createInterface({ input: child.stderr }).on('line', options.onLog);
   try {
     await answers(child, `http://127.0.0.1:${http}/health/ready`, READY_MS);
   } catch (error) {

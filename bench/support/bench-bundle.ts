@@ -1,5 +1,5 @@
-/** The committed bundle with the entitlements that filled grants name: the same WASM, more data. */
-import { readFileSync } from 'node:fs';
+/** The committed bundle, and the folder it is made of, with the entitlements that filled grants name: the same rules, more data. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { repositoryRoot } from '../harness/run-bench.ts';
@@ -23,11 +23,28 @@ const entitlements = (): object =>
     ]),
   );
 
-export const benchBundle = async (root = repositoryRoot()): Promise<Buffer> => {
+interface PackData {
+  readonly curfew: { entitlements: object; bench: number };
+}
+
+/** `round` makes it another bundle. */
+const dataOf = (text: string, round: number): string => {
+  const data = JSON.parse(text) as PackData;
+  data.curfew.entitlements = entitlements();
+  data.curfew.bench = round;
+  return JSON.stringify(data);
+};
+
+/** Everything at the first call; `round` makes it another policy. */
+export const writeBenchFolder = (folder: string, round: number, root = repositoryRoot()): void => {
+  const pack = join(root, 'policies', 'curfew');
+  if (round === 0) cpSync(pack, folder, { recursive: true });
+  writeFileSync(join(folder, 'data.json'), dataOf(readFileSync(join(pack, 'data.json'), 'utf8'), round));
+};
+
+export const benchBundle = async (root = repositoryRoot(), round = 0): Promise<Buffer> => {
   const { readTar, writeBundle } = (await import(pathToFileURL(join(root, 'scripts', 'tar.mjs')).href)) as Tar;
   const files = readTar(readFileSync(join(root, 'bundles', 'curfew.tar.gz')));
-  const data = JSON.parse((files.get('data.json') ?? Buffer.from('{}')).toString('utf8')) as { curfew: { entitlements: object } };
-  data.curfew.entitlements = entitlements();
-  files.set('data.json', Buffer.from(JSON.stringify(data)));
+  files.set('data.json', Buffer.from(dataOf((files.get('data.json') ?? Buffer.from('{}')).toString('utf8'), round)));
   return writeBundle(files);
 };

@@ -12,8 +12,10 @@ import { httpDefaults, runHttp } from '../../bench/http/run.ts';
 import { inProcessDefaults, runInProcess } from '../../bench/in-process/run.ts';
 import { checkAllow } from '../../bench/in-process/measure.ts';
 import { memoryDefaults, runMemory } from '../../bench/memory/run.ts';
+import { reloadDefaults, runReload } from '../../bench/reload/run.ts';
 import { filledStore } from '../../bench/support/filled-store.ts';
 import { grantOf } from '../../bench/support/fill-store.ts';
+import { buildToolchain } from '../../scripts/toolchain.mjs';
 import { describeWith, repositoryRoot } from '../parts.ts';
 
 const quiet = (): void => undefined;
@@ -120,4 +122,13 @@ describe('over HTTP', () => {
 test.skipIf(process.platform !== 'linux')('memory', async () => {
   const { goals } = await runMemory({ ...memoryDefaults, grants: 60, starts: 1, rounds: 1, seconds: 0.2, connections: 4, requests: 100 }, quiet, generatorModule);
   expect(goals.length).toBe(2);
+});
+
+describeWith(['go'], 'reloads', () => {
+  test('under load, of a file and of a folder, each one active', async () => {
+    buildToolchain();
+    const { tables, goals } = await runReload({ ...reloadDefaults, grants: 60, rounds: 1, seconds: 0.5, closedSeconds: 0.2, connections: 4, requests: 100, loadShare: 10 }, quiet, generatorModule);
+    expect(tables[0]?.rows.map((row) => Number(row[4])).every((reloads) => reloads > 0)).toBe(true);
+    expect(goals.length).toBe(4);
+  }, 600_000);
 });
