@@ -41,9 +41,11 @@ const refusal = ({ stdout, stderr }: Ran): SourcesRefused => {
     }
   }
   const lines = (stderr || stdout).trim().split('\n');
-  const placed = lines.flatMap((line) => {
-    const [, file, row, code, message] = /^(?:error: |load error: |\d+ errors? occurred: )*([^\s:]+\.rego):(\d+): (\w+): (.*)$/.exec(line) ?? [];
-    return file === undefined ? [] : [{ code: code ?? 'opa_error', message: message ?? '', file, row: Number(row), col: 1 }];
+  const placed = lines.flatMap((line, index) => {
+    const [, file, row, code, message] = /(?:^|\s)([^\s:]+\.rego):(\d+): (\w+): (.*)$/.exec(line) ?? [];
+    // OPA shows the line of the source and, below it, a mark; both behind a tab.
+    const mark = /^\t(\s*)\^/.exec(lines[index + 2] ?? '')?.[1] ?? '';
+    return file === undefined ? [] : [{ code: code ?? 'opa_error', message: message ?? '', file, row: Number(row), col: mark.length + 1 }];
   });
   return new SourcesRefused(placed.length > 0 ? placed : [{ code: 'opa_error', message: lines.join('\n') }]);
 };
