@@ -4,7 +4,7 @@ import { z } from 'zod';
 export const grpcLimitsConfig = z
   .strictObject({
     maxMessageBytes: z.int().min(1_024).max(67_108_864).default(4_194_304).describe('Longest message that is read; a longer one is refused.'),
-    maxConnections: z.int().min(1).max(65_536).default(1_024).describe('Connections at once; further ones are closed.'),
+    maxConnections: z.int().min(1).max(65_536).default(1_024).describe('Connections at once. Beyond it those make room that never asked anything; where there are none, new ones are closed.'),
     maxConcurrentStreams: z.int().min(1).max(65_536).default(1_024).describe('Calls under way at once on one connection.'),
     maxHeaderListBytes: z.int().min(1_024).max(65_536).default(16_384).describe('Metadata of one call.'),
     maxSessionMemoryMiB: z.int().min(1).max(1_024).default(32).describe('Memory of one connection, beyond which new calls on it are refused.'),

@@ -6,10 +6,11 @@
 import cluster from 'node:cluster';
 import { chmodSync } from 'node:fs';
 import { createSecureServer, createServer, type Http2SecureServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { serveCall } from './call.ts';
 import type { GrpcLimits } from './config.ts';
+import { boundConnections } from './connections.ts';
 import type { GrpcMethods, GrpcPeer } from './method.ts';
 import { clearStaleSocket } from './stale-socket.ts';
 
@@ -84,7 +85,10 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
   const sessions = new Map<ServerHttp2Session, GrpcPeer>();
   let closing = false;
 
-  server.maxConnections = limits.maxConnections;
+  // Who reaches a Unix socket was let in by its permissions; there a session can't be told from its connection by name either.
+  const connections = unix ? undefined : boundConnections(server, { max: limits.maxConnections, idleGiveWay: false });
+  if (unix) server.maxConnections = limits.maxConnections;
+  const haveAsked = new WeakSet<ServerHttp2Session>();
   server.on('session', (session: ServerHttp2Session) => {
     if (closing) return session.destroy();
     sessions.set(session, peerOf(session, unix));
@@ -94,7 +98,12 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     session.setTimeout(limits.idleTimeoutMs, () => session.close());
   });
   server.on('stream', (stream, headers) => {
-    const peer = stream.session === undefined ? undefined : sessions.get(stream.session as ServerHttp2Session);
+    const session = stream.session as ServerHttp2Session | undefined;
+    const peer = session === undefined ? undefined : sessions.get(session);
+    if (session !== undefined && !haveAsked.has(session)) {
+      haveAsked.add(session);
+      connections?.asked(session.socket as Socket);
+    }
     if (peer === undefined) stream.destroy();
     else serveCall(stream, headers, methods, peer, limits);
   });

@@ -190,6 +190,8 @@ test('calls at once on one connection, connections and metadata are bounded', as
   const second = openSession(echo.server);
   open.push({ close: () => second.destroy() });
   await new Promise<void>((resolve) => second.once('remoteSettings', () => resolve()));
+  // Both ask, so neither gives way.
+  for (const one of [session, second]) expect((await rawCall(one, [frame('x')], { ':path': '/none' })).headers['grpc-status']).toBe('12');
   const third = openSession(echo.server);
   const outcome = await new Promise((resolve) => {
     third.once('remoteSettings', () => resolve('served'));
@@ -198,6 +200,18 @@ test('calls at once on one connection, connections and metadata are bounded', as
   expect(outcome).toBe('closed');
   const call = await rawCall(second, [frame('x')], { ':path': '/none', 'x-big': 'x'.repeat(8_000) });
   expect(call.headers['grpc-status']).toBeUndefined();
+});
+
+test('I12: connections that are only held, silent or with a session that never asks, keep nobody out', async () => {
+  const { echo, session } = await start({ maxConnections: 5 });
+  expect((await rawCall(session, [frame('x')], { ':path': '/none' })).headers['grpc-status']).toBe('12');
+  const silent = Array.from({ length: 10 }, () => connectTo(echo.server.port, '127.0.0.1').on('error', () => undefined).resume());
+  const idle = Array.from({ length: 10 }, () => openSession(echo.server));
+  open.push({ close: () => [...silent, ...idle].forEach((one) => one.destroy()) });
+  await until('most are closed', () => silent.every((socket) => socket.destroyed) && idle.filter((one) => one.destroyed).length >= 5);
+  const late = openSession(echo.server);
+  open.push({ close: () => late.destroy() });
+  for (const one of [late, session]) expect((await rawCall(one, [frame('x')], { ':path': '/none' })).headers['grpc-status']).toBe('12');
 });
 
 test('an idle connection is closed', async () => {

@@ -8,9 +8,9 @@ import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import { boundConnections } from '../../grpc/connections.ts';
 import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
-import { boundConnections } from './connections.ts';
 
 /** PEM texts. */
 export interface HttpTls {
