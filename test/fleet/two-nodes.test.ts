@@ -137,7 +137,7 @@ describeWith(['redis'], 'two nodes on one Redis', () => {
     await server.start();
     for (const node of nodes) await until('L1: administration', administers(node));
     await until('L1: both allow again', async () => (await ask(first())) === 200 && (await ask(second())) === 200);
-    expect((await admin(first(), operator('rita', 'responders'), 'GET', `/grants/${grant}`)).body.state).toBe('revoked');
+    expect((await admin(first(), operator('rita', 'responders'), 'GET', `/grants/${grant}`)).body.state).toBe('ended');
     expect((await admin(first(), operator('rita', 'responders'), 'GET', `/grants/${kept}`)).body.state).toBe('active');
   });
 });
