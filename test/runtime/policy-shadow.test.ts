@@ -8,7 +8,7 @@ import { until } from '../support/until.ts';
 import { startCurfew, temporaryDirectory, type Curfew } from './curfew.ts';
 
 const WORKLOAD = 'spiffe://dev.local/agent/helper';
-const never = (head: string): string => `${head} if {\n\tendswith(input.curfew.resource.id, "/orders/7")\n\tn := numbers.range(1, 4000)\n\tsome a in n\n\tsome b in n\n\tsome c in n\n\ta + b + c < 0\n}\n`;
+const never = (head: string): string => `${head} if {\n\tendswith(input.curfew.resource.id, "/orders/7")\n\tn := numbers.range(1, 4000)\n\tsome a in n\n\tsome b in n\n\tsome c in n\n\ta > b\n\tb > c\n\tc > a\n}\n`;
 const LOOPS = `package curfew.access\n\n${never('refusals contains "never"')}`;
 const GROWS = 'package curfew.access\n\nrefusals contains "big" if count(concat("", [s | some i in numbers.range(1, 1000000); s := sprintf("%d %v", [i, input])])) > 0\n';
 

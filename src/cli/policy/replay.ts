@@ -3,14 +3,12 @@ import { createReadStream } from 'node:fs';
 import { readLog, type LogLine } from '../../audit/read-log.ts';
 import { askAgain, recordedOutcome, type AskedAgain, type Envelope } from '../../decision/rejudge.ts';
 import type { DecisionRecord } from '../../decision/record.ts';
-import { BundleRefused } from '../../policy/bundle/bundle-refused.ts';
 import { ENGINE_LIMITS } from '../../policy/load-policy.ts';
-import { SourcesRefused, ToolchainMissing } from '../../policy/toolchain/fault.ts';
 import { startTrial, type Trial } from '../../policy/trial/trial.ts';
 import { Failed } from '../api-client.ts';
 import type { Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { readCandidate } from './candidate.ts';
+import { readCandidate, refusedCandidate } from './candidate.ts';
 import { judgeReplayed } from './replay-judge.ts';
 import { changeJson, countUp, createGroups, emptySummary, summaryJson, summaryText, type ReplaySummary, type Unjudged } from './replay-report.ts';
 
@@ -39,15 +37,9 @@ const MALFORMED_SHOWN = 20;
 const openLog = (path: string): AsyncIterable<Buffer> => (path === '-' ? process.stdin : createReadStream(path)) as AsyncIterable<Buffer>;
 
 const startCandidate = async (run: Run, { bundle, entrypoint, budgetMs }: ReplayOptions): Promise<Trial> => {
-  try {
-    const { archive } = await readCandidate(run, bundle, [entrypoint]);
-    return await startTrial(archive, {
-      load: { entrypoints: [entrypoint], opaBuiltins: true, engine: ENGINE_LIMITS }, budgetMs, loadTimeoutMs: LOAD_MS_MAX, heapMegabytesMax: HEAP_MEGABYTES_MAX,
-    });
-  } catch (error) {
-    const told = error instanceof BundleRefused || error instanceof SourcesRefused || error instanceof ToolchainMissing;
-    throw told ? new Failed(EXIT.unavailable, error instanceof BundleRefused ? `${bundle}: ${error.message}` : error.message) : error;
-  }
+  const { archive } = await readCandidate(run, bundle, [entrypoint]);
+  const load = { entrypoints: [entrypoint], opaBuiltins: true, engine: ENGINE_LIMITS };
+  return startTrial(archive, { load, budgetMs, loadTimeoutMs: LOAD_MS_MAX, heapMegabytesMax: HEAP_MEGABYTES_MAX }).catch(refusedCandidate(bundle));
 };
 
 interface Pending {

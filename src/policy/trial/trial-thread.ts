@@ -25,9 +25,6 @@ export type TrialMessage = readonly (Omit<TrialQuestion, 'input'> & { readonly i
 const { bundle, load, port, answered, background } = workerData as TrialThreadData;
 const count = new Int32Array(answered);
 
-// Linux counts niceness for each thread; elsewhere this would slow the whole process down.
-if (background && process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_LOW);
-
 const member = (value: JsonObject, name: string): JsonObject => {
   const inner = Object.hasOwn(value, name) ? value[name] : undefined;
   return isJsonObject(inner) ? inner : {};
@@ -37,6 +34,8 @@ const tell = (message: TrialLoaded): void => port.postMessage(message);
 
 try {
   const policy = await loadPolicy(bundle, load);
+  // Linux counts niceness for each thread; elsewhere this would slow the whole process down. Loading must come to an end.
+  if (background && process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_LOW);
   const answer = ({ entrypoint, input, now, masked = [] }: TrialMessage[number]): TrialAnswer => {
     const parsed = JSON.parse(input) as JsonObject;
     const outcome: PolicyOutcome = policy.evaluate(entrypoint, parsed, now);
