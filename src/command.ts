@@ -71,14 +71,16 @@ const start = (mode: 'development' | 'production') => async (options: Options): 
 
 const checkConfig = async (options: Options): Promise<number> => {
   const { loadConfig } = await import('./config/load.ts');
+  const { productionFaults } = await import('./config/checks.ts');
   const { readConfigFile } = await import('./config/read-file.ts');
   const { faultText } = await import('./config/fault.ts');
   const path = configFileOf(options, process.env);
   const read = path === undefined ? undefined : readConfigFile(path);
   const loaded = read?.ok === false ? read : loadConfig({ env: process.env, flags: flagsOf(options), ...(read === undefined ? {} : { file: read.file }) });
-  if (loaded.ok) process.stdout.write('The configuration is valid.\n');
-  else process.stderr.write(`The configuration is not valid:\n${loaded.faults.map((fault) => `  ${faultText(fault)}\n`).join('')}`);
-  return loaded.ok ? 0 : 1;
+  const faults = loaded.ok ? productionFaults(loaded.config) : loaded.faults;
+  if (faults.length === 0) process.stdout.write('The configuration is valid.\n');
+  else process.stderr.write(`The configuration is not valid:\n${faults.map((fault) => `  ${faultText(fault)}\n`).join('')}`);
+  return faults.length === 0 ? 0 : 1;
 };
 
 const printDevelopmentToken = async (options: Options): Promise<number> => {

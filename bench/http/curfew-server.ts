@@ -50,7 +50,7 @@ export const startCurfew = async (options: CurfewServerOptions): Promise<CurfewS
     grpc: { port: grpc },
     admin: { port: admin },
     store: { path: options.store.path },
-    policy: { bundle: options.bundle ?? { file: join(folder, 'bundle.tar.gz') } },
+    policy: { bundle: options.bundle ?? { file: join(folder, 'bundle.tar.gz') }, signing: { required: false } },
     identity: { issuers: [{ kind: 'spiffe', trustDomain: TRUST_DOMAIN, bundle: { file: join(folder, 'keys.json') }, audiences: [AUDIENCE] }] },
     decisionLog: { to: 'file', path: log },
     log: { level: options.onLog === undefined ? 'warn' : 'info' },

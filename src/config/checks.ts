@@ -1,6 +1,7 @@
 /** What no single section can know: rules that span the configuration. */
 import { isLoopback } from '../domain/loopback.ts';
 import { redisConfigFault } from '../store/redis/config-fault.ts';
+import { isGiven } from '../policy/config.ts';
 import type { Config } from './schema.ts';
 import type { ConfigFault } from './fault.ts';
 
@@ -61,6 +62,17 @@ const timeFaults = ({ limits, lifecycle: _lifecycle }: Config): readonly SpanFau
 const storeFaults = ({ store }: Config): readonly SpanFault[] => {
   const fault = store.kind === 'redis' ? redisConfigFault(store.redis) : undefined;
   return fault === undefined ? [] : [{ path: 'store.redis', message: fault }];
+};
+
+/**
+ * Beyond development: bundles that come from elsewhere decide who gets access, so it must be said who may sign them, or that
+ * nobody needs to.
+ */
+export const productionFaults = ({ policy: { bundle, bundles, signing } }: Config): readonly ConfigFault[] => {
+  const said = signing.required !== undefined || Object.keys(signing.keys).length > 0;
+  return said || ![bundle, ...bundles].some(isGiven)
+    ? []
+    : [{ where: '', path: 'policy.signing', message: 'is not there, and bundles that come from elsewhere decide who gets access: name the `keys` that may sign them, or write `required: false`' }];
 };
 
 export const spanFaults = (config: Config): readonly SpanFault[] => [

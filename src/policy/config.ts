@@ -10,21 +10,26 @@ const source = {
   file: z.string().min(1).describe('Path of a bundle, a .tar.gz: compiled (`curfew policy build`, `opa build -t wasm`) or plain Rego, which is compiled when it is loaded.').optional(),
   directory: z.string().min(1).describe('A folder of .rego files and data. It is watched: what is saved there is compiled, tested and active within a second, or refused with file and line.').optional(),
   url: z.string().min(1).max(2_048).describe('Where an OPA bundle server has the bundle: https, redirects are refused.').optional(),
-  server: bundleServerConfig.prefault({}),
+  server: bundleServerConfig.optional(),
 };
 
 interface Given {
   readonly file?: string | undefined;
   readonly directory?: string | undefined;
   readonly url?: string | undefined;
-  readonly server: BundleServerConfig;
+  readonly server?: BundleServerConfig | undefined;
 }
 
 const sourcesOf = (given: Given): number => [given.file, given.directory, given.url].filter((one) => one !== undefined).length;
 
-const checkUrl = (given: Given, context: z.RefinementCtx): void => {
-  const fault = given.url === undefined ? undefined : bundleUrlFault(given.url, given.server);
-  if (fault !== undefined) context.addIssue({ code: 'custom', path: ['url'], message: fault });
+/** Comes the bundle from elsewhere, and not with Curfew? */
+export const isGiven = (given: Given): boolean => sourcesOf(given) > 0;
+
+const checkUrl = ({ url, server }: Given, context: z.RefinementCtx): void => {
+  const fail = (at: string, message: string): void => context.addIssue({ code: 'custom', path: [at], message });
+  if (url === undefined && server !== undefined) fail('server', 'belongs to `url`, which is not there');
+  const fault = url === undefined ? undefined : bundleUrlFault(url, server?.insecureLoopback === true);
+  if (fault !== undefined) fail('url', fault);
 };
 
 /** Section `policy` of the configuration. */

@@ -59,6 +59,8 @@ export const showBundle = (metrics: SupervisorMetrics, { revision, digest }: Bou
 export const createChanges = (deps: ChangeDeps): Changes => {
   const { holder, pool, book, metrics, log } = deps;
 
+  /** Digests that decided since the start. Nothing goes back silently (I14); servers may not go back at all. */
+  const past = new Set<string>();
   /** The content that was refused last, and why. */
   let refused: { readonly key: string; readonly detail: string } | undefined;
 
@@ -97,7 +99,11 @@ export const createChanges = (deps: ChangeDeps): Changes => {
     await active.policy.close();
     showBundle(metrics, policy);
     metrics.reloads.inc({ what: 'bundle', result: 'done' });
-    log.info('a new bundle is active', { revision: policy.revision, digest: policy.digest });
+    const { revision, digest } = policy;
+    // In development that is what undoing looks like.
+    if (past.has(digest) && active.core.mode === 'production') log.warn('a bundle that was active before is active again', { revision, digest });
+    else log.info('a new bundle is active', { revision, digest });
+    past.add(active.policy.digest);
     deps.onBundle?.(policy.revision);
     if (faults.length > 0) log.error('workers could not activate the new bundle and are replaced', { detail: faults.join('; '), workers: faults.length });
     return outcome('active');

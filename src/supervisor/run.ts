@@ -1,5 +1,6 @@
 /** `curfew serve` and `curfew dev`: from flags to a running supervisor to an exit code. Says on standard error why it does not start. */
 import { join, resolve } from 'node:path';
+import { productionFaults } from '../config/checks.ts';
 import { faultText, type ConfigFault } from '../config/fault.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { readConfigFile } from '../config/read-file.ts';
@@ -46,8 +47,8 @@ const load = ({ mode, configFile, flags, env }: RunOptions, developmentDir: stri
   const read = configFile === undefined ? undefined : readConfigFile(configFile);
   if (read?.ok === false) return read;
   const loaded = loadConfig({ env, flags, ...(read === undefined ? {} : { file: read.file }), ...(developmentDir === undefined ? {} : { presets: developmentPresets(developmentDir) }) });
-  if (!loaded.ok || mode !== 'development') return loaded;
-  const faults = developmentFaults(loaded.config);
+  if (!loaded.ok) return loaded;
+  const faults = (mode === 'development' ? developmentFaults : productionFaults)(loaded.config);
   return faults.length === 0 ? loaded : { ok: false, faults };
 };
 

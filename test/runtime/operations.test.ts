@@ -174,7 +174,8 @@ describe('SIGHUP', () => {
   });
   test.each([
     ['a mistake', serve('limits: {drainMss: 5}'), /curfew\.yaml:\d+: limits\.drainMss: unknown setting; did you mean `drainMs`/],
-    ['a bundle that is not there', serve('policy: {bundle: {file: nowhere.tar.gz}}'), /nowhere\.tar\.gz/],
+    ['a bundle that is not there', serve('policy: {bundle: {file: nowhere.tar.gz}, signing: {required: false}}'), /nowhere\.tar\.gz/],
+    ['a bundle, and nothing is said about signatures', serve('policy: {bundle: {file: nowhere.tar.gz}}'), /policy\.signing: is not there, and bundles that come from elsewhere decide/],
     ['another port', serve('admin: {allowedHosts: [x.local]}\nstore: {path: elsewhere}').replace('store: {path: store}\n', ''), /only a restart can change store/],
     ['TLS for administration', serve('admin: {tls: {cert: c.pem, key: k.pem}}'), /only a restart can change admin\.tls/],
   ])('keeps the running configuration when the new one has %s, and says why', async (_what, text, why) => {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../decision/ports.ts';
 import type { PolicyConfig, SourceConfig } from '../config.ts';
 import { verifyFiles, type SignedBy, type YamlToJson } from '../signature/verify-files.ts';
+import { BUNDLE_SERVER_DEFAULTS } from './bundle-server/config.ts';
 import { createKeptBundle } from './bundle-server/kept-bundle.ts';
 import { createServerSource } from './bundle-server/server-source.ts';
 import type { BundleSource, Confirmed, SourceBundle, SourceEvent } from './bundle-source.ts';
@@ -49,7 +50,7 @@ const verified = (source: BundleSource, verify: Verify): BundleSource => ({
 });
 
 const openSource = (name: string, from: SourceConfig, { bundle: { reloadIntervalMs: intervalMs }, signing, keepIn }: PolicyConfig, deps: SourceDeps): BundleSource => {
-  const { file, directory, url, server: config } = from;
+  const { file, directory, url, server: config = BUNDLE_SERVER_DEFAULTS } = from;
   const verify: Verify = ({ files }) => verifyFiles(files, signing, deps.yamlToJson);
   if (url !== undefined) return createServerSource({ ...deps, name, url, config, verify, kept: createKeptBundle(keepIn, name, url) });
   if (directory !== undefined) return verified(createDirectorySource({ name, path: directory, intervalMs }), verify);

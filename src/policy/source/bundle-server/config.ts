@@ -1,6 +1,5 @@
 /** How a bundle server is asked. Strict: an unknown member is an error. */
 import { z } from 'zod';
-import { urlFault } from '../../../bounded/url.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -29,4 +28,7 @@ export const bundleServerConfig = z
   .describe('How the server behind `url` is asked.');
 export type BundleServerConfig = z.output<typeof bundleServerConfig>;
 
-export const bundleUrlFault = (url: string, { insecureLoopback }: BundleServerConfig): string | undefined => urlFault(url, insecureLoopback);
+/** Of servers about which nothing more is said. */
+export const BUNDLE_SERVER_DEFAULTS: BundleServerConfig = bundleServerConfig.parse({});
+
+export { urlFault as bundleUrlFault } from '../../../bounded/url.ts';
