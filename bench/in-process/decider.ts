@@ -5,9 +5,12 @@ import { randomUUID } from 'node:crypto';
 import { openDecisionSink } from '../../src/audit/open-sink.ts';
 import { decisionLogConfig } from '../../src/audit/config.ts';
 import { createDecider, type Decider } from '../../src/decision/decide.ts';
+import { factsRequest } from '../../src/decision/gather.ts';
 import type { Authenticator, Clock } from '../../src/decision/ports.ts';
 import type { Evaluation } from '../../src/decision/evaluation.ts';
 import type { DurationMs } from '../../src/domain/instant.ts';
+import { endingRef } from '../../src/domain/grant-refs.ts';
+import { workloadSelectors } from '../../src/domain/selector.ts';
 import { forwardAuth } from '../../src/gateways/http/protocols.ts';
 import { httpEvaluation, type HttpContext } from '../../src/gateways/http/evaluation.ts';
 import { httpRules } from '../../src/gateways/http-question.ts';
@@ -44,6 +47,8 @@ export const createBenchIdentity = async (jwks: string, rememberedTokensMax: num
 };
 
 export interface BenchDecider extends Pick<Decider, 'decide'> {
+  /** Reads the facts of a workload as a decision would, and lets go of them. */
+  read(workload: string): void;
   /** Waits until every record taken so far is written. */
   flush(): Promise<void>;
   /** Closes everything; throws when a record was lost. */
@@ -77,6 +82,10 @@ export const createBenchDecider = async (options: BenchDeciderOptions): Promise<
   });
   return {
     decide,
+    read: (workload) => {
+      const now = clock.now();
+      store.facts(factsRequest({ realm: 'default', workload, keys: workloadSelectors(workload).map(endingRef), now, action: 'GET', resource: { type: 'http', id: 'shop.local/orders/1' } }));
+    },
     flush: () => sink.flush(),
     close: async () => {
       await sink.close(10_000);

@@ -104,6 +104,31 @@ const runRound = async ({ decider, store }: Scenario, asked: readonly Asked[]): 
   return { latencies, cost };
 };
 
+/** Reads that a worker has behind it after some minutes of work. */
+const READS_BEFORE = 200_000;
+
+/**
+ * Brings each scenario into the state of a process that has worked for a while: the store's pages are mapped, and of what the
+ * drawing repeats, the store's memory holds what it has room for. Otherwise page faults of the first reads would be measured.
+ */
+const settle = async (scenarios: readonly Scenario[], seed: number): Promise<void> => {
+  const mapped = new Set<string>();
+  for (const scenario of scenarios) {
+    const { decider, store } = scenario;
+    const read = async (count: number, draw: Draw): Promise<void> => {
+      for (let index = 0; index < count; index += 1) {
+        decider.read(workloadOf(draw()));
+        // A read transaction ends with its turn.
+        if (index % BATCH === BATCH - 1) await new Promise(setImmediate);
+      }
+    };
+    let next = 0;
+    if (!mapped.has(store.path)) await read(store.workloads, () => next++);
+    mapped.add(store.path);
+    await read(READS_BEFORE, drawOf(scenario, seed + 1));
+  }
+};
+
 /** Rounds go round the scenarios, so that what the machine does meanwhile falls on all of them. Tokens are remembered before. */
 export const measureScenarios = async (scenarios: readonly Scenario[], issuer: BenchIssuer, identity: BenchIdentity, extent: Extent): Promise<readonly Measured[]> => {
   const { rounds, decisionsPerRound } = extent;
@@ -113,6 +138,7 @@ export const measureScenarios = async (scenarios: readonly Scenario[], issuer: B
   });
   for (const workload of new Set(lanes.flatMap(({ workloads }) => [...workloads]))) await identity.remember(issuer.tokenOf(workload));
   for (const { scenario } of lanes) await checkDenials(scenario, issuer);
+  await settle(scenarios, extent.seed);
   for (let round = 0; round <= rounds; round += 1) {
     for (let turn = 0; turn < lanes.length; turn += 1) {
       const lane = lanes[(turn + round) % lanes.length] as (typeof lanes)[number];

@@ -26,7 +26,8 @@ export interface EngineLimits {
 
 export interface Engine {
   readonly entrypoints: readonly string[];
-  evaluate(entrypoint: string, input: JsonValue, now: Instant): PolicyOutcome;
+  /** `text` is `JSON.stringify(input)`, where the caller has it already. */
+  evaluate(entrypoint: string, input: JsonValue, now: Instant, text?: string): PolicyOutcome;
   /**
    * Does the outcome depend on what stands at these places of the input (JSON Pointers)? True also when it can't be told. For
    * tools, not for decisions: an instance of its own.
@@ -121,13 +122,13 @@ export const createEngine = (options: Omit<InstanceOptions, 'memoryBytesMax'>, l
     readsAt,
     entrypoints: [...entrypoints.keys()],
     replaced: () => givenUp,
-    evaluate(entrypoint, input, now) {
+    evaluate(entrypoint, input, now, known) {
       const id = entrypoints.get(entrypoint);
       if (id === undefined) return failed('policy.error', `the bundle has no entrypoint ${entrypoint}`);
       try {
         const depthFault = valueFault(input, limits.inputDepthMax);
         if (depthFault !== undefined) return failed('policy.error', `the input ${depthFault}`);
-        const inputText = JSON.stringify(input);
+        const inputText = known ?? JSON.stringify(input);
         const fault = exceeds(inputText, limits.inputBytesMax) ? `is larger than ${limits.inputBytesMax} bytes` : textFault(inputText);
         if (fault !== undefined) return failed('policy.error', `the input ${fault}`);
         const text = run(id, inputText, now);
