@@ -1,6 +1,6 @@
 /** OPA's own tools, in a thread of Node: what they answer, and that whatever goes wrong is data. */
-import { readFileSync, rmSync, mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -37,6 +37,13 @@ describeWith(['go'], 'the toolchain', () => {
     const { revision, archive } = await buildBundle(toolchain, pack(), 'curfew', { entrypoints: ['curfew/access/decision', 'curfew/admin/decision'] });
     expect(revision).toMatch(/^curfew-[0-9a-f]{12}$/);
     expect(Buffer.from(archive).equals(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')))).toBe(true);
+  });
+
+  test.skipIf(process.platform !== 'linux')('its thread steps back behind those that decide', async () => {
+    await toolchain.format('a.rego', 'package a\n');
+    const priorities = readdirSync('/proc/self/task').map((thread) => readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ')[1]?.split(' ')[16]);
+    const behind = Math.min(19, getPriority() + 5);
+    expect(priorities.filter((nice) => Number(nice) === behind).length).toBe(behind === getPriority() ? priorities.length : 1);
   });
 
   test('faults carry file, line and column, all files at once', async () => {
