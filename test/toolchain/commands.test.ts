@@ -7,6 +7,7 @@ import { buildToolchain } from '../../scripts/toolchain.mjs';
 import { runCli, type CliDeps } from '../../src/cli/program.ts';
 import { openToolchain } from '../../src/policy/toolchain/open-toolchain.ts';
 import type { Toolchain } from '../../src/policy/toolchain/toolchain.ts';
+import { runTimeline } from '../../src/timeline/run-timeline.ts';
 import { describeWith, repositoryRoot } from '../parts.ts';
 
 const none = { run: () => Promise.resolve(0) };
@@ -29,7 +30,7 @@ describeWith(['go'], 'curfew policy', () => {
     let [out, err] = ['', ''];
     const deps = {
       version: '0', env: {}, local: { serve: none, dev: none, 'config check': none, 'dev-token': none }, stdout: (text: string) => void (out += text), stderr: (text: string) => void (err += text),
-      readFile: (path: string) => readFileSync(path, 'utf8'), readStdin: () => Promise.resolve(''), openToolchain: () => Promise.resolve({ ...toolchain, close: () => Promise.resolve() }), fetch: globalThis.fetch,
+      readFile: (path: string) => readFileSync(path, 'utf8'), readStdin: () => Promise.resolve(''), openToolchain: () => Promise.resolve({ ...toolchain, close: () => Promise.resolve() }), fetch: globalThis.fetch, timelines: () => Promise.resolve(runTimeline),
     } satisfies CliDeps;
     const code = await runCli(['policy', ...args], deps);
     return { code, out, err };

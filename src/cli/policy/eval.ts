@@ -79,12 +79,38 @@ test_reading_goes_on if {
 }
 `;
 
-/** The default pack, and a file of one's own with its test. */
+const OWN_TIMELINE = `title: Access ends with the task it is for
+development: true
+workloads:
+  agent: spiffe://agents.example/helper
+steps:
+  - open: { task: ticket, kind: ticket, owner: "team:support", reference: TICKET-7, deadline: +1h }
+  - grant:
+      name: read
+      workload: agent
+      model: jit
+      task: ticket
+      scopes: ["GET http:shop.local/orders/**"]
+      ttl: 10m
+      owner: team:support
+      justification: answers the ticket
+  - at: +29.999s
+    ask: { workload: agent, action: GET, resource: "http:shop.local/orders/1" }
+    expect: { allow: read, validUntil: +10m }
+  - at: +30s
+    close: ticket
+  - at: +31s
+    ask: { workload: agent, action: GET, resource: "http:shop.local/orders/1" }
+    expect: { deny: task.closed }
+`;
+
+/** The default pack, and a file of one's own with its tests. */
 export const initCommand = (run: Run, folder: string): void => {
   if (existsSync(folder) && readdirSync(folder).length > 0) throw new Failed(EXIT.refused, `${folder} is not empty`);
   cpSync(STARTER, folder, { recursive: true });
   writeFileSync(join(folder, 'own.rego'), OWN);
   writeFileSync(join(folder, 'own_test.rego'), OWN_TEST);
+  writeFileSync(join(folder, 'own.timeline.yaml'), OWN_TIMELINE);
   const at = plain(folder);
-  run.deps.stdout(`${at} has the default pack and, in own.rego, a first rule of your own.\n\n  curfew policy test ${at}\n  curfew policy build ${at} --out bundle.tar.gz\n`);
+  run.deps.stdout(`${at} has the default pack and, in own.rego, a first rule of your own, with tests.\n\n  curfew policy test ${at}\n  curfew policy build ${at} --out bundle.tar.gz\n`);
 };
