@@ -6,7 +6,7 @@ import type { EndingRecord } from './ending.ts';
 import { MODELS, type Grant, type GrantCore } from './grant.ts';
 import { isInstant } from './instant.ts';
 import { isJsonObject, type JsonObject } from './json.ts';
-import type { Task } from './task.ts';
+import { OVER_BY_TIME, type Task } from './task.ts';
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
@@ -44,7 +44,7 @@ const isGrant = (value: JsonObject): boolean =>
 const isTask = (value: JsonObject): boolean =>
   value['version'] === 1 && isText(value['id']) && isText(value['kind']) && isText(value['owner']) && isText(value['openedBy']) &&
   isInstant(value['openedAt']) && ['open', 'paused', 'closed'].includes(value['state'] as string) && isInstant(value['deadline']) &&
-  optional(value['heartbeatMs'], (ms) => isCount(ms) && ms !== 0) && optional(value['lastBeatAt'], isInstant) && optional(value['reference'], isText);
+  optional(value['heartbeatMs'], (ms) => isCount(ms) && ms !== 0) && optional(value['lastBeatAt'], isInstant) && optional(value['closedBecause'], (cause) => (OVER_BY_TIME as readonly unknown[]).includes(cause)) && optional(value['reference'], isText);
 
 const isEnding = (value: JsonObject): boolean =>
   value['version'] === 1 && isText(value['selector']) && optional(value['revocation'], isText) &&

@@ -2,6 +2,8 @@
 import type { DurationMs, Instant, TimeInterval } from './instant.ts';
 import type { Reason } from './reasons.ts';
 
+export const OVER_BY_TIME = ['task.heartbeat', 'task.deadline'] as const;
+
 export interface Task {
   readonly version: 1;
   readonly id: string;
@@ -18,6 +20,8 @@ export interface Task {
   readonly lastBeatAt?: Instant;
   readonly closedAt?: Instant;
   readonly closedBy?: string;
+  /** It was over by time before it was closed. */
+  readonly closedBecause?: (typeof OVER_BY_TIME)[number];
 }
 
 /** Until when the task holds by time alone: the deadline, or the next missed beat if that is earlier. */
@@ -29,7 +33,7 @@ export const taskHoldsUntil = (task: Task): Instant => {
 
 /** `undefined` when the task is open and in time; otherwise why not. */
 export const taskFault = (task: Task, now: TimeInterval): Reason | undefined => {
-  if (task.state === 'closed') return 'task.closed';
+  if (task.state === 'closed') return task.closedBecause ?? 'task.closed';
   if (!(now.latest < task.deadline)) return 'task.deadline';
   if (task.state === 'paused') return 'task.paused';
   if (task.state !== 'open') return 'task.missing';

@@ -55,6 +55,24 @@ test('a task resumed, opened or beaten after the first round is followed by its 
   expect(await sweeper.sweep()).toBe(1);
 });
 
+test('why access ended is told the same before and after: a missed heartbeat stays one', async () => {
+  const task = await open({ heartbeatMs: 1_000 });
+  const late = await open({ deadline: world.at.now + 1_000 });
+  const issued = await world.lifecycle.issueGrant(CALL, terms({ model: 'jit', task }));
+  const id = issued.ok ? (issued.reply['grant'] as { id: string }).id : '';
+  world.at.now += 1_000;
+  const told = async () => [(await world.inspect.grant('default', id))?.['endedBecause'], (await view(task))?.['endedBecause'], (await view(late))?.['endedBecause']];
+  const before = await told();
+  expect(before).toEqual(['task.heartbeat', 'task.heartbeat', 'task.deadline']);
+  expect(await sweeper.sweep()).toBe(2);
+  expect(await told()).toEqual(before);
+  // Closed by somebody while it held, it is closed.
+  const closed = await open({ heartbeatMs: 1_000 });
+  await world.lifecycle.closeTask(CALL, closed);
+  world.at.now += 60_000;
+  expect((await view(closed))?.['endedBecause']).toBe('task.closed');
+});
+
 test('demand(38): the state shown does not wait for it', async () => {
   const task = await open({ heartbeatMs: 1_000 });
   const issued = await world.lifecycle.issueGrant(CALL, terms({ model: 'jit', task }));

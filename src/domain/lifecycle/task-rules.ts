@@ -10,7 +10,7 @@ import { readTask } from '../records.ts';
 import type { EventType } from '../event-types.ts';
 import { reasonText } from '../reasons.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
-import { taskFault, taskHoldsUntil, type Task } from '../task.ts';
+import { OVER_BY_TIME, taskFault, taskHoldsUntil, type Task } from '../task.ts';
 import {
   coveredBy, invalid, loadedGrants, refuse,
   type Actor, type Loaded, type Refusal, type Rule, type Ruling,
@@ -161,7 +161,8 @@ export const closeTask = (command: TaskCommand): Rule =>
     if (task.state === 'closed') return refuse('state', 'the task is closed already');
     const fault = taskFault(task, now);
     if (command.actor.kind === 'system' && (fault === undefined || fault === 'task.paused')) return refuse('state', 'the task is not over');
-    const cause = fault === 'task.deadline' || fault === 'task.heartbeat' ? fault : 'task.closed';
-    return change('task.closed', { ...task, state: 'closed', closedAt: now.latest, closedBy: command.actor.id }, command.actor, true, { cause });
+    const byTime = OVER_BY_TIME.find((cause) => cause === fault);
+    const closed: Task = { ...task, state: 'closed', closedAt: now.latest, closedBy: command.actor.id, ...(byTime === undefined ? {} : { closedBecause: byTime }) };
+    return change('task.closed', closed, command.actor, true, { cause: byTime ?? 'task.closed' });
   });
 

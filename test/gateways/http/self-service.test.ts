@@ -75,7 +75,7 @@ describe('with its own credential', () => {
   test("the port's refusals leave as problems", async () => {
     answer = { ok: false, status: 409, code: 'task.closed', detail: 'the task is closed' };
     const response = await ask('POST', '/self/v1/tasks/t-1/close');
-    expect([response.status, JSON.parse(response.body)]).toEqual([409, { title: 'the task is closed', status: 409, code: 'task.closed' }]);
+    expect([response.status, JSON.parse(response.body)]).toEqual([409, { title: 'the task is closed', status: 409, code: 'task.closed', detail: 'the task is closed' }]);
   });
 
   test('a DPoP proof is for this very request', async () => {
