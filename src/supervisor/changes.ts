@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts';
 import type { SourceBundle } from '../policy/source/bundle-source.ts';
 import { contentKey } from '../policy/source/prepare-bundle.ts';
 import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
-import { SourcesRefused } from '../policy/toolchain/fault.ts';
+import { SourcesRefused, ToolchainMissing } from '../policy/toolchain/fault.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import type { SupervisorMetrics } from '../telemetry/metrics.ts';
 import { closeActive, makeActive, type Holder } from './active.ts';
@@ -62,7 +62,7 @@ export const createChanges = (deps: ChangeDeps): Changes => {
   /** Digests that decided since the start. Nothing goes back silently (I14); servers may not go back at all. */
   const past = new Set<string>();
   /** The content that was refused last, and why. */
-  let refused: { readonly key: string; readonly detail: string } | undefined;
+  let refused: { readonly key: string; readonly detail: string; readonly final: boolean } | undefined;
 
   const outcome = (result: BundleChange['result'], detail?: string): BundleChange => {
     const { revision, digest } = holder.active.policy;
@@ -77,7 +77,8 @@ export const createChanges = (deps: ChangeDeps): Changes => {
       const { file, row: line, col: column = file === undefined ? undefined : 1 } = fault ?? {};
       log.error('the new bundle is refused; the active one stays', { from: holder.active.sources.where, file, line, column, detail });
     }
-    refused = { key, detail };
+    // A toolchain may be there the next time.
+    refused = { key, detail, final: !(error instanceof ToolchainMissing) };
     metrics.bundleRefused.set(1);
     return outcome('refused', detail);
   };
@@ -119,7 +120,7 @@ export const createChanges = (deps: ChangeDeps): Changes => {
         accepted();
         return outcome('unchanged');
       }
-      if (key === refused?.key) return outcome('refused', refused.detail);
+      if (key === refused?.key && refused.final) return outcome('refused', refused.detail);
       const next = await nextBundle(active.core.config, read, deps.toolchain, active.core.clock);
       if (next.policy.digest !== active.policy.digest) return await swap(next, key, read);
       await next.policy.close();

@@ -11,7 +11,7 @@ import { readSources } from '../../src/policy/toolchain/read-sources.ts';
 import type { Sources, Toolchain } from '../../src/policy/toolchain/toolchain.ts';
 import { describeWith, repositoryRoot } from '../parts.ts';
 import { until } from '../support/until.ts';
-import { startCurfew, temporaryDirectory, type Curfew, type CurfewOptions } from './curfew.ts';
+import { runCurfew, startCurfew, temporaryDirectory, type Curfew, type CurfewOptions } from './curfew.ts';
 
 const WORKLOAD = 'spiffe://dev.local/ci/deployer';
 const PACK = join(repositoryRoot, 'policies/curfew');
@@ -94,6 +94,15 @@ describeWith(['go'], 'policies under the real program', () => {
     await until('the mended one to decide', async () => (await ask()) === '200');
     expect(await metric('curfew_bundle_refused')).toBe('0');
     expect((await ready()).detail).toBeUndefined();
+  });
+
+  test('a folder that is broken or missing at the start is told with file, line and column, and nothing starts', async () => {
+    const dir = directory();
+    cpSync(PACK, join(dir, 'policies'), { recursive: true });
+    writeFileSync(join(dir, 'policies/own.rego'), 'package curfew.access\n\nrefusals contains 1 if nope(1)\n');
+    const start = (folder: string) => runCurfew(['dev', '--http-port', '0', '--grpc-port', '0', '--admin-port', '0', '--policy', folder], { directory: dir });
+    expect(await start('policies')).toMatchObject({ code: 2, stderr: expect.stringMatching(/^Curfew does not start: policies\/own\.rego:3:24: undefined function nope/) as string });
+    expect(await start('nowhere')).toMatchObject({ code: 2, stderr: expect.stringMatching(/^Curfew does not start: nowhere is not there/) as string });
   });
 
   test('a folder: failing tests, data that is not JSON and a link out of it are refused with their place; a folder that vanishes changes nothing', async () => {
