@@ -1,7 +1,11 @@
 /** The contract of every store, on a real Redis server. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeWith } from '../../parts.ts';
-import { startRedis, type RedisServer } from '../../support/redis.ts';
+import { ACL_PASSWORD, guideAcl, writeAclFile } from '../../support/redis-acl.ts';
+import { MEMORY, startRedis, type RedisServer } from '../../support/redis.ts';
 import { compile } from '../compiled.ts';
 import { storeContract } from '../contract.ts';
 import { openTestRedis } from '../redis-location.ts';
@@ -9,25 +13,36 @@ import { openTestRedis } from '../redis-location.ts';
 describeWith(['redis'], 'Redis', () => {
   let server: RedisServer;
   let places = 0;
+  const folder = mkdtempSync(join(tmpdir(), 'curfew-acl-'));
+  process.env['TEST_REDIS_PASSWORD'] = ACL_PASSWORD;
   const compiled = compile(['test/store/peer.ts']);
   beforeAll(async () => {
-    server = await startRedis(['--appendonly', 'no', '--save', '', '--databases', '200']);
+    server = await startRedis([...MEMORY, '--databases', '200', '--aclfile', writeAclFile(folder)]);
   });
   afterAll(async () => {
     compiled.remove();
     await server.stop();
+    rmSync(folder, { recursive: true, force: true });
   });
   storeContract({
     driver: 'redis',
     place: () => {
       places += 1;
-      return JSON.stringify({ port: server.port, database: places });
+      return JSON.stringify({ port: server.port, database: places, username: 'curfew', password: { env: 'TEST_REDIS_PASSWORD' } });
     },
     open: openTestRedis,
     peerFile: compiled.fileOf('test/store/peer.ts'),
   });
 
-  test('the scripts are in the server as they are in the source, and nothing else was loaded', async () => {
-    expect(await server.send('INFO memory')).toMatch(/number_of_cached_scripts:2\r\n/);
+  test('E1: it all ran as a user who may do what the guide lists and nothing else', async () => {
+    const login = `tests ${ACL_PASSWORD}`;
+    expect(await server.send('ACL GETUSER default', login)).toMatch(/off/);
+    expect(await server.send('ACL LOG', login)).toMatch(/^\*0/);
+    expect(await server.send('ACL DRYRUN curfew FLUSHALL', login)).toMatch(/no permissions/);
+    expect(await server.send('ACL DRYRUN curfew GET other', login)).toMatch(/no permissions/);
+    const used = await server.send('INFO commandstats', login);
+    const names = [...used.matchAll(/^cmdstat_([a-z|]+):/gm)].map(([, name]) => name).filter((name) => !/^(?:acl|auth|quit|ping|hello)/.test(name ?? ''));
+    const allowed = [...guideAcl().matchAll(/\+([a-z|]+)/g)].map(([, name]) => name);
+    expect(names.filter((name) => !allowed.includes(name))).toEqual([]);
   });
 });
