@@ -1,0 +1,74 @@
+/** Edges at which one character would decide: both ends of the interval of time, equal positions, credentials that don't say when they began. */
+import { describe, expect, test } from 'vitest';
+import { coversCredential, coversGrant, type Ending } from '../../src/domain/ending.ts';
+import type { DurationMs, Instant } from '../../src/domain/instant.ts';
+import { createWorld, evaluationOf, grantOf, identityOf, T0 } from './world.ts';
+
+const at = (ms: number): Instant => (T0 + ms) as Instant;
+/** Time is known to within 20 ms. */
+const uncertain = (world: ReturnType<typeof createWorld>) => ({
+  now: () => ({ earliest: (world.state.now - 10) as Instant, latest: (world.state.now + 10) as Instant, trusted: true }),
+  monotonicMs: () => world.state.monotonic,
+});
+const inDoubt = (over: Parameters<typeof createWorld>[0] = {}) => {
+  const world: ReturnType<typeof createWorld> = createWorld({ ...over, clock: { now: () => uncertain(world).now(), monotonicMs: () => world.state.monotonic } });
+  return world;
+};
+
+describe('C3: doubt about the time counts against access', () => {
+  test('a grant begins when even the earliest possible now is there, and has ended as soon as the latest possible one is', async () => {
+    const world = inDoubt();
+    world.issue({ notBefore: at(100), expiresAt: at(1_000) });
+    const reasons: [number, string][] = [];
+    for (const ms of [89, 100, 109, 110, 989, 990, 1_000]) {
+      world.state.now = T0 + ms;
+      reasons.push([ms, await world.reasonOf()]);
+    }
+    expect(reasons).toEqual([
+      [89, 'grant.not_yet'], [100, 'grant.not_yet'], [109, 'grant.not_yet'], [110, 'allow'], [989, 'allow'], [990, 'grant.expired'], [1_000, 'grant.expired'],
+    ]);
+  });
+
+  test('so does a credential, a task, its heartbeat and a standing entry', async () => {
+    const times = { ...identityOf().credential, notBefore: at(100), expiresAt: at(1_000) };
+    const standing = { id: 's', match: { scopes: grantOf().scopes }, identity: 'required', observe: false, owner: 'team:x', reason: 'r', end: at(1_000) } as const;
+    for (const [name, prepare, first, last] of [
+      ['credential', (world: ReturnType<typeof createWorld>) => { world.issue({ notBefore: at(-10_000) }); world.state.identity = { ok: true, identity: identityOf({ credential: times }) }; }, 110, 989],
+      ['task', (world: ReturnType<typeof createWorld>) => { world.task({ deadline: at(1_000) }); world.issue({ notBefore: at(-10_000), task: 't1' }); }, 0, 989],
+      ['heartbeat', (world: ReturnType<typeof createWorld>) => { world.task({ heartbeatMs: 1_000 as DurationMs, lastBeatAt: at(0) }); world.issue({ notBefore: at(-10_000), task: 't1' }); }, 0, 989],
+      ['standing', () => undefined, 0, 989],
+    ] as const) {
+      const world = inDoubt(name === 'standing' ? { standing: [standing] } : {});
+      prepare(world);
+      const allowed = async (ms: number): Promise<boolean> => {
+        world.state.now = T0 + ms;
+        return (await world.decide(evaluationOf())).allow;
+      };
+      if (first > 0) expect(await allowed(first - 1), `${name} before`).toBe(false);
+      expect(await allowed(first), `${name} first`).toBe(true);
+      expect(await allowed(last), `${name} last`).toBe(true);
+      expect(await allowed(last + 1), `${name} after`).toBe(false);
+    }
+  });
+});
+
+describe('what a revocation covers, to the position and the millisecond', () => {
+  const ending: Ending = { selector: 'x', revocation: 'r', revokedSequence: 7, revokedAt: at(5_000), suspensions: [] };
+  const SKEW = 1_000;
+
+  test('grants whose root stands at its position or before, and those whose root is no number', () => {
+    expect([6, 7, 8, Number.NaN, Number.POSITIVE_INFINITY].map((root) => coversGrant(ending, root))).toEqual(['revoked', 'revoked', undefined, 'revoked', undefined]);
+    const { revokedSequence: _, ...unplaced } = ending;
+    expect(coversGrant(unplaced, 8)).toBe('revoked');
+  });
+
+  test('credentials issued up to its instant and the skew; without an instant of issue, those that could stem from then', () => {
+    const of = (age: { readonly issuedAt?: Instant; readonly expiresAt: Instant }) => coversCredential(ending, { maxAgeMs: 60_000 as DurationMs, ...age }, SKEW);
+    const expiresAt = at(900_000);
+    expect([5_999, 6_000, 6_001].map((ms) => of({ issuedAt: at(ms), expiresAt }))).toEqual(['revoked', 'revoked', undefined]);
+    // It may be 60 s old when it ends.
+    expect([65_999, 66_000, 66_001].map((ms) => of({ expiresAt: at(ms) }))).toEqual(['revoked', 'revoked', undefined]);
+    const { revokedAt: _, ...undated } = ending;
+    expect(coversCredential(undated, { issuedAt: at(1e9), expiresAt, maxAgeMs: 1 as DurationMs }, SKEW)).toBe('revoked');
+  });
+});
