@@ -13,6 +13,13 @@ RUN ["npm", "ci", "--ignore-scripts"]
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 RUN ["npm", "run", "build"]
+# OPA's compiler and tester for `curfew policy` and for folders of Rego, built from source by Go; nothing else of Go gets further.
+COPY --from=golang:1.26 /usr/local/go /usr/local/go
+COPY --from=golang:1.26 /etc/ssl/certs /etc/ssl/certs
+ENV PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+COPY toolchain ./toolchain
+COPY scripts ./scripts
+RUN ["node", "scripts/toolchain.mjs"]
 RUN ["npm", "prune", "--omit=dev", "--ignore-scripts"]
 
 FROM node:24-slim
@@ -21,7 +28,9 @@ ENV NODE_ENV=production
 COPY --from=build /src/package.json /opt/curfew/package.json
 COPY --from=build /src/node_modules /opt/curfew/node_modules
 COPY --from=build /src/dist /opt/curfew/dist
+COPY --from=build /src/.cache/toolchain /opt/curfew/dist/toolchain
 COPY bundles /opt/curfew/bundles
+COPY policies /opt/curfew/policies
 COPY LICENSE /opt/curfew/LICENSE
 # 1000 is the user `node` of the base image.
 RUN ["install", "-d", "-o", "1000", "-g", "1000", "-m", "0700", "/var/lib/curfew"]

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
 import { bundleOf, newKey } from '../identity/forge.ts';
-import { repositoryRoot } from '../parts.ts';
+import { describeWith, repositoryRoot } from '../parts.ts';
 import { until } from '../support/until.ts';
 import { parseDockerfile, readIgnore, replay, stagesOf, type Image, type Instruction } from './dockerfile.ts';
 
@@ -62,7 +62,7 @@ const freePort = async (): Promise<number> => {
   return port;
 };
 
-describe('its steps, replayed here from the lock file on', () => {
+describeWith(['go'], 'its steps, replayed here from the lock file on', () => {
   let root: string;
   let image: Image;
   beforeAll(() => {
@@ -81,6 +81,15 @@ describe('its steps, replayed here from the lock file on', () => {
     for (const name of ['lmdb', 'jose', 'zod']) expect(existsSync(join(modules, name)), name).toBe(true);
     expect(existsSync(image.at('/opt/curfew/src'))).toBe(false);
     expect(statSync(image.at('/var/lib/curfew')).mode & 0o777).toBe(0o700);
+  });
+
+  test('make a Curfew that can check and test policies, with nothing of Go', () => {
+    const run = (...args: readonly string[]): string =>
+      execFileSync(process.execPath, [image.at('/opt/curfew/dist/main.js'), 'policy', ...args], { cwd: root, encoding: 'utf8', env: { PATH: '/nowhere' } });
+    expect(run('init', join(root, 'mine'))).toContain('default pack');
+    expect(run('test', join(root, 'mine'))).toMatch(/\d\d passed, 0 failed/);
+    expect(existsSync(image.at('/opt/curfew/dist/toolchain/opa.wasm'))).toBe(true);
+    expect(existsSync(image.at('/usr/local/go'))).toBe(false);
   });
 
   test('make a Curfew that serves as somebody who may write nothing but its state, is found healthy, and drains', async () => {

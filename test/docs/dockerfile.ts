@@ -1,7 +1,7 @@
 /** The Dockerfile as its instructions, and a replay of them in a folder, for machines without a container engine. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { basename, isAbsolute, join } from 'node:path';
+import { basename, delimiter, isAbsolute, join } from 'node:path';
 import { repositoryRoot } from '../parts.ts';
 
 export interface Instruction {
@@ -75,6 +75,8 @@ export const replay = (instructions: readonly Instruction[], root: string): Imag
       else if (name === 'ENV') for (const pair of text.split(' ')) environment[pair.slice(0, pair.indexOf('='))] = pair.slice(pair.indexOf('=') + 1);
       else if (name === 'WORKDIR') mkdirSync(at((workdir = text)), { recursive: true });
       else if (name === 'COPY') {
+        // Of another image: this machine has its own of what is in there.
+        if (flags['from'] !== undefined && !names.has(flags['from'])) continue;
         const words = text.split(' ');
         const to = words.pop() ?? '';
         for (const from of words) {
@@ -88,7 +90,7 @@ export const replay = (instructions: readonly Instruction[], root: string): Imag
         const mapped = args.filter((arg, at1) => !(program === 'install' && (/^-[og]$/.test(arg) || /^-[og]$/.test(args[at1 - 1] ?? '')))).map((arg) => (isAbsolute(arg) ? at(arg) : arg));
         if (!existsSync(at(workdir))) mkdirSync(at(workdir), { recursive: true });
         const clean = Object.fromEntries(Object.entries(process.env).filter(([variable]) => !/^(?:npm_|CURFEW_|NODE_ENV|NODE_OPTIONS|VITEST)/.test(variable)));
-        execFileSync(program, mapped, { cwd: at(workdir), stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...environment, npm_config_prefer_offline: 'true', npm_config_update_notifier: 'false' } });
+        execFileSync(program, mapped, { cwd: at(workdir), stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...environment, PATH: [environment['PATH'], process.env['PATH']].filter(Boolean).join(delimiter), npm_config_prefer_offline: 'true', npm_config_update_notifier: 'false' } });
       }
     }
     image = { at, environment, workdir };
