@@ -52,6 +52,33 @@ describe('C3: doubt about the time counts against access', () => {
   });
 });
 
+describe('A6, I8: what counts once', () => {
+  const withProof = (id: string) => ({ ok: true, identity: identityOf({ confirmed: { jkt: 'k' }, proofOnce: { id, until: at(65_000) } }) }) as const;
+
+  test('a DPoP proof is let through once, another one of the same key again; explaining uses none up', async () => {
+    const world = createWorld();
+    world.issue();
+    world.state.identity = withProof('p1');
+    await world.explain(evaluationOf());
+    expect(await world.reasonOf()).toBe('allow');
+    expect(await world.reasonOf()).toBe('credential.replayed');
+    world.state.identity = withProof('p2');
+    expect(await world.reasonOf()).toBe('allow');
+    expect(world.state.claims.flatMap(({ puts }) => puts)).toEqual(['p1', 'p2'].map((id) => ({ key: { kind: 'once', id: `proof:${id}` }, value: { version: 1, until: at(65_000) } })));
+  });
+
+  test('token, proof and use of one request are claimed together: a replay takes no use', async () => {
+    const world = createWorld();
+    world.issue({ uses: 2 });
+    const identity = (token: string, proof: string) => ({ ok: true, identity: identityOf({ credential: { ...identityOf().credential, oneTime: token }, proofOnce: { id: proof, until: at(65_000) } }) }) as const;
+    for (const [token, proof, reason] of [['t1', 'p1', 'allow'], ['t1', 'p2', 'credential.replayed'], ['t2', 'p1', 'credential.replayed'], ['t2', 'p2', 'allow'], ['t3', 'p3', 'grant.uses_exhausted']] as const) {
+      world.state.identity = identity(token, proof);
+      expect(await world.reasonOf(), `${token} ${proof}`).toBe(reason);
+    }
+    expect(world.state.claims).toHaveLength(2);
+  });
+});
+
 describe('what a revocation covers, to the position and the millisecond', () => {
   const ending: Ending = { selector: 'x', revocation: 'r', revokedSequence: 7, revokedAt: at(5_000), suspensions: [] };
   const SKEW = 1_000;
