@@ -79,6 +79,40 @@ describe('A6, I8: what counts once', () => {
   });
 });
 
+describe('a standing entry counts only where it says', () => {
+  const entry = { id: 's', match: { scopes: grantOf().scopes }, identity: 'required', observe: false, owner: 'team:x', reason: 'r', end: at(1_000) } as const;
+  const asked = (pep: string | undefined, realm = 'default', action = 'GET') =>
+    evaluationOf({ realm, pep: { id: pep, obligations: [] }, question: { action, resource: { type: 'http', id: 'shop.local/orders/1' } } });
+
+  test('for its enforcement points: another one, or one that nobody knows, gets nothing from it', async () => {
+    const world = createWorld({ standing: [{ ...entry, match: { ...entry.match, peps: ['edge'] } }] });
+    expect([await world.reasonOf(asked('edge')), await world.reasonOf(asked('other')), await world.reasonOf(asked(undefined))]).toEqual(['allow', 'grant.none', 'grant.none']);
+    const nowhere = createWorld({ standing: [{ ...entry, match: { ...entry.match, peps: [] } }] });
+    expect([await nowhere.reasonOf(asked('edge')), await nowhere.reasonOf(asked(undefined))]).toEqual(['grant.none', 'grant.none']);
+  });
+
+  test('in its realms, for its scopes', async () => {
+    const world = createWorld({ realms: new Set(['default', 'other']), standing: [{ ...entry, match: { ...entry.match, realms: ['other'] } }] });
+    expect([await world.reasonOf(asked('edge', 'other')), await world.reasonOf(asked('edge'))]).toEqual(['allow', 'grant.none']);
+    expect(await world.reasonOf(asked('edge', 'other', 'POST'))).toBe('grant.none');
+  });
+
+  test('and waives the grant alone: identity, endings, the policy and the end of the credential stay', async () => {
+    const world = createWorld({ standing: [{ ...entry, end: at(900_000) }] });
+    expect(await world.decide(asked('edge'))).toMatchObject({ allow: true, validUntil: at(300_000) });
+    world.answer(false);
+    expect(await world.reasonOf(asked('edge'))).toBe('policy.denied');
+    world.answer(true);
+    for (const selector of [{ kind: 'workload', value: identityOf().workload }, { kind: 'issuer', value: 'spiffe://dev.local' }, { kind: 'pep', value: 'edge' }, { kind: 'realm', value: 'default' }] as const) {
+      const other = createWorld({ standing: [entry] });
+      other.suspend(selector);
+      expect(await other.reasonOf(asked('edge')), selector.kind).toMatch(/suspended$/);
+    }
+    world.state.identity = { ok: false, reason: 'credential.signature' };
+    expect(await world.reasonOf(asked('edge'))).toBe('credential.signature');
+  });
+});
+
 describe('what a revocation covers, to the position and the millisecond', () => {
   const ending: Ending = { selector: 'x', revocation: 'r', revokedSequence: 7, revokedAt: at(5_000), suspensions: [] };
   const SKEW = 1_000;
