@@ -166,6 +166,7 @@ test.each<[string, How, RegExp]>([
   ['a body that drips', drip, /gave no whole answer within/],
   ['nothing', () => undefined, /gave no whole answer within/],
   ['a file that has no place', (response) => response.end(archive(filesOf({ 'evil.sh': 'x' }))), /has no place/],
+  ['a manifest that takes long to read', (response) => response.end(archive(filesOf({ '.manifest': JSON.stringify({ roots: [], x: 'x'.repeat(1_100_000) }) }))), /\.manifest is larger than/],
   ['a delta', (response) => response.end(archive(filesOf({ 'patch.json': '{"data":[]}' }))), /has no place/],
 ])('%s is no bundle; the active one stays', async (_, how, why) => {
   server.serve(bundle('r1'));

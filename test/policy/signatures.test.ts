@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { BUNDLE_LIMITS } from '../../src/policy/bundle/limits.ts';
 import { readArchive } from '../../src/policy/bundle/read-archive.ts';
@@ -174,6 +175,22 @@ test('a configuration that requires signatures and names no key, or a key that i
   expect(signingConfig.safeParse({ keyId: 'release' }).success).toBe(false);
   expect(signingConfig.safeParse({ keys: { release: { algorithm: 'none', file: 'x' } } }).success).toBe(false);
   expect(signingConfig.safeParse({ keys: { release: { algorithm: 'EdDSA', file: 'x' } } }).success).toBe(false);
+});
+
+test('what is hashed of JSON is the same however it is written, and itself again', () => {
+  const shuffled = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(shuffled);
+    return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value).reverse().map(([name, inner]) => [name, shuffled(inner)])) : value;
+  };
+  fc.assert(fc.property(fc.json({ maxDepth: 6 }), (json) => {
+    const value: unknown = JSON.parse(json);
+    const text = structuredText(Buffer.from(json), 64);
+    expect(JSON.parse(text ?? '')).toEqual(JSON.parse(Buffer.from(json).toString()));
+    expect(structuredText(Buffer.from(text ?? ''), 64)).toBe(text);
+    // Numbers are hashed as they stand, so only texts that write them alike are compared.
+    const again = JSON.stringify(value);
+    expect(structuredText(Buffer.from(JSON.stringify(shuffled(value), null, 2)), 64)).toBe(structuredText(Buffer.from(again), 64));
+  }), { numRuns: 300 });
 });
 
 describe('what OPA signed, kept from an earlier day', () => {

@@ -15,9 +15,13 @@ const manifestSchema = z.object({
 
 export type Manifest = z.output<typeof manifestSchema>;
 
+/** It is read before anything is known to be signed. */
+const MANIFEST_BYTES_MAX = 1024 * 1024;
+
 /** Without a manifest a bundle has no revision and owns everything. Throws `BundleRefused`. */
 export const readManifest = (bytes: Uint8Array | undefined, limits: BundleLimits): Manifest => {
   if (bytes === undefined) return { revision: '', roots: [''] };
+  if (bytes.byteLength > MANIFEST_BYTES_MAX) throw new BundleRefused('manifest.malformed', `.manifest is larger than ${MANIFEST_BYTES_MAX} bytes`);
   const read = manifestSchema.safeParse(parseJsonObject(bytes, 'manifest.malformed', '.manifest', limits).value);
   if (read.success) return read.data;
   const [issue] = read.error.issues;
