@@ -24,6 +24,8 @@ export interface PlacedStep {
 export interface Timeline {
   readonly head: Omit<TimelineHead, 'steps'>;
   readonly steps: readonly PlacedStep[];
+  /** Where it says what it is told to. */
+  readonly policyLine: number;
 }
 
 export type ReadTimeline = { readonly ok: true; readonly timeline: Timeline } | { readonly ok: false; readonly faults: readonly ConfigFault[] };
@@ -93,5 +95,5 @@ export const readTimeline = (name: string, text: string): ReadTimeline => {
   }
   if (found.length > 0) return { ok: false, faults: found.map(fault) };
   const { steps: _given, ...rest } = head.data;
-  return { ok: true, timeline: { head: rest, steps } };
+  return { ok: true, timeline: { head: rest, steps, policyLine: lineOf(['policy']) ?? 1 } };
 };

@@ -67,7 +67,7 @@ export const runTimeline: RunTimeline = async ({ name, text }, policyOf): Promis
   try {
     policy = await policyOf(head.policy);
   } catch (error) {
-    return { ...nothing, ...told, faults: [`${name}:1: policy: ${broken(error)}`] };
+    return { ...nothing, ...told, faults: [`${name}:${timeline.policyLine}: policy: ${broken(error)}`] };
   }
   const { failures, questions, steps: stepsRun } = await tell(timeline, policy);
   return { ...told, stepsRun, questions, failures, faults: [] };
