@@ -3,7 +3,7 @@
  * carries secrets; it becomes `sha256:` and 16 hex characters, so that equal secrets stay recognisable. What the names don't
  * tell (a password in a free text) is not found.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 
 export const SECRET_HEADERS: readonly string[] = [
@@ -17,7 +17,7 @@ const IN_QUERY = new RegExp(`([?&;](?:${SECRET_PARAMETERS.join('|')})=)([^&;#\\s
 const DEPTH_MAX = 64;
 const REMEMBERED_MAX = 1_000;
 
-export const secretHash = (secret: string): string => `sha256:${createHash('sha256').update(secret).digest('hex').slice(0, 16)}`;
+export const secretHash = (secret: string): string => `sha256:${hash('sha256', secret, 'hex').slice(0, 16)}`;
 
 /** A function that copies what it changes and keeps the rest as it is. `extra`: header names, any case. */
 export const createRedactor = (extra: readonly string[] = []): ((value: JsonObject) => JsonObject) => {
@@ -69,16 +69,18 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
   const walkObject = (value: JsonObject, depth: number): JsonObject => {
     // Envoy's header_map: `{key, value | rawValue}`.
     const pairIsSecret = typeof value['key'] === 'string' && isSecret(value['key']);
-    let changed: Map<string, JsonValue> | undefined;
+    let copy: Record<string, JsonValue | undefined> | undefined;
     for (const name in value) {
       const member = value[name];
       if (member === undefined) continue;
       const next = isSecret(name) || (pairIsSecret && name !== 'key') ? hide(member) : walk(member, depth + 1);
-      if (next !== member) (changed ??= new Map()).set(name, next);
+      if (next === member) continue;
+      copy ??= { ...value };
+      // An assignment to `__proto__` would not set a member.
+      if (name === '__proto__') Object.defineProperty(copy, name, { value: next, enumerable: true, configurable: true, writable: true });
+      else copy[name] = next;
     }
-    if (changed === undefined) return value;
-    const replaced = changed;
-    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, replaced.has(name) ? replaced.get(name) : member]));
+    return copy ?? value;
   };
 
   return (value) => walkObject(value, 0);
@@ -89,7 +91,8 @@ export const replacedIn = (original: JsonValue | undefined, clean: JsonValue | u
   if (original === clean) return [];
   if (typeof original !== 'object' || original === null || typeof clean !== 'object' || clean === null) return [at];
   const [before, after] = [original as JsonObject, clean as JsonObject];
-  return Object.keys(after).flatMap((name) => replacedIn(before[name], after[name], `${at}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`));
+  const changed = Object.keys(after).filter((name) => before[name] !== after[name]);
+  return changed.flatMap((name) => replacedIn(before[name], after[name], `${at}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`));
 };
 
 const isMask = (value: JsonValue): value is string => typeof value === 'string' && /^sha256:[0-9a-f]{16}$/.test(value);

@@ -56,6 +56,12 @@ describe('secrets', () => {
     const input = { a: { b: ['c', 1, null, true] } };
     expect(createRedactor()(input)).toBe(input);
   });
+
+  test('a member called __proto__ is a member: what is secret in it is replaced, and nothing becomes a prototype', () => {
+    const clean = createRedactor()(JSON.parse('{"__proto__": {"authorization": "Bearer abc", "kept": 1}, "other": 2}') as JsonObject);
+    expect(JSON.stringify(clean)).toBe(`{"__proto__":{"authorization":"${secretHash('Bearer abc')}","kept":1},"other":2}`);
+    expect(Object.getPrototypeOf(clean)).toBe(Object.prototype);
+  });
   test('the record says where secrets were replaced in the input, so that a replay knows what it does not know', () => {
     const input = { 'a/b': [{ key: 'cookie', value: canary }], path: `/x?token=${canary}`, headers: { authorization: canary, 'x~y': { password: canary } }, plain: 'sha256:0123456789abcdef' };
     const line = JSON.parse(encode(sampleRecord('r', input)).toString()) as JsonObject;
