@@ -61,7 +61,7 @@ const aboutGrant = (grant: JsonObject): string =>
 const facts = ({ record, input }: Explanation): readonly Line[] => {
   const given = objects(member(input['curfew'], 'grants'));
   const relied = record?.result.allow === true ? record.result.grant : undefined;
-  const counted: readonly Line[] = given.map((grant) => [1, `yes  ${textOf(grant['id'])}  ${aboutGrant(grant)}${grant['id'] === relied ? '; the answer rests on it' : ''}`]);
+  const counted: readonly Line[] = given.map((grant) => [1, `${grant['id'] === relied ? 'used' : 'yes '} ${textOf(grant['id'])}  ${aboutGrant(grant)}`]);
   const failed: readonly Line[] = (record?.facts?.grants ?? []).flatMap(({ id, fault }): readonly Line[] => (fault === undefined ? [] : [[1, `no   ${id}  ${fault}: ${reasonText(fault)}`]]));
   const tasks: readonly Line[] = objects(member(input['curfew'], 'tasks')).map((task) => [1, `task ${textOf(task['id'])}  ${textOf(task['kind'])}, ${textOf(task['state'])}, ${textOf(task['owner'])}`]);
   const looked = record === undefined || record.facts !== undefined || given.length > 0;
