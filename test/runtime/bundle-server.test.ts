@@ -204,6 +204,20 @@ describe('L1: when updates stop', () => {
     await until('allowed again', async () => (await running.ask(token)).status === 200);
     expect(performance.now() - from).toBeLessThan(8_000);
     await until('ready', async () => (await ready(running)).status === 200);
+
+    // A start with a copy that is too old denies from its first answer on.
+    await running.stop();
+    await server.down();
+    const kept = join(directory.path, '.curfew/bundles');
+    const note = join(kept, readdirSync(kept).find((name) => name.endsWith('.json')) as string);
+    const known = JSON.parse(readFileSync(note, 'utf8')) as { confirmedAt: number };
+    writeFileSync(note, JSON.stringify({ ...known, confirmedAt: known.confirmedAt - 10_000 }));
+    const again = await startCurfew({ directory: directory.path, args: ['--config', 'policy.yaml'] });
+    curfew = again;
+    expect((await again.ask(token)).reason).toBe('policy.unavailable');
+    expect((await ready(again)).status).toBe(503);
+    await server.up();
+    await until('allowed again', async () => (await again.ask(token)).status === 200);
   }, 180_000);
 
   test('`serve`: it goes on deciding, and readiness, log and metrics say so', async () => {
@@ -222,6 +236,35 @@ describe('L1: when updates stop', () => {
     await until('it is over', async () => (await ready(running)).detail === '');
   }, 120_000);
 });
+
+test('SIGHUP: other keys refuse what the old ones signed and change nothing; a reload without the server keeps the last good bundle', async () => {
+  server.serve(await release('r1'));
+  configure();
+  const running = await start();
+  const token = await running.mint(WORKLOAD);
+  await running.grant(WORKLOAD, { ttlMs: 600_000 });
+  const reloads = async (result: string): Promise<number> => Number(new RegExp(`^curfew_reloads_total\\{what="configuration",result="${result}"\\} (\\d+)`, 'm').exec(await running.metrics())?.[1] ?? 0);
+  configure({ signing: { keys: { release: { algorithm: 'ES256', file: other.publicFile } } } });
+  running.signal('SIGHUP');
+  await until('a refusal', async () => (await reloads('refused')) === 1);
+  expect(running.stderr()).toContain('the signature is not by the key');
+  expect((await running.ask(token)).status).toBe(200);
+
+  await server.down();
+  configure({ maxBundleAgeMs: 3_600_000 });
+  running.signal('SIGHUP');
+  await until('a reload', async () => (await reloads('done')) === 1);
+  expect(await active(running)).toBe('r1');
+  await until('an answer', async () => (await running.ask(token).catch(() => undefined))?.status === 200);
+
+  await server.up();
+  server.serve(await release('r2'));
+  await until('r2', async () => (await active(running)) === 'r2');
+  // One source asks, the new one: what belonged to the old configuration is gone.
+  const [from, asked] = [performance.now(), server.asked.length];
+  await until('ten rounds', () => server.asked.length >= asked + 10);
+  expect(performance.now() - from).toBeGreaterThan(9 * 200);
+}, 180_000);
 
 test('with long polling a new bundle decides as soon as it is there, not at the next poll', async () => {
   server.serve(await release('r1'));
