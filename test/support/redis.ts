@@ -34,17 +34,20 @@ const inline = (port: number, command: string, login?: string): Promise<string> 
     socket.once('error', reject);
     socket.on('data', (chunk: string) => { text += chunk; });
     socket.once('close', () => resolve(login === undefined ? text : text.slice(text.indexOf('\r\n') + 2)));
-    socket.write(`${login === undefined ? '' : `AUTH ${login}\r\n`}${command}\r\nQUIT\r\n`);
+    // Sentinels know no QUIT.
+    socket.end(`${login === undefined ? '' : `AUTH ${login}\r\n`}${command}\r\n`);
   });
 
-export const startRedis = async (args: readonly string[] = FSYNC, program = requirePart('redis')): Promise<RedisServer> => {
+/** `args` may begin with a configuration file. */
+export const startRedis = async (args: readonly string[] = FSYNC, program = requirePart('redis'), givenPort?: number): Promise<RedisServer> => {
   const directory = mkdtempSync(join(tmpdir(), 'curfew-redis-'));
-  const [port] = (await freePorts(1)) as [number];
+  const port = givenPort ?? ((await freePorts(1))[0] as number);
+  const own = args.includes('--sentinel') ? [] : ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--maxmemory-policy', 'noeviction'];
   let child: ChildProcess | undefined;
   let gone: Promise<unknown> = Promise.resolve();
   const start = async (): Promise<void> => {
     let output = '';
-    const started = spawn(program, ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--maxmemory-policy', 'noeviction', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const started = spawn(program, [...own, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     child = started;
     started.stdout.on('data', (chunk: Buffer) => { output += String(chunk); });
     let ended = false;

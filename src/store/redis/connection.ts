@@ -8,6 +8,7 @@
  */
 import { Cluster, Redis } from 'ioredis';
 import { createHash } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { StoreUnavailable } from '../port.ts';
 
 export interface Address {
@@ -122,11 +123,18 @@ const clientOf = (options: ConnectionOptions): Redis | Cluster => {
   }
 };
 
+/** The library hears one error of a socket; a second one, as TLS has them, would end the process. */
+const hearAllErrors = (client: Redis): void => {
+  client.on('error', () => void (client as unknown as { readonly stream?: Duplex }).stream?.on('error', () => undefined));
+};
+
 export const connect = (options: ConnectionOptions): Connection => {
   const client = clientOf(options);
   let failure: unknown;
   let inFlight = 0;
   client.on('error', (error: unknown) => { failure = error; });
+  if (client instanceof Cluster) client.on('+node', hearAllErrors);
+  else hearAllErrors(client);
   const connecting = client.connect().catch(() => undefined);
 
   /** `timeoutMs` counts from now; what comes later is not heard. */

@@ -1,0 +1,149 @@
+/** The store over TLS, behind Sentinels, on a cluster, with replicas: real servers on loopback. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { StoreUnavailable, type Commit, type NodeStore } from '../../../src/store/port.ts';
+import { redisStoreConfig } from '../../../src/store/redis/config.ts';
+import { openRedisStore } from '../../../src/store/redis/open.ts';
+import { createClock } from '../../../src/time/clock.ts';
+import { certificate } from '../../identity/x509.ts';
+import { describeWith } from '../../parts.ts';
+import { freePorts } from '../../support/free-ports.ts';
+import { ACL_PASSWORD, guideAcl, writeAclFile } from '../../support/redis-acl.ts';
+import { FSYNC, MEMORY, startRedis, type RedisServer } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
+
+const cleanups: (() => Promise<unknown> | unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+const temporary = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'curfew-topology-'));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+};
+const serverWith = async (args: readonly string[]): Promise<RedisServer> => {
+  const server = await startRedis(args);
+  cleanups.push(server.stop);
+  return server;
+};
+const clock = createClock({ maxClockStepMs: 60_000 });
+const openAt = async (config: object): Promise<NodeStore> => {
+  const store = await openRedisStore({
+    config: redisStoreConfig.parse({ connectTimeoutMs: 3_000, readTimeoutMs: 500, commitTimeoutMs: 1_000, ...config }), mode: 'production', clock,
+    secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => (name === 'ACL' ? ACL_PASSWORD : undefined) }, lookEveryMs: 50,
+  });
+  cleanups.push(() => store.close());
+  return store;
+};
+const messageOf = async (work: Promise<unknown>): Promise<string> =>
+  work.then(() => 'no error', (error: Error) => {
+    expect(error).toBeInstanceOf(StoreUnavailable);
+    return error.message;
+  });
+const put = (id: string, realm = 'default'): Commit => ({ realm, expect: [], puts: [{ key: { kind: 'thing', id }, value: { id } }], events: [] });
+const valueOf = async (store: NodeStore, id: string, realm = 'default'): Promise<unknown> => (await store.read(realm, [{ kind: 'thing', id }]))[0]?.value;
+const loopback = (port: number) => ({ host: '127.0.0.1', port });
+
+describeWith(['redis'], 'Redis, put up otherwise', () => {
+  test('E1: over TLS with certificates on both sides; a server that nobody vouches for, or one of another name, is no server', async () => {
+    const folder = temporary();
+    const life = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
+    const authority = certificate({ ...life, subject: [{ CN: 'authority' }], ca: true });
+    const ours = certificate({ ...life, subject: [{ CN: 'redis' }], dns: ['localhost'], by: authority });
+    const files = { ca: authority.pem, cert: ours.pem, key: ours.keyPem };
+    const at = (name: keyof typeof files): string => join(folder, `${name}.pem`);
+    for (const name of ['ca', 'cert', 'key'] as const) writeFileSync(at(name), files[name]);
+    const [port] = (await freePorts(1)) as [number];
+    const server = await serverWith([...MEMORY, '--tls-port', String(port), '--tls-cert-file', at('cert'), '--tls-key-file', at('key'), '--tls-ca-cert-file', at('ca')]);
+    const config = { host: 'localhost', port, durability: 'memory' };
+    const mutual = { ca: at('ca'), cert: at('cert'), key: at('key') };
+    const store = await openAt({ ...config, tls: mutual });
+    await store.commit(put('a'));
+    expect(await valueOf(store, 'a')).toEqual({ id: 'a' });
+    expect(await server.send('KEYS cf:*')).toMatch(/cf:\{default\}:records/);
+    expect(await messageOf(openAt({ ...config, tls: { cert: at('cert'), key: at('key') } }))).toMatch(/no connection/);
+    expect(await messageOf(openAt({ ...config, tls: { ...mutual, serverName: 'other.example.org' } }))).toMatch(/no connection/);
+    expect(await messageOf(openAt({ ...config, tls: { ca: at('ca') } }))).toMatch(/no connection/);
+    expect(await messageOf(openAt({ ...config, tls: { ca: join(folder, 'none.pem') } }))).toMatch(/can not be read: ENOENT/);
+  });
+
+  test('I7: with replicated: 1 a commit counts when the replica has it; without it, or with one too many, the server is too weak', async () => {
+    const primary = await serverWith([...FSYNC, '--min-replicas-to-write', '1', '--repl-ping-replica-period', '1']);
+    const config = { port: primary.port, durability: { replicated: 1 } };
+    expect(await messageOf(openAt(config))).toMatch(/0 of 1 replicas/);
+    const replica = await serverWith([...FSYNC, '--replicaof', '127.0.0.1', String(primary.port)]);
+    const linked = async (count: number) => until(`${count} replicas`, async () => (await primary.send('INFO replication')).includes(`connected_slaves:${count}`) && (await primary.send('INFO replication')).split('state=online').length > count);
+    await linked(1);
+    const store = await openAt(config);
+    await store.commit(put('a'));
+    expect(await replica.send('HGET cf:{default}:state sequence')).toMatch(/\r\n1\r\n/);
+    replica.signal('SIGSTOP');
+    expect(await messageOf(store.commit(put('b')))).toMatch(/0 of 1 replicas confirmed in time; the outcome is unknown|no answer in time/);
+    replica.signal('SIGCONT');
+    await until('commits again', async () => (await messageOf(store.commit(put('c')))) === 'no error');
+    await serverWith([...FSYNC, '--replicaof', '127.0.0.1', String(primary.port)]);
+    await linked(2);
+    await until('a denial', async () => /could be promoted/.test(await messageOf(Promise.resolve(store.facts({ realm: 'default', keys: [] })))));
+  });
+
+  test('behind Sentinels the store follows the primary; nothing confirmed is lost', { timeout: 60_000 }, async () => {
+    const primary = await serverWith([...FSYNC, '--min-replicas-to-write', '0']);
+    const replica = await serverWith([...FSYNC, '--replicaof', '127.0.0.1', String(primary.port)]);
+    await until('the replica', async () => (await primary.send('INFO replication')).includes('state=online'));
+    const sentinels = await Promise.all([1, 2, 3].map(async () => {
+      const [port] = (await freePorts(1)) as [number];
+      const file = join(temporary(), 'sentinel.conf');
+      writeFileSync(file, [
+        `port ${port}`, 'bind 127.0.0.1', `sentinel monitor mymaster 127.0.0.1 ${primary.port} 2`, 'sentinel down-after-milliseconds mymaster 500', 'sentinel failover-timeout mymaster 3000', '',
+      ].join('\n'));
+      const sentinel = await startRedis([file, '--sentinel'], undefined, port);
+      cleanups.push(sentinel.stop);
+      return sentinel;
+    }));
+    await until('the sentinels to know each other and the replica', async () => {
+      const known = await Promise.all(sentinels.map((sentinel) => sentinel.send('SENTINEL MASTER mymaster')));
+      return known.every((text) => /num-other-sentinels\r\n\$1\r\n2/.test(text) && /num-slaves\r\n\$1\r\n1/.test(text));
+    });
+    const store = await openAt({ sentinels: sentinels.map(({ port }) => loopback(port)) });
+    await store.commit(put('before'));
+    await until('the replica to have it', async () => (await replica.send('HGET cf:{default}:state sequence')).includes('\r\n1\r\n'));
+    await primary.kill();
+    expect(await messageOf(store.commit(put('between')))).not.toBe('no error');
+    await until('the new primary', async () => (await messageOf(store.commit(put('after')))) === 'no error', 30_000);
+    expect([await valueOf(store, 'before'), await valueOf(store, 'after')]).toEqual([{ id: 'before' }, { id: 'after' }]);
+    expect(await replica.send('ROLE')).toMatch(/master/);
+  });
+
+  test('on a cluster each realm is one slot, and many realms spread over the nodes; as the ACL user of the guide', { timeout: 60_000 }, async () => {
+    const servers = await Promise.all([1, 2, 3].map(() => {
+      const folder = temporary();
+      return serverWith([...MEMORY, '--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', '--aclfile', writeAclFile(folder, guideAcl()), '--masteruser', 'tests', '--masterauth', ACL_PASSWORD]);
+    }));
+    const login = `tests ${ACL_PASSWORD}`;
+    const bounds = [[0, 5_460], [5_461, 10_922], [10_923, 16_383]] as const;
+    for (const [index, server] of servers.entries()) {
+      await server.send(`CLUSTER ADDSLOTSRANGE ${bounds[index]?.join(' ')}`, login);
+      await server.send(`CLUSTER MEET 127.0.0.1 ${servers[0]?.port}`, login);
+    }
+    for (const server of servers) await until('the cluster', async () => /cluster_state:ok/.test(await server.send('CLUSTER INFO', login)) && /cluster_known_nodes:3/.test(await server.send('CLUSTER INFO', login)));
+    const store = await openAt({ cluster: [loopback(servers[0]?.port ?? 0)], durability: 'memory', username: 'curfew', password: { env: 'ACL' } });
+    const realms = Array.from({ length: 12 }, (_, index) => `realm-${index}`);
+    for (const realm of realms) {
+      expect(await store.commit(put('a', realm))).toMatchObject({ outcome: 'committed', position: { sequence: 1 } });
+      expect(await valueOf(store, 'a', realm)).toEqual({ id: 'a' });
+      expect((await store.list(realm, { kind: 'thing', limit: 5 })).items).toHaveLength(1);
+      expect(await store.events(realm, { after: 0, limit: 5 })).toHaveLength(1);
+    }
+    const held = await Promise.all(servers.map(async (server) => [...(await server.send('KEYS cf:*:state', login)).matchAll(/cf:\{/g)].length));
+    expect(held.reduce((sum, count) => sum + count, 0)).toBe(12);
+    expect(held.every((count) => count > 0)).toBe(true);
+    for (const server of servers) expect(await server.send('ACL LOG', login)).toMatch(/^\*0/);
+    expect(await store.health()).toEqual({ readable: true, writable: true });
+    // One slot's primary is gone: its realms deny, the others go on.
+    await servers[2]?.kill();
+    const answers = await Promise.all(realms.map((realm) => messageOf(Promise.resolve(store.read(realm, [{ kind: 'thing', id: 'a' }])))));
+    expect(answers.some((answer) => answer !== 'no error')).toBe(true);
+  });
+});
