@@ -50,6 +50,7 @@ const RUNS: Readonly<Record<string, (curfew: Curfew, app: string) => void>> = {
     curfew('replay', '--log', 'decisions.jsonl', '--bundle', 'mine');
     curfew('replay', '--log', 'decisions.jsonl', '--bundle', 'mine.tar.gz');
   },
+  explain: (curfew) => expect(curfew('explain', 'mine', '--decision', 'd1', '--log', 'decisions.jsonl', '--trace')).toContain('no grant covers this'),
   bench: (curfew) => expect(curfew('bench', 'mine', '--input', 'input.json', '--log', 'decisions.jsonl', '--count', '50')).toMatch(/P99/),
 };
 
