@@ -18,8 +18,10 @@ export interface LoadPolicyOptions {
    * process. Default false: such a bundle is refused.
    */
   readonly opaBuiltins?: boolean;
-  /** Of the process's clock; bounds how long such builtins keep an evaluation waiting. */
+  /** Of the process's clock; bounds how long such builtins keep an evaluation waiting, instead of each call. */
   readonly monotonicMs?: () => number;
+  /** How long that is; the default is for decisions. */
+  readonly opaWaitMsMax?: number;
   readonly engine?: Partial<EngineLimits>;
   readonly bundle?: Partial<BundleLimits>;
 }
@@ -65,15 +67,15 @@ interface Started {
 }
 
 /** Rejects with a refusal that names what is needed. */
-const loadForBundle = async (names: readonly string[], monotonicMs: LoadPolicyOptions['monotonicMs']): Promise<LoadedOpaBuiltins> => {
+const loadForBundle = async (names: readonly string[], { monotonicMs, opaWaitMsMax: waitMsMax }: LoadPolicyOptions): Promise<LoadedOpaBuiltins> => {
   try {
-    return await loadOpaBuiltins(names, { monotonicMs });
+    return await loadOpaBuiltins(names, { monotonicMs, waitMsMax });
   } catch (cause) {
     throw new BundleRefused('builtins.unserved', `needs ${names.join(', ')}, which only OPA's own implementation has: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 };
 
-const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLimits, { opaBuiltins: useOpa = false, monotonicMs }: LoadPolicyOptions): Promise<Started> => {
+const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLimits, options: LoadPolicyOptions): Promise<Started> => {
   try {
     const module = await WebAssembly.compile(wasm);
     const missing = new Set<string>();
@@ -92,9 +94,9 @@ const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLim
     try {
       return { engine: start(), opaBuiltins: [], opaBuiltinsBytes: 0 };
     } catch (error) {
-      if (!useOpa || missing.size === 0 || [...missing].some(isRefused)) throw error;
+      if (options.opaBuiltins !== true || missing.size === 0 || [...missing].some(isRefused)) throw error;
       const names = [...missing].toSorted();
-      const opa = await loadForBundle(names, monotonicMs);
+      const opa = await loadForBundle(names, options);
       return { engine: start(opa), opaBuiltins: names, opaBuiltinsBytes: opa.residentBytes };
     }
   } catch (cause) {

@@ -99,6 +99,15 @@ describeWith(['go'], 'curfew policy', () => {
     expect(readFileSync(junit, 'utf8')).toMatch(/tests="3" failures="2" skipped="0"[\s\S]*name="test_bad" file="a_test\.rego" line="5"[^>]*><failure message="failed">/);
   });
 
+  test('test and build: builtins that only OPA has work here as they do where decisions are made', async () => {
+    const path = folder({
+      'a.rego': 'package a\n\np := strings.render_template("{{.a}}", {"a": input.x})\n',
+      'a_test.rego': 'package a_test\n\nimport data.a\n\ntest_made if a.p == "7" with input.x as 7\n\ntest_many if count({made | some x in numbers.range(1, 300); made := a.p with input.x as x}) == 300\n',
+    });
+    expect(await curfew('test', path)).toMatchObject({ code: 0, out: expect.stringContaining('2 passed, 0 failed') as string });
+    expect(await curfew('build', path, '--out', join(root, 'made.tar.gz'), '-e', 'a/p')).toMatchObject({ code: 0 });
+  });
+
   test('test: what only OPA passes is a difference, and a failure', async () => {
     // The engine has no such builtin, and refuses it by name.
     const path = folder({ 'a_test.rego': 'package a_test\n\ntest_good if 1 == 1\n\ntest_runtime if is_object(opa.runtime())\n' });

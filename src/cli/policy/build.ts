@@ -29,7 +29,7 @@ export const buildCommand = (run: Run, folder: string, { out, name = nameOf(fold
     await toolchain.check(sources, { strict: false, schemas: inputSchemas() });
     const { revision, archive } = await buildBundle(toolchain, sources, name, { entrypoints });
     // What can't be loaded is not written.
-    await loadPolicy(archive, { entrypoints });
+    await loadPolicy(archive, { entrypoints, opaBuiltins: true });
     writeFileSync(out, archive);
     run.deps.stdout(`${plain(out)}: revision ${revision}, ${archive.length} bytes, sha256 ${createHash('sha256').update(archive).digest('hex')}\n`);
   });

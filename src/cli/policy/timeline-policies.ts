@@ -42,7 +42,7 @@ export const policiesOf = (open: OpenToolchain, folder: string): ((file: string,
     const { sources, paths } = layered(folders);
     try {
       const toolchain = await open();
-      return await loadPolicy(await toolchain.compile(sources, { entrypoints: ENTRYPOINTS }), { entrypoints: ENTRYPOINTS });
+      return await loadPolicy(await toolchain.compile(sources, { entrypoints: ENTRYPOINTS }), { entrypoints: ENTRYPOINTS, opaBuiltins: true });
     } catch (error) {
       throw placed(error, paths);
     }

@@ -104,8 +104,8 @@ export const readFolder = async (folder: string): Promise<ReadFolder> => {
       return await readOnce(folder);
     } catch (error) {
       if (error instanceof SourcesRefused) throw error;
-      const { code = 'unknown' } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT' || tried === TRIES) return refuse(`${folder} can not be read (${code})`);
+      const { code = 'unknown', path = folder } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' || tried === TRIES) return refuse(`${path} can not be read (${code})`);
     }
   }
 };

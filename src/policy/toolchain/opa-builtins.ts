@@ -20,7 +20,7 @@ export interface OpaBuiltins {
 
 export interface OpaBuiltinsOptions {
   /** How long the calls of one evaluation may wait, all together. */
-  readonly waitMsMax?: number;
+  readonly waitMsMax?: number | undefined;
   /** Of the process's clock. Without one each call may wait that long. */
   readonly monotonicMs?: (() => number) | undefined;
 }
