@@ -113,6 +113,16 @@ describe('a standing entry counts only where it says', () => {
   });
 });
 
+test('E2: a record under another grant\'s id, or in another workload\'s row, is nobody\'s grant', async () => {
+  for (const changed of [{ workload: 'spiffe://dev.local/else' }, { id: 'g2' }, { version: 2 as never }, { expiresAt: 'soon' as never }, { scopes: 'all' as never }]) {
+    const world = createWorld();
+    world.issue();
+    expect(await world.reasonOf()).toBe('allow');
+    world.put('grant', 'g1', { ...grantOf(), ...changed });
+    expect(await world.reasonOf(), JSON.stringify(changed)).not.toBe('allow');
+  }
+});
+
 describe('what a revocation covers, to the position and the millisecond', () => {
   const ending: Ending = { selector: 'x', revocation: 'r', revokedSequence: 7, revokedAt: at(5_000), suspensions: [] };
   const SKEW = 1_000;
