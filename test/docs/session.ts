@@ -34,7 +34,7 @@ export interface Session {
 /** Which programs a block needs that not every machine has. */
 export const partsOf = (block: Block): readonly Part[] => {
   const needs: readonly (readonly [Part, RegExp])[] = [
-    ['envoy', /^\s*envoy /m], ['nginx', /^\s*nginx /m], ['openssl', /\bopenssl /], ['go', /npm run policy:|\bopa /],
+    ['envoy', /^\s*envoy /m], ['nginx', /^\s*nginx /m], ['openssl', /\bopenssl /], ['go', /npm run policy:|curfew policy explain|\bopa /],
   ];
   return block.language === 'sh' ? needs.filter(([, pattern]) => pattern.test(block.text)).map(([part]) => part) : [];
 };
