@@ -1,4 +1,4 @@
-/** npm run bench:reload [-- --rounds 5 --seconds 6 --load-share 50 --write]; needs the toolchain: npm run toolchain */
+/** npm run bench:reload [-- --saves 10 --rounds 5 --seconds 6 --load-share 50 --write]; needs the toolchain: npm run toolchain */
 import { readOptions } from './harness/options.ts';
 import { runBench, say } from './harness/run-bench.ts';
 import { reloadDefaults, runReload } from './reload/run.ts';

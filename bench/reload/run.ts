@@ -16,7 +16,7 @@ import { benchBundle, writeBenchFolder } from '../support/bench-bundle.ts';
 import { filledStore, type FilledStore } from '../support/filled-store.ts';
 import { createBenchIssuer } from '../support/workload-tokens.ts';
 
-export const reloadDefaults = { grants: 1_000, rounds: 5, seconds: 6, closedSeconds: 3, connections: 32, requests: 20_000, loadShare: 50, seed: 7, write: false } as const;
+export const reloadDefaults = { grants: 1_000, saves: 10, rounds: 5, seconds: 6, closedSeconds: 3, connections: 32, requests: 20_000, loadShare: 50, seed: 7, write: false } as const;
 export type ReloadOptions = Options<typeof reloadDefaults>;
 
 const P99_GOAL = 2;
@@ -49,7 +49,8 @@ interface Measured {
   /** Of every round, microseconds. */
   readonly quiet: readonly number[];
   readonly reloading: readonly number[];
-  /** From each save until the supervisor says that it is active, milliseconds. */
+  /** From each save until the supervisor says that it is active, milliseconds: with nothing to do beside it, and under load. */
+  readonly idleMs: readonly number[];
   readonly activeMs: readonly number[];
   readonly rate: number;
 }
@@ -69,8 +70,7 @@ const measure = async ({ generator, store, jwks, wire, folder }: Stage, kind: Ki
   const server = await startCurfew({ store, jwks, folder, name: kind.name.replaceAll(' ', '-'), bundle: kind.bundle(own), onLog: (line) => told?.(line) });
   try {
     let round = 0;
-    const activeMs: number[] = [];
-    const reload = async (): Promise<void> => {
+    const reload = async (took: number[]): Promise<void> => {
       round += 1;
       const active = new Promise<void>((resolve, reject) => {
         const timer = setTimeout(() => reject(new Error('the new bundle did not become active')), ACTIVE_MS_MAX);
@@ -84,13 +84,15 @@ const measure = async ({ generator, store, jwks, wire, folder }: Stage, kind: Ki
       const savedMs = performance.now();
       await kind.save(own, round);
       await active;
-      activeMs.push(performance.now() - savedMs);
+      took.push(performance.now() - savedMs);
     };
+    const [idleMs, activeMs]: [number[], number[]] = [[], []];
     const job = await generator.addJob({ kind: 'curfew', port: server.port, ...wire });
     const { connections } = options;
     await generator.run({ job, connections, durationMs: 0, atLeast: options.requests, from: 0 });
-    await reload();
-    activeMs.length = 0;
+    // The toolchain is warm after the first.
+    await reload([]);
+    for (let save = 0; save < options.saves; save += 1) await reload(idleMs);
     const closed = await generator.run({ job, connections, durationMs: options.closedSeconds * 1_000, from: 0 });
     const rate = Math.max(1, Math.round(((closed.answered / closed.durationMs) * 1_000 * options.loadShare) / 100));
     const open = async (from: number): Promise<number> => {
@@ -105,24 +107,24 @@ const measure = async ({ generator, store, jwks, wire, folder }: Stage, kind: Ki
       const loaded = open(turn * 4_001).finally(() => { running = false; });
       // One after the other, without a pause: all of the run is during a reload.
       const reloads = (async () => {
-        while (running) await reload();
+        while (running) await reload(activeMs);
       })();
       const [p99] = await Promise.all([loaded, reloads]);
       reloading.push(p99);
     }
-    return { name: kind.name, quiet, reloading, activeMs, rate };
+    return { name: kind.name, quiet, reloading, idleMs, activeMs, rate };
   } finally {
     await server.stop();
   }
 };
 
-const goalsOf = ({ name, quiet, reloading, activeMs }: Measured): readonly Goal[] => {
+const goalsOf = ({ name, quiet, reloading, idleMs }: Measured): readonly Goal[] => {
   const worse = ratios(reloading, quiet);
-  const active = summarize(activeMs);
+  const active = summarize(idleMs);
   return [
     { goal: `p99 while ${name} is reloaded <= ${P99_GOAL} x p99 at rest, at half load`, measured: `${times(worse.median)} (${times(worse.min)} to ${times(worse.max)})`, met: worse.median <= P99_GOAL,
       limit: 'the new module is compiled and its first evaluations run in the worker; compiler and tests take a core of their own' },
-    { goal: `${name}: from save to active under load < ${SAVE_GOAL_MS} ms`, measured: `median ${active.p50.toFixed(0)} ms, longest ${active.max.toFixed(0)} ms of ${activeMs.length}`, met: active.p50 < SAVE_GOAL_MS },
+    { goal: `${name}: from save to active < ${SAVE_GOAL_MS} ms, toolchain warm`, measured: `median ${active.p50.toFixed(0)} ms, longest ${active.max.toFixed(0)} ms of ${idleMs.length}`, met: active.max < SAVE_GOAL_MS },
   ];
 };
 
@@ -139,15 +141,16 @@ export const runReload = async (options: ReloadOptions, say: (text: string) => v
       measured.push(await measure({ generator, store, jwks: issuer.jwks, wire, folder }, kind, options));
       say(`${kind.name}: measured`);
     }
+    const took = (values: readonly number[]): string => {
+      const { p50, max } = summarize(values);
+      return `${p50.toFixed(0)}, ${max.toFixed(0)}`;
+    };
     const ms = (micros: readonly number[]): string => millis(spreadOf(micros).median / 1_000);
     return {
       tables: [{
         title: `Open loop at ${options.loadShare} % of what one worker carries, ${options.rounds} rounds of ${options.seconds} s each`,
-        columns: ['reloaded', 'requests a second', 'p99 ms at rest', 'p99 ms during reloads', 'reloads', 'save to active, ms (p50, max)'],
-        rows: measured.map(({ name, quiet, reloading, activeMs, rate }) => {
-          const { p50, max } = summarize(activeMs);
-          return [name, perSecond(rate), ms(quiet), ms(reloading), count(activeMs.length), `${p50.toFixed(0)}, ${max.toFixed(0)}`];
-        }),
+        columns: ['reloaded', 'requests a second', 'p99 ms at rest', 'p99 ms during reloads', 'reloads', 'save to active, ms: idle (p50, max)', 'under load (p50, max)'],
+        rows: measured.map(({ name, quiet, reloading, idleMs, activeMs, rate }) => [name, perSecond(rate), ms(quiet), ms(reloading), count(activeMs.length), ...[idleMs, activeMs].map(took)]),
         note: 'Medians of rounds. Reloads follow one another without a pause; at rest and reloading take turns. Latency counts from when a request was due.',
       }],
       goals: measured.flatMap(goalsOf),

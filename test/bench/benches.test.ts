@@ -127,7 +127,7 @@ test.skipIf(process.platform !== 'linux')('memory', async () => {
 describeWith(['go'], 'reloads', () => {
   test('under load, of a file and of a folder, each one active', async () => {
     buildToolchain();
-    const { tables, goals } = await runReload({ ...reloadDefaults, grants: 60, rounds: 1, seconds: 0.5, closedSeconds: 0.2, connections: 4, requests: 100, loadShare: 10 }, quiet, generatorModule);
+    const { tables, goals } = await runReload({ ...reloadDefaults, grants: 60, saves: 1, rounds: 1, seconds: 0.5, closedSeconds: 0.2, connections: 4, requests: 100, loadShare: 10 }, quiet, generatorModule);
     expect(tables[0]?.rows.map((row) => Number(row[4])).every((reloads) => reloads > 0)).toBe(true);
     expect(goals.length).toBe(4);
   }, 600_000);
