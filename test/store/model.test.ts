@@ -1,0 +1,49 @@
+/** Both stores are the same store: whatever commands come in whatever order, they say what one model says, to the byte. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Instant } from '../../src/domain/instant.ts';
+import type { Store } from '../../src/store/port.ts';
+import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
+import { describeWith } from '../parts.ts';
+import { MEMORY, startRedis, type RedisServer } from '../support/redis.ts';
+import { compareWithModel } from './model-run.ts';
+import { openTestRedis } from './redis-location.ts';
+
+const clockOf = (now: () => Instant) => ({ now: () => ({ earliest: now(), latest: now(), trusted: true }) });
+const root = mkdtempSync(join(tmpdir(), 'curfew-model-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+const RUNS = Number(process.env['CURFEW_TEST_MODEL_RUNS'] ?? 40);
+
+const openEmbedded = async (now: () => Instant): Promise<readonly [Store, Store]> => {
+  const path = mkdtempSync(join(root, 'store-'));
+  const open = () => openEmbeddedStore({ path, mode: 'development', clock: clockOf(now), mapSizeBytes: 64 * 2 ** 20 });
+  return [await open(), await open()];
+};
+
+test('the embedded store is what the model is', { timeout: 120_000 }, () => compareWithModel(openEmbedded, RUNS));
+
+test('positive control: a store that errs now and then is found out', { timeout: 120_000 }, async () => {
+  const erring = async (now: () => Instant): Promise<readonly [Store, Store]> => {
+    const [one, two] = await openEmbedded(now);
+    // Forgets that a put keeps its refs, as one that overwrites whole records would.
+    return [one, { ...two, epoch: two.epoch, commit: (commit) => two.commit({ ...commit, puts: commit.puts.map((put) => ({ refs: [], ...put })) }) }];
+  };
+  await expect(compareWithModel(erring, 200)).rejects.toThrow(/Property failed/);
+});
+
+describeWith(['redis'], 'model', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedis([...MEMORY, '--databases', '4']);
+  });
+  afterAll(() => server.stop());
+  test('the Redis store is what the model is', { timeout: 120_000 }, async () => {
+    await compareWithModel(async (now) => {
+      await server.send('FLUSHALL');
+      const open = () => openTestRedis(JSON.stringify({ port: server.port }), clockOf(now));
+      return [await open(), await open()];
+    }, RUNS);
+  });
+});
