@@ -12,6 +12,7 @@ import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import { createAdministration, type Administration, type AdministrationParts } from './administration.ts';
 import type { BoundedPolicy } from './bounded-policy.ts';
+import { logSourceEvent } from './log-source-event.ts';
 import { nextBundle, type NextBundle } from './next-bundle.ts';
 
 export type ValidConfig = Extract<LoadedConfig, { ok: true }>;
@@ -59,7 +60,7 @@ export const makeActive = async ({ raw, config }: ValidConfig, core: Core, parts
   const sources = openSources(config.policy, {
     clock: core.clock,
     yamlToJson: async (text) => (await toolchain.get()).yaml(text),
-    onEvent: ({ kind, source, detail }) => log.warn('a bundle source', { kind, source, detail }),
+    onEvent: logSourceEvent(log),
   });
   try {
     const { read, bundle, policy } = await firstBundle(config, sources, core.clock, toolchain, log);

@@ -9,6 +9,7 @@ import { openSources, type BundleSources } from '../policy/source/open-sources.t
 import { contentKey, prepareBundle } from '../policy/source/prepare-bundle.ts';
 import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
+import { logSourceEvent } from './log-source-event.ts';
 
 export interface ShadowSource {
   /** What workers are to load. */
@@ -31,7 +32,7 @@ const asPolicy = (policy: PolicyConfig): PolicyConfig | undefined => {
   const { shadow } = policy;
   if (shadow === undefined) return undefined;
   const { sample: _sample, processorShare: _share, ...source } = shadow;
-  return { ...policy, bundle: { reloadIntervalMs: policy.bundle.reloadIntervalMs, server: policy.bundle.server }, bundles: [{ name: 'shadow', ...source }] };
+  return { ...policy, bundle: { reloadIntervalMs: policy.bundle.reloadIntervalMs }, bundles: [{ name: 'shadow', ...source }] };
 };
 
 export const createShadowSource = ({ config, toolchain, clock, log, tell }: ShadowSourceDeps): ShadowSource => {
@@ -73,7 +74,7 @@ export const createShadowSource = ({ config, toolchain, clock, log, tell }: Shad
     const opened = openSources(policy, {
       clock,
       yamlToJson: async (text) => (await toolchain.get()).yaml(text),
-      onEvent: ({ kind, source, detail }) => log.warn('a bundle source', { kind, source, detail }),
+      onEvent: logSourceEvent(log),
     });
     sources = opened;
     await adopt(opened, policy);

@@ -85,7 +85,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const notices = (): readonly string[] => {
       const refused = changes.refused();
       const newest = refused === undefined ? [] : [`the newest bundle is refused and an older one decides: ${refused}`];
-      return [...newest, ...holder.active.sources.notices().map((why) => `the policy bundle can not be renewed: ${why}`), ...age.notices()];
+      return [...newest, ...holder.active.sources.notices().map(({ detail }) => `the policy bundle can not be renewed: ${detail}`), ...age.notices()];
     };
     const parts: AdministrationParts = {
       policy: () => (age.mayDecide() ? holder.active.policy : undefined),
@@ -96,6 +96,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       refreshBundles: async () => refreshBundles(holder.active.sources, changes),
       metrics: async () => {
         age.measure();
+        metrics.bundleRefused.set(changes.refused() !== undefined || holder.active.sources.notices().some(({ kind }) => kind === 'refused') ? 1 : 0);
         return nodeMetrics.exposition(await pool.metrics());
       },
       node: () => node,

@@ -194,7 +194,7 @@ describe('when it is asked', () => {
     await until('r2', () => seen.includes('r2'));
     await server.down();
     await until('a failure', () => events.some(({ kind }) => kind === 'failed'));
-    expect(sources.notices()[0]).toMatch(/can't be fetched \(ECONNREFUSED\)/);
+    expect(sources.notices()).toEqual([{ kind: 'failed', source: 'bundle', detail: expect.stringMatching(/can't be fetched \(ECONNREFUSED\)/) }]);
     await server.up();
     server.serve(bundle('r3'));
     await until('r3', () => seen.includes('r3'));
@@ -278,7 +278,7 @@ describe('D6, I14: refused, and the active one stays', () => {
     for (const [why, files] of forms) {
       server.serve(archive(files));
       await expect(sources.refresh()).rejects.toThrow(why);
-      expect(sources.notices()).toEqual([expect.stringMatching(why)]);
+      expect(sources.notices()).toEqual([{ kind: 'refused', source: 'bundle', detail: expect.stringMatching(why) }]);
       expect((await sources.read())[0]?.manifest.revision).toBe('r1');
     }
     server.serve(archive(whole));

@@ -102,6 +102,7 @@ test('D6, I14: what was stripped, signed otherwise, extended, cut, scoped otherw
     expect((await running.ask(token)).status, name).toBe(200);
   }
   expect(await ready(running)).toEqual({ status: 200, detail: expect.stringContaining('"r1" was active before') });
+  expect(await running.metrics()).toContain('\ncurfew_bundle_refused 1\n');
   const refused = await cli(running, 'policy', 'refresh');
   expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('bundle-refused: ')]);
 
@@ -115,6 +116,7 @@ test('D6, I14: what was stripped, signed otherwise, extended, cut, scoped otherw
   expect([done.code, done.stdout]).toEqual([0, expect.stringContaining('revision: r3')]);
   expect(await active(again)).toBe('r3');
   expect((await ready(again)).detail).toBe('');
+  expect(await again.metrics()).toContain('\ncurfew_bundle_refused 0\n');
   expect((await again.ask(token)).headers.get('x-curfew-decision-id')).toBeTruthy();
 }, 180_000);
 

@@ -52,6 +52,6 @@ export interface BundleSource {
   /** Absent: this source has nobody who could stop confirming. */
   confirmed?(): Confirmed | undefined;
   /** Why what the source has last is not what is active, if so. */
-  notice?(): string | undefined;
+  notice?(): SourceEvent | undefined;
   close(): Promise<void>;
 }

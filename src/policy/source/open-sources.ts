@@ -26,7 +26,7 @@ export interface BundleSources {
   confirmed(): Confirmed | undefined;
   /** By the names of servers. */
   confirmations(): ReadonlyMap<string, Confirmed>;
-  notices(): readonly string[];
+  notices(): readonly SourceEvent[];
   watch(onChange: () => void): void;
   refresh(): Promise<void>;
   close(): Promise<void>;

@@ -210,7 +210,11 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
       if (waitMs() > 0) schedule(0);
     },
     confirmed: () => active?.confirmed,
-    notice: () => reported.get('refused') ?? reported.get('failed'),
+    notice: () => {
+      const kind = reported.has('refused') ? 'refused' : 'failed';
+      const detail = reported.get(kind);
+      return detail === undefined ? undefined : { kind, source: name, detail };
+    },
     watch: (onChange) => {
       changed = onChange;
       // What was read and did not become active is judged once more, so that it is known to be refused.
