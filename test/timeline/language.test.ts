@@ -73,7 +73,7 @@ steps:
   - { grant: { workload: agent, model: jit, task: t, scopes: ["GET http:kb.local/**"], ttl: 1h, owner: "team:a", justification: x } }
   - { at: +7s, ask: { workload: agent, action: GET, resource: "http:kb.local/1" }, expect: { deny: task.heartbeat } }
   - { at: +10s, state: { task: t }, expect: { state: open, because: task.heartbeat } }
-  - { at: +10.001s, state: { task: t }, expect: { state: closed, because: task.closed } }
+  - { at: +10.001s, state: { task: t }, expect: { state: closed, because: task.heartbeat } }
 `);
     expect(told).toEqual([]);
   });
