@@ -52,7 +52,7 @@ const proof = (forToken: string, claims: object = {}): string => {
   return signed({ typ: 'dpop+jwt', alg: 'ES256', jwk }, { jti: randomUUID(), htm: 'GET', htu: 'http://shop.local/orders/1', iat: nowS(), ath: sha256(forToken, 'base64url'), ...claims }, client);
 };
 
-test('a one-time token asked with twenty times at once, over all workers, is let through once', async () => {
+test('demand(69) I8: a one-time token asked with twenty times at once, over all workers, is let through once', async () => {
   const jwt = token('once.example');
   expect(await statuses(Array.from({ length: 20 }, () => ask(jwt)))).toEqual([200, ...Array.from({ length: 19 }, () => 401)]);
   // Nor does another token with the same id count.
@@ -62,7 +62,7 @@ test('a one-time token asked with twenty times at once, over all workers, is let
   expect((await ask(token('once.example', once, { jti: undefined }))).status).toBe(401);
 });
 
-test('so is a DPoP proof; a new proof for the same token is another matter', async () => {
+test('demand(69) I8: so is a DPoP proof; a new proof for the same token is another matter', async () => {
   const jwt = token('bound.example', bound, { cnf: { jkt } });
   expect((await ask(jwt)).status).toBe(401);
   const dpop = proof(jwt);
