@@ -42,6 +42,7 @@ const selectorOf = (story: Story, selector: Readonly<Record<string, JsonValue>>)
     if (kind === 'workload') return subjectOf(story.head, value).id;
     if (kind === 'grant') return known(story.grants, value);
     if (kind === 'task') return known(story.tasks, value);
+    if (kind === 'bundle-revision' && value === 'current') return story.revision;
     const credential = kind === 'credential' ? story.credentials.get(value) : undefined;
     return credential === undefined ? value : { issuer: credential.issuer, jti: credential.jti };
   };

@@ -35,7 +35,7 @@ const runStep = async (story: Story, { step }: PlacedStep): Promise<StepOutcome>
 
 const tell = async ({ head, steps }: Timeline, policy: Policy): Promise<{ readonly failures: readonly TimelineFailure[]; readonly questions: number; readonly steps: number }> => {
   const pdp = await openPdp({ head, policy, subjects: subjectsOf(head, steps.map(({ step }) => step)).map(({ subject }) => subject) });
-  const story: Story = { pdp, head, tasks: new Map(), grants: new Map(), suspensions: new Map(), credentials: new Map() };
+  const story: Story = { pdp, head, revision: policy.revision, tasks: new Map(), grants: new Map(), suspensions: new Map(), credentials: new Map() };
   const failures: TimelineFailure[] = [];
   let questions = 0;
   let done = 0;

@@ -12,6 +12,8 @@ export interface Mismatch {
 
 export interface Story {
   readonly pdp: Pdp;
+  /** Of the policy it is told to. */
+  readonly revision: string;
   readonly head: Pick<TimelineHead, 'start' | 'workloads' | 'config'>;
   readonly tasks: Map<string, string>;
   readonly grants: Map<string, string>;

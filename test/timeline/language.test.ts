@@ -59,6 +59,26 @@ describe('a story', () => {
   - { ${ASK}, expect: { deny: ${reason} } }`))).toEqual([]);
   });
 
+  test.each([
+    ['task', '{ task: t }', 'task', 'grant.revoked'], ['entitlement', '{ entitlement: kb-read }', 'task', 'grant.revoked'], ['bundle revision', '{ bundle-revision: current }', 'task', 'grant.revoked'],
+    ['pep', '{ pep: edge }', 'pep', 'pep.revoked'], ['credential', '{ credential: token }', 'credential', 'credential.revoked'],
+    ['approver, of whom there is none', '{ approver: "user:eve" }', 'task', undefined], ['certificate, of which there is none', `{ certificate: { spki: "${'a'.repeat(64)}" } }`, 'task', undefined],
+    ['another bundle revision', '{ bundle-revision: other-1 }', 'task', undefined],
+  ])('revokes by %s', async (_, selector, asked, reason) => {
+    const who = asked === 'credential' ? 'credential: token' : asked === 'pep' ? 'workload: agent, pep: edge' : 'workload: agent';
+    const use = (expectation: string): string => `{ ask: { ${who}, action: GET, resource: "http:kb.local/articles/1" }, expect: ${expectation} }`;
+    expect(await failuresOf(`title: t
+workloads: { agent: "spiffe://dev.example/agent" }
+steps:
+  - open: { task: t, kind: k, owner: "team:support" }
+  - { grant: { name: g, workload: agent, model: jit, task: t, entitlement: kb-read, scopes: ["GET http:kb.local/articles/**"], ttl: 1h, owner: "team:support", justification: x } }
+  - { credential: { name: token, workload: agent } }
+  - ${use('{ allow: g }')}
+  - { at: +1m, revoke: { selector: ${selector} } }
+  - ${use(reason === undefined ? '{ allow: g }' : `{ deny: ${reason} }`)}
+`)).toEqual([]);
+  });
+
   test('one with uses counts them, and asking costs one', async () => {
     const ask = (expectation: string): string => `  - { ${ASK}, expect: ${expectation} }\n`;
     expect(await failuresOf(story(`${ask('allow')}${ask('allow')}${ask('{ deny: grant.uses_exhausted }')}`, { grant: '      uses: 2' }))).toEqual([]);
