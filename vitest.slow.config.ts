@@ -1,4 +1,4 @@
 import { defineConfig } from 'vitest/config';
 
 /** Proofs that take minutes: `npm run test:toolchain`. */
-export default defineConfig({ test: { include: ['test/**/*.slow.ts'], pool: 'forks' } });
+export default defineConfig({ test: { include: ['test/**/*.slow.ts'], pool: 'forks', hookTimeout: 300_000 } });
