@@ -113,6 +113,16 @@ describe('a standing entry counts only where it says', () => {
   });
 });
 
+test('E5: endings that are as many but not the same have changed: what was gathered is not relied on', async () => {
+  const world = createWorld();
+  world.issue();
+  const { endings } = world.store;
+  world.store.endings = (realm) => ({ ...(endings(realm) as { sequence: number; hash: string }), hash: 'another' });
+  expect(await world.reasonOf()).toBe('facts.stale');
+  world.store.endings = endings;
+  expect(await world.reasonOf()).toBe('allow');
+});
+
 test('E2: a record under another grant\'s id, or in another workload\'s row, is nobody\'s grant', async () => {
   for (const changed of [{ workload: 'spiffe://dev.local/else' }, { id: 'g2' }, { version: 2 as never }, { expiresAt: 'soon' as never }, { scopes: 'all' as never }]) {
     const world = createWorld();
