@@ -3,7 +3,7 @@
  * is far away count for `maxFactsAgeMs` from before they were asked for: whoever ends access waits that long before saying so.
  */
 import type { Facts } from '../domain/facts.ts';
-import { Denied } from './denied.ts';
+import { storeDenied } from './denied.ts';
 import type { Clock } from './ports.ts';
 import type { Progress } from './progress.ts';
 
@@ -16,7 +16,7 @@ export const unchanged = (endings: () => Mark | Promise<Mark>, { endingsMark }: 
   try {
     mark = endings();
   } catch (error) {
-    throw new Denied('facts.unavailable', error);
+    throw storeDenied(error);
   }
   return mark instanceof Promise ? mark.then(same) : same(mark);
 };

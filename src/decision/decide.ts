@@ -13,7 +13,7 @@ import { allowing, denying } from './answer.ts';
 import { claimFault, claimFor, type ClaimCommit, type ClaimOutcome } from './claim.ts';
 import { unchanged, youngEnough } from './confirm.ts';
 import { coverFault, coveringRefs } from './cover.ts';
-import { Denied } from './denied.ts';
+import { Denied, storeDenied } from './denied.ts';
 import { recordOf } from './describe.ts';
 import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
@@ -97,7 +97,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
       const answer = read();
       return answer instanceof Promise ? await within(answer, startedMs, 'decision.deadline') : answer;
     } catch (error) {
-      throw error instanceof Denied ? error : new Denied('facts.unavailable', error);
+      throw storeDenied(error);
     }
   };
 

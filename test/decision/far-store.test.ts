@@ -50,6 +50,13 @@ test('older ones are read once more, and what is then found counts', async () =>
   expect([await far.reasonOf(), reads()]).toEqual(['grant.revoked', 2]);
 });
 
+test('E5: a store that says that it lost endings denies by that name', async () => {
+  const lost = createWorld({ store: { ...createWorld().store, facts: () => Promise.reject(Object.assign(new Error('lost'), { reason: 'facts.regressed' })) } });
+  expect(await lost.reasonOf()).toBe('facts.regressed');
+  const away = createWorld({ store: { ...createWorld().store, facts: () => Promise.reject(new Error('away')) } });
+  expect(await away.reasonOf()).toBe('facts.unavailable');
+});
+
 test('I15: a store that is always slow denies, in the end', async () => {
   const { near, far } = farWorld(() => MAX_MS);
   near.issue();

@@ -36,9 +36,11 @@ export const serverFault = (facts: ServerFacts, durability: Durability): string 
   if (weak !== undefined) return `weaker than store.redis.durability: ${weak}`;
   if (durability === 'fsync') return undefined;
   const { replicated } = durability;
-  const [least, there] = [Number(facts.get('min-replicas-to-write')), Number(facts.get('connected_slaves'))];
+  const [least, there, good] = [Number(facts.get('min-replicas-to-write')), Number(facts.get('connected_slaves')), Number(facts.get('min_slaves_good_slaves'))];
   if (!(least >= replicated)) return `weaker than store.redis.durability: min-replicas-to-write is ${least}, must be at least ${replicated}`;
   if (!(there >= replicated)) return `weaker than store.redis.durability: ${there} of ${replicated} replicas follow the primary`;
+  // A primary that was cut off from its replicas: another one may have taken its place.
+  if (!(good >= replicated)) return `${good} of ${replicated} replicas were heard of within min-replicas-max-lag: this primary may have been replaced`;
   // One that no commit waits for could be promoted.
   return there === replicated ? undefined : `${there} replicas follow the primary, and store.redis.durability waits for ${replicated} only: one that lags could be promoted`;
 };

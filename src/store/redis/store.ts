@@ -48,7 +48,6 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
   const { reads, writes, epoch, seal, watch, readTimeoutMs, commitTimeoutMs, replicas } = parts;
   const witness = createWitness();
   let closed = false;
-  let failure: string | undefined;
 
   const open = (): void => {
     if (closed) throw new StoreUnavailable('the store is closed');
@@ -70,12 +69,12 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
   const facts = async (query: FactsQuery): Promise<FactsRead> => {
     open();
     watch.check();
-    const { state, records, index } = realmKeys(query.realm);
+    const { state, records, index, endings } = realmKeys(query.realm);
     const known = witness.known(query.realm);
-    const answer = await onRealm(reads, readTimeoutMs, FACTS, query.realm, [state, records, index], factsArguments(query, epoch));
+    const answer = await onRealm(reads, readTimeoutMs, FACTS, query.realm, [state, records, index, endings], factsArguments(query, epoch, known?.endings.sequence ?? 0));
     const read = factsRead(query, answer, { epoch, seal });
     watch.reached(Number(answer[7]) as Instant);
-    witness.see(query.realm, known, { sequence: read.position.sequence, endings: read.endings });
+    witness.see(query.realm, known, { sequence: read.position.sequence, endings: read.endings }, String(answer[8]));
     return read;
   };
 
@@ -85,27 +84,24 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
     const args = commitArguments(asked, context);
     open();
     watch.check();
-    try {
-      const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args);
-      const outcome = commitOutcome(asked, answer, context);
-      if (replicas > 0 && (outcome.outcome === 'committed' || outcome.outcome === 'replayed')) {
-        const reached = await writes.command(commitTimeoutMs, 'WAIT', replicas, commitTimeoutMs);
-        if (!(Number(reached) >= replicas)) throw new StoreUnavailable(`redis: ${Number(reached)} of ${replicas} replicas confirmed in time; the outcome is unknown`);
-      }
-      if (outcome.outcome === 'committed') witness.committed(asked.realm, outcome.position.sequence);
-      failure = undefined;
-      return outcome;
-    } catch (error) {
-      if (error instanceof StoreUnavailable) failure = error.message;
-      throw error;
+    const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args);
+    const outcome = commitOutcome(asked, answer, context);
+    if (replicas > 0 && (outcome.outcome === 'committed' || outcome.outcome === 'replayed')) {
+      const reached = await writes.command(commitTimeoutMs, 'WAIT', replicas, commitTimeoutMs);
+      if (!(Number(reached) >= replicas)) throw new StoreUnavailable(`redis: ${Number(reached)} of ${replicas} replicas confirmed in time; the outcome is unknown`);
     }
+    if (outcome.outcome === 'committed') witness.committed(asked.realm, outcome.position.sequence);
+    return outcome;
   };
 
   /** Records by field, in the order asked for. */
   const byFields = async (realm: string, fields: readonly string[]): Promise<FactsRead['records']> => {
-    const { state, records, index } = realmKeys(realm);
-    const answer = await onRealm(reads, readTimeoutMs, FACTS, realm, [state, records, index], [epoch, fields.length, ...fields]);
-    return new Map([...factsRead({ realm, keys: [] }, answer, { epoch, seal }).records.values()].map((record) => [recordField(record.key), record]));
+    const { state, records, index, endings } = realmKeys(realm);
+    const known = witness.known(realm);
+    const answer = await onRealm(reads, readTimeoutMs, FACTS, realm, [state, records, index, endings], [epoch, known?.endings.sequence ?? 0, fields.length, ...fields]);
+    const read = factsRead({ realm, keys: [] }, answer, { epoch, seal });
+    witness.see(realm, known, { sequence: read.position.sequence, endings: read.endings }, String(answer[8]));
+    return new Map([...read.records.values()].map((record) => [recordField(record.key), record]));
   };
 
   return {
@@ -139,7 +135,8 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
       } catch (error) {
         return { readable: false, writable: false, detail: (error as Error).message };
       }
-      return { readable: true, writable: failure === undefined, ...(failure === undefined ? {} : { detail: failure }) };
+      // What the last commit said may be long ago: one that decides may never commit.
+      return writes.command(readTimeoutMs, 'TIME').then(() => ({ readable: true, writable: true }), (error: Error) => ({ readable: true, writable: false, detail: error.message }));
     },
     close: async () => {
       if (closed) return;

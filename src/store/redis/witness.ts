@@ -12,13 +12,15 @@ export interface Seen {
 export interface Witness {
   /** To be taken before the question is sent: answers may overtake one another. */
   known(realm: string): Seen | undefined;
-  /** Throws `StoreRegressed` when `seen` can't follow `known`. */
-  see(realm: string, known: Seen | undefined, seen: Seen): void;
+  /** Throws `StoreRegressed` when `seen` can't follow `known`. `hashThen`: the server's hash up to the last ending that was known. */
+  see(realm: string, known: Seen | undefined, seen: Seen, hashThen: string): void;
   committed(realm: string, sequence: number): void;
 }
 
 /** The server lost what it had confirmed. */
-export class StoreRegressed extends StoreUnavailable {}
+export class StoreRegressed extends StoreUnavailable {
+  readonly reason = 'facts.regressed';
+}
 
 export const createWitness = (): Witness => {
   const realms = new Map<string, Seen>();
@@ -26,10 +28,11 @@ export const createWitness = (): Witness => {
     new StoreRegressed('the server knows less than it once confirmed (a failover that lost writes, or a restored or emptied server): what had ended may no longer be known');
   return {
     known: (realm) => realms.get(realm),
-    see: (realm, known, seen) => {
+    see: (realm, known, seen, hashThen) => {
       if (known !== undefined) {
         if (seen.sequence < known.sequence || seen.endings.sequence < known.endings.sequence) throw regressed();
-        if (seen.endings.sequence === known.endings.sequence && seen.endings.hash !== known.endings.hash) throw regressed();
+        // Also where it has gone on since from what it lost.
+        if (known.endings.sequence > 0 && hashThen !== known.endings.hash) throw regressed();
       }
       const held = realms.get(realm);
       if (held === undefined || seen.sequence >= held.sequence) realms.set(realm, seen);

@@ -58,7 +58,7 @@ test('E1: beyond loopback TLS, a password and an integrity key are needed; topol
 test('E4, I7: what a server says of itself is compared with what is configured, weakest first', () => {
   const good: Readonly<Record<string, string>> = {
     redis_version: '7.0.15', role: 'master', 'maxmemory-policy': 'noeviction', appendonly: 'yes', appendfsync: 'always', 'no-appendfsync-on-rewrite': 'no',
-    aof_last_write_status: 'ok', 'min-replicas-to-write': '2', connected_slaves: '2',
+    aof_last_write_status: 'ok', 'min-replicas-to-write': '2', connected_slaves: '2', min_slaves_good_slaves: '2',
   };
   const fault = (durability: Durability, over: Readonly<Record<string, string | undefined>> = {}) =>
     serverFault(new Map(Object.entries({ ...good, ...over }).filter((entry): entry is [string, string] => entry[1] !== undefined)), durability);
@@ -78,6 +78,7 @@ test('E4, I7: what a server says of itself is compared with what is configured, 
   expect(fault({ replicated: 2 }, { connected_slaves: '1' })).toContain('1 of 2');
   expect(fault({ replicated: 2 }, { connected_slaves: '3' })).toContain('could be promoted');
   expect(fault({ replicated: 2 }, { connected_slaves: undefined })).toContain('durability');
+  expect(fault({ replicated: 2 }, { min_slaves_good_slaves: '1' })).toContain('may have been replaced');
 });
 
 describeWith(['redis'], 'a Redis server that is not good enough', () => {
@@ -198,8 +199,13 @@ describeWith(['redis'], 'a Redis server that is not good enough', () => {
     expect(await messageOf(Promise.resolve(store.facts(NOTHING)))).toMatch(/knows less/);
     await server.send('HSET cf:{default}:state sequence 2');
     await store.facts(NOTHING);
-    await server.send(`HSET cf:{default}:state hash ${'1'.repeat(64)}`);
+    // The tail was lost, and others have gone on from there: as many endings and more, but not the same.
+    await server.send("EVAL \"local e = redis.call('XRANGE', KEYS[1], '2-0', '2-0')[1] redis.call('XTRIM', KEYS[1], 'MAXLEN', 0) redis.call('DEL', KEYS[1]) redis.call('XADD', KEYS[1], '2-0', 's', '2', 'h', string.rep('1', 64)) redis.call('XADD', KEYS[1], '3-0', 's', '3', 'h', string.rep('2', 64))\" 1 cf:{default}:endings");
+    await server.send(`HSET cf:{default}:state sequence 3 endings 3 hash ${'2'.repeat(64)}`);
+    const other = await openAt({ port: server.port, durability: 'memory' });
+    await other.facts(NOTHING);
     expect(await messageOf(Promise.resolve(store.facts(NOTHING)))).toMatch(/knows less/);
+    await expect(Promise.resolve(store.facts(NOTHING))).rejects.toMatchObject({ reason: 'facts.regressed' });
   });
 
   test('I9: commits take their instants from the server, which never go back; a commit that comes too late is late', async () => {

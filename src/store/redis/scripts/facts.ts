@@ -1,14 +1,15 @@
 /**
  * The `facts` script: one atomic read for one decision.
  *
- * KEYS: state, records, index. ARGV: epoch, number of fields, the fields, and of the time index (absent: not read) the length of
+ * KEYS: state, records, index, endings. ARGV: epoch, sequence of an ending (0 = none), number of fields, the fields, and of the time index (absent: not read) the length of
  * the owner's prefix, the bounds of its live rows (upper, lower), how many are read, the bounds of its ended rows, how many.
- * Answers position, endings, records (`RecordReply`) of fields and refs, live rows, ended rows, instant of the last commit.
+ * Answers position, endings, records (`RecordReply`) of fields and refs, live rows, ended rows, instant of the
+ * last commit, hash up to the ending asked about ('' = not known).
  */
 import { RECORD_FORMAT } from '../record.ts';
 
 export const factsLua = `
-local state, records, index = unpack(KEYS)
+local state, records, index, endings = unpack(KEYS)
 local found = redis.call('HMGET', state, 'epoch', 'sequence', 'endings', 'hash', 'at')
 if found[1] ~= ARGV[1] then return {'epoch', found[1] or ''} end
 
@@ -28,10 +29,10 @@ local function bring(field)
   if record then read[#read + 1] = shown(field, record) end
 end
 
-local many = tonumber(ARGV[2])
-for i = 3, 2 + many do bring(ARGV[i]) end
+local many = tonumber(ARGV[3])
+for i = 4, 3 + many do bring(ARGV[i]) end
 local live, ended = {}, {}
-local prefix, upper, lower, most, endedUpper, endedLower, back = unpack(ARGV, 3 + many)
+local prefix, upper, lower, most, endedUpper, endedLower, back = unpack(ARGV, 4 + many)
 if prefix then
   local fieldAt = tonumber(prefix) + 16
   for _, row in ipairs(redis.call('ZREVRANGEBYLEX', index, upper, lower, 'LIMIT', 0, most)) do
@@ -47,5 +48,12 @@ if prefix then
     if record then ended[#ended + 1] = shown(field, record) end
   end
 end
-return {'facts', found[2], found[3], found[4], read, live, ended, found[5]}
+local hash = ''
+if ARGV[2] == found[3] then
+  hash = found[4]
+elseif ARGV[2] ~= '0' then
+  local entry = redis.call('XRANGE', endings, ARGV[2] .. '-0', ARGV[2] .. '-0')[1]
+  hash = entry and entry[2][4] or ''
+end
+return {'facts', found[2], found[3], found[4], read, live, ended, found[5], hash}
 `;
