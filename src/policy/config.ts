@@ -1,7 +1,7 @@
 /** Settings of the policy: which bundles, and what an evaluation may use. */
 import { z } from 'zod';
 import { signingConfig } from './signature/config.ts';
-import { bundleServerConfig, bundleUrlFault, type BundleServerConfig } from './source/bundle-server/config.ts';
+import { BUNDLE_SERVER_DEFAULTS, bundleServerConfig, bundleUrlFault, type BundleServerConfig } from './source/bundle-server/config.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -84,6 +84,12 @@ export const policyConfig = z
       .default(64 * MEBIBYTE)
       .describe('The most memory one policy instance may take, its data included. A policy that needs more denies.'),
     inputMaxBytes: z.int().min(1024).max(64 * MEBIBYTE).default(MEBIBYTE).describe('The largest input a policy is given, as JSON. Larger ones deny.'),
+  })
+  .superRefine(({ bundle, bundles, maxBundleAgeMs = Infinity }, context) => {
+    // Else an age that is nothing but the time between two answers would count as too old.
+    const between = [bundle, ...bundles].map(({ url, server = BUNDLE_SERVER_DEFAULTS }) => (url === undefined ? 0 : Math.max(server.pollMaxMs, 2 * server.longPollMs) + server.timeoutMs));
+    const least = Math.max(...between);
+    if (maxBundleAgeMs <= least) context.addIssue({ code: 'custom', path: ['maxBundleAgeMs'], message: `must be more than ${least}, the time between two answers of the server: pollMaxMs or twice longPollMs, and timeoutMs` });
   })
   .refine(({ bundle, bundles }) => bundles.length === 0 || sourcesOf(bundle) === 0, { path: ['bundles'], message: 'takes the place of policy.bundle; name one of the two' })
   .refine(({ bundles }) => new Set(bundles.map(({ name }) => name)).size === bundles.length, { path: ['bundles'], message: 'has a name twice' })

@@ -117,6 +117,8 @@ export const createChanges = (deps: ChangeDeps): Changes => {
       const read = await active.sources.read();
       key = contentKey(read);
       if (key === active.contentKey) {
+        // The same files in another archive are as good.
+        await active.sources.accepted(read);
         accepted();
         return outcome('unchanged');
       }

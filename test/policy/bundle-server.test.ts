@@ -334,6 +334,16 @@ describe('D6, I14: refused, and the active one stays', () => {
   });
 });
 
+test('an age that is nothing but the time between two answers is not accepted as too old', () => {
+  const parse = (maxBundleAgeMs: number, server: Record<string, unknown>) => policyConfig.safeParse({ bundle: { url: 'https://bundles.example/b', server }, maxBundleAgeMs }).success;
+  expect(parse(130_000, {})).toBe(false);
+  expect(parse(130_001, {})).toBe(true);
+  expect(parse(3_600_000, { longPollMs: 1_800_000 })).toBe(false);
+  expect(parse(3_700_000, { longPollMs: 1_800_000 })).toBe(true);
+  expect(policyConfig.safeParse({ bundle: { file: 'b.tar.gz' }, maxBundleAgeMs: 1_000 }).success).toBe(true);
+  expect(policyConfig.safeParse({ bundle: { file: 'b.tar.gz', server: {} } }).success).toBe(false);
+});
+
 describe('the last good bundle', () => {
   const kept = () => readdirSync(join(folder, 'kept')).map((name) => join(folder, 'kept', name));
   test('is used when the server is away at the start, with the age it has', async () => {

@@ -1,6 +1,7 @@
 /** The real program and a bundle server: D6 as an attacker with the server in hand would try it, outages, and age. */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BUNDLE_LIMITS } from '../../src/policy/bundle/limits.ts';
 import { readArchive } from '../../src/policy/bundle/read-archive.ts';
@@ -44,7 +45,7 @@ const release = async (revision: string, bends?: Bends): Promise<Uint8Array> => 
 const configure = (policy: Record<string, unknown> = {}, how: Record<string, unknown> = {}): void => {
   const config = {
     policy: {
-      bundle: { url: server.url, server: { insecureLoopback: true, pollMinMs: 200, pollMaxMs: 300, timeoutMs: 2_000, ...how } },
+      bundle: { url: server.url, server: { insecureLoopback: true, pollMinMs: 200, pollMaxMs: 300, timeoutMs: 1_500, ...how } },
       signing: { required: true, keys: { release: { algorithm: 'ES256', file: by.publicFile } } },
       ...policy,
     },
@@ -131,9 +132,17 @@ test('refresh takes no operator but a configurer, no body, and an idempotency ke
   expect((await post({ ...operator, 'idempotency-key': 'one' })).status).toBe(200);
   expect((await post({ ...operator, 'content-type': 'application/json' }, '{"url":"http://evil.example"}')).status).toBe(400);
   expect((await post({ ...operator, origin: 'https://evil.example' })).status).toBe(403);
+  // The same files in another archive are the same bundle, and known as such from then on.
+  server.serve(gzipSync(gunzipSync(await release('r2', { claims: { iat: 1 } }))), '"packed"');
+  expect(await (await post(operator)).json()).toMatchObject({ result: 'active', revision: 'r2' });
+  const again = gzipSync(gunzipSync(server.served()), { level: 1 });
+  server.serve(again, '"again"');
+  expect(await (await post(operator)).json()).toMatchObject({ result: 'unchanged', revision: 'r2' });
+  await post(operator);
+  expect(server.asked.at(-1)?.headers['if-none-match']).toBe('"again"');
   await server.down();
   const away = await post(operator);
-  expect([away.status, ((await away.json()) as { detail: string }).detail]).toEqual([503, expect.stringContaining("can't be fetched (ECONNREFUSED); r1 goes on deciding")]);
+  expect([away.status, ((await away.json()) as { detail: string }).detail]).toEqual([503, expect.stringContaining("can't be fetched (ECONNREFUSED); r2 goes on deciding")]);
   expect((await cli(running, 'policy', 'refresh')).code).toBe(2);
 }, 120_000);
 

@@ -12,6 +12,7 @@ export interface BundleServer {
   held(): number;
   /** From now on this is the bundle; those that wait get it. */
   serve(bytes: Uint8Array, etag?: string): void;
+  served(): Uint8Array;
   /** From now on every request is answered by hand; `undefined`: as a server does. */
   answer(how: ((request: IncomingMessage, response: ServerResponse) => void) | undefined): void;
   /** Connections are refused until `up`. */
@@ -70,6 +71,7 @@ export const startBundleServer = async ({ tls, longPoll = false }: BundleServerO
       current = { bytes, etag };
       for (const release of waiting) release();
     },
+    served: () => current?.bytes ?? new Uint8Array(),
     answer: (next) => { how = next; },
     down,
     up: () => listen(port),

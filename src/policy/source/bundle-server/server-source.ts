@@ -101,7 +101,8 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
   };
 
   const write = async (): Promise<void> => {
-    if (active === undefined) return;
+    // What comes after the end must not overwrite what a successor wrote.
+    if (active === undefined || closed) return;
     const { edition, etag, longPoll, confirmed, archive } = active;
     try {
       await kept.keep({ active: edition, past, etag, longPoll, confirmedAt: confirmed.at }, archive);
@@ -172,15 +173,17 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
     clearTimeout(timer);
     if (!closed && changed !== undefined) timer = setTimeout(() => void round(), delayMs).unref();
   };
+  /** What was refused is no better a moment later; what failed may be. */
+  const scheduleAfter = (outcome: Outcome, otherwise: LastRequest): void => {
+    const failed = outcome.kind === 'failed' && !(outcome.error instanceof BundleRefused);
+    schedule(nextRequestMs(failed ? { kind: 'failed', failures } : otherwise, config, random));
+  };
   const round = async (): Promise<void> => {
     const wait = waitMs();
     const from = clock.monotonicMs();
     const outcome = await inTurn(wait);
     const held = wait > 0 && outcome.kind === 'unchanged';
-    // What was refused is no better a moment later.
-    const refused = outcome.kind === 'failed' && outcome.error instanceof BundleRefused;
-    const last: LastRequest = outcome.kind === 'failed' && !refused ? { kind: 'failed', failures } : held ? { kind: 'held', tookMs: clock.monotonicMs() - from } : { kind: 'answered' };
-    schedule(nextRequestMs(last, config, random));
+    scheduleAfter(outcome, held ? { kind: 'held', tookMs: clock.monotonicMs() - from } : { kind: 'answered' });
     if (outcome.kind === 'changed') changed?.();
   };
 
@@ -224,7 +227,7 @@ export const createServerSource = (options: ServerSourceOptions): BundleSource =
     refresh: async () => {
       if (underWay?.held === true) underWay.controller.abort();
       const outcome = await inTurn(0);
-      schedule(nextRequestMs(waitMs() > 0 ? HELD_LONG : { kind: 'answered' }, config, random));
+      scheduleAfter(outcome, waitMs() > 0 ? HELD_LONG : { kind: 'answered' });
       if (outcome.kind === 'failed') throw outcome.error;
     },
     close: () => {
