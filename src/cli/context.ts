@@ -61,11 +61,13 @@ const readToken = (deps: CliDeps, options: GlobalOptions): string => {
 
 export const globalOptions = (command: Command): GlobalOptions => command.optsWithGlobals();
 
+export const serverOf = ({ deps }: Run, command: Command): string => globalOptions(command).server ?? deps.env['CURFEW_SERVER'] ?? DEFAULT_SERVER;
+
 export const clientFor = (run: Run, command: Command): ApiClient => {
   const { deps } = run;
   const options = globalOptions(command);
   return createApiClient({
-    server: options.server ?? deps.env['CURFEW_SERVER'] ?? DEFAULT_SERVER,
+    server: serverOf(run, command),
     token: () => readToken(deps, options),
     realm: options.realm ?? deps.env['CURFEW_REALM'],
     fetch: deps.fetch,

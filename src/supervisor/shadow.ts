@@ -176,6 +176,9 @@ export const createShadow = (options: ShadowOptions): Shadow => {
       if (trial !== undefined) await drop(trial);
       trial = next;
       stopped = 0;
+      // What was counted belongs to another candidate.
+      metrics.compared.reset();
+      metrics.skipped.reset();
       metrics.bundle.set({ revision: next.revision, digest: next.digest }, 1);
     } catch (error) {
       log.error('the shadow policy can not be loaded', { detail: errorText(error) });

@@ -116,6 +116,13 @@ describeWith(['go'], 'curfew policy replay', () => {
     expect(code).toBe(0);
   });
 
+  test('decisions of another rule than the one that is replayed are not mixed in', async () => {
+    writeFileSync(at('log-other'), readFileSync(at('log'), 'utf8').replaceAll('"entrypoint":"curfew/access/decision"', '"entrypoint":"curfew/access/usable"'));
+    const other = ['policy', 'replay', '--log', at('log-other'), '--bundle', active];
+    expect(await runCurfew(other, { directory: directory.path })).toMatchObject({ code: 2, stderr: expect.stringContaining('was decided by curfew/access/usable: name the rule with --entrypoint') as string });
+    expect((await runCurfew([...other, '-e', 'curfew/access/decision'], { directory: directory.path })).code).toBe(0);
+  });
+
   test.each([
     ['a log that is not there', ['--log', 'nowhere', '--bundle', 'active'], 'nowhere can not be read'],
     ['a bundle that is not there', ['--log', 'log', '--bundle', 'nowhere'], 'nowhere is not there'],

@@ -5,7 +5,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { buildToolchain } from '../../scripts/toolchain.mjs';
 import { describeWith, repositoryRoot } from '../parts.ts';
 import { until } from '../support/until.ts';
-import { startCurfew, temporaryDirectory, type Curfew } from './curfew.ts';
+import { runCurfew, startCurfew, temporaryDirectory, type Curfew } from './curfew.ts';
 
 const WORKLOAD = 'spiffe://dev.local/agent/helper';
 const never = (head: string): string => `${head} if {\n\tendswith(input.curfew.resource.id, "/orders/7")\n\tn := numbers.range(1, 4000)\n\tsome a in n\n\tsome b in n\n\tsome c in n\n\ta > b\n\tb > c\n\tc > a\n}\n`;
@@ -55,6 +55,9 @@ describeWith(['go'], 'policy.shadow', () => {
     const line = running.stderr().split('\n').find((text) => text.includes('would have answered differently')) ?? '{}';
     expect(JSON.parse(line)).toMatchObject({ decision: closed.headers.get('x-curfew-decision-id'), active: 'allow', candidate: 'policy.denied' });
     expect(line).not.toContain('orders 3 is closed');
+    const told = await runCurfew(['policy', 'shadow', '--server', `http://127.0.0.1:${running.ports.admin}`]);
+    expect(told).toMatchObject({ code: 1, stderr: '' });
+    expect(told.stdout).toMatch(/^candidate candidate-\w+\nRESULT +ACTIVE +CANDIDATE +DECISIONS\ndifferent +allow +policy\.denied +1\nsame +/);
 
     writeFileSync(join(path, 'own.rego'), 'package curfew.access\n\nrefusals contains "nothing any more"\n');
     await until('the next candidate', async () => {
@@ -99,6 +102,23 @@ describeWith(['go'], 'policy.shadow', () => {
     expect(running.workers()).toEqual([worker]);
     expect(await running.metrics()).toContain('curfew_worker_restarts_total{cause="watchdog"} 0');
     expect(await running.metrics()).not.toMatch(/curfew_shadow_bundle\{/);
+  });
+
+  test('a reload of the configuration puts another candidate into the shadow, or none', async () => {
+    const none = '{}\n';
+    const config = join(directory.path, 'own.yaml');
+    const candidate = pack('candidate', 'package curfew.access\n');
+    writeFileSync(config, none);
+    const running = (curfew = await startCurfew({ directory: directory.path, args: ['--config', config] }));
+    const shadow = (...args: readonly string[]) => runCurfew(['policy', 'shadow', '--server', `http://127.0.0.1:${running.ports.admin}`, ...args]);
+    expect(await shadow()).toMatchObject({ code: 2, stderr: expect.stringContaining('no candidate') as string });
+    writeFileSync(config, `policy: { shadow: { directory: ${JSON.stringify(candidate)} } }\n`);
+    running.signal('SIGHUP');
+    await inShadow(running);
+    expect(JSON.parse((await shadow('--json')).stdout)).toMatchObject({ bundle: { revision: expect.stringMatching(/^candidate-/) as string }, decisions: [] });
+    writeFileSync(config, none);
+    running.signal('SIGHUP');
+    await until('an empty shadow', async () => !/curfew_shadow_bundle\{[^}]+\} 1/.test(await running.metrics()), 60_000);
   });
 
   test('on Linux its thread has the lowest priority, and only its thread', async () => {

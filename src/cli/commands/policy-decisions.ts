@@ -1,6 +1,6 @@
-/** `curfew policy explain`, `replay`, `bench`: policies held against decisions. */
+/** `curfew policy explain`, `replay`, `shadow`, `bench`: policies held against decisions. */
 import type { Command } from 'commander';
-import { clientFor, globalOptions, readInput, type Run } from '../context.ts';
+import { clientFor, globalOptions, readInput, serverOf, type Run } from '../context.ts';
 import { Failed } from '../api-client.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { BenchOptions } from '../policy/bench.ts';
@@ -22,7 +22,7 @@ export const addPolicyDecisionCommands = (policy: Command, run: Run): void => {
     .description('Replays a decision log under a candidate bundle. Exits with 0 when nothing would change, 1 when something would, 2 when it can not be told.')
     .requiredOption('--log <file>', 'decision log (- is stdin)')
     .requiredOption('--bundle <path>', 'candidate: folder of sources, or .tar.gz')
-    .option('-e, --entrypoint <rule>', 'rule that decides', DECISION_RULE)
+    .option('-e, --entrypoint <rule>', `rule that decides (${DECISION_RULE})`)
     .option('--may-set <name...>', 'what limits.policyMaySet lists')
     .option('--obligation <type...>', 'obligations that the gateways declare')
     .option('--budget <duration>', 'the most that one evaluation may take', durationMs, 1_000)
@@ -66,4 +66,8 @@ export const addPolicyDecisionCommands = (policy: Command, run: Run): void => {
       const { explainCommand } = await import('../policy/explain.ts');
       return explainCommand(run, folder, () => clientFor(run, command), defined<ExplainOptions>({ ...rest, at, asked: question, json: globalOptions(command).json === true }));
     });
+
+  policy.command('shadow').summary('where the candidate in the shadow differs')
+    .description('What the candidate of `policy.shadow` would have answered, by both answers. Exits with 0 when nothing differs, 1 when something does, 2 when there is no candidate.')
+    .action(async (_options: unknown, command: Command) => (await import('../policy/shadow.ts')).shadowCommand(run, serverOf(run, command), globalOptions(command).json === true));
 };

@@ -17,7 +17,8 @@ export interface ReplayOptions {
   readonly log: string;
   /** Folder of sources, or archive. */
   readonly bundle: string;
-  readonly entrypoint: string;
+  /** Absent: the usual one, and every record must be of it. */
+  readonly entrypoint?: string;
   /** Header names, and `query:name`: what `limits.policyMaySet` lists. */
   readonly maySet?: readonly string[];
   /** Obligation types that the gateways declare. */
@@ -27,6 +28,7 @@ export interface ReplayOptions {
   readonly json?: boolean;
 }
 
+const DECISION_RULE = 'curfew/access/decision';
 const BATCH = 128;
 const LOAD_MS_MAX = 30_000;
 const HEAP_MEGABYTES_MAX = 512;
@@ -36,7 +38,7 @@ const MALFORMED_SHOWN = 20;
 
 const openLog = (path: string): AsyncIterable<Buffer> => (path === '-' ? process.stdin : createReadStream(path)) as AsyncIterable<Buffer>;
 
-const startCandidate = async (run: Run, { bundle, entrypoint, budgetMs }: ReplayOptions): Promise<Trial> => {
+const startCandidate = async (run: Run, { bundle, entrypoint = DECISION_RULE, budgetMs }: ReplayOptions): Promise<Trial> => {
   const { archive } = await readCandidate(run, bundle, [entrypoint]);
   const load = { entrypoints: [entrypoint], opaBuiltins: true, engine: ENGINE_LIMITS };
   return startTrial(archive, { load, budgetMs, loadTimeoutMs: LOAD_MS_MAX, heapMegabytesMax: HEAP_MEGABYTES_MAX }).catch(refusedCandidate(bundle));
@@ -86,7 +88,7 @@ export const replayCommand = async (run: Run, options: ReplayOptions): Promise<v
 
   const judge = async (batch: readonly Pending[]): Promise<void> => {
     const answers = await trial.ask(batch.map(({ record, asked: { input, now } }) => ({
-      entrypoint: options.entrypoint, input, now, ...(record.masked === undefined ? {} : { masked: record.masked }),
+      entrypoint: options.entrypoint ?? DECISION_RULE, input, now, ...(record.masked === undefined ? {} : { masked: record.masked }),
     })));
     for (const [index, answer] of answers.entries()) {
       const { record, asked } = batch[index] as Pending;
@@ -105,10 +107,12 @@ export const replayCommand = async (run: Run, options: ReplayOptions): Promise<v
     if (summary.stopped >= STOPPED_MAX) throw new Failed(EXIT.unavailable, `${options.bundle}: ${summary.stopped} evaluations took longer than ${options.budgetMs} ms each; given up`);
   };
 
+  const belongs = ({ record: { policy } }: Pending): boolean => options.entrypoint !== undefined || policy.entrypoint === undefined || policy.entrypoint === DECISION_RULE;
   try {
     let batch: Pending[] = [];
     for await (const line of readLog(openLog(options.log))) {
       const pending = take(line, summary, trial);
+      if (pending !== undefined && !belongs(pending)) throw new Failed(EXIT.unavailable, `line ${line.line} was decided by ${pending.record.policy.entrypoint}: name the rule with --entrypoint`);
       if (pending !== undefined) batch.push(pending);
       if (batch.length < BATCH) continue;
       await judge(batch);
