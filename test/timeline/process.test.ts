@@ -66,6 +66,12 @@ describeWith(['go'], 'curfew policy test, as a process', () => {
     expect(once()).toMatchObject({ status: 0, stdout: '1 passed, 0 failed, 0 skipped\n', stderr: '' });
   });
 
+  test('a folder that is not there, or has nothing to test, is refused by name', () => {
+    expect(once()).toMatchObject({ status: 1, stderr: `${folder} has neither .rego files nor timelines (*.timeline.yaml)\n` });
+    rmSync(folder, { recursive: true });
+    expect(once()).toMatchObject({ status: 1, stderr: `${folder} is not a folder\n` });
+  });
+
   test('JSON and JUnit have stories beside Rego tests, and are the same twice but for the times of Rego tests', () => {
     write('a.timeline.yaml', FAILING);
     write('b.timeline.yaml', story(`  - { at: +10m, ${ASK}, expect: allow, nte: x }`));

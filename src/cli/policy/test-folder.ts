@@ -1,4 +1,5 @@
 /** All tests of one folder: Rego tests in OPA's tester and in the engine that decides, timelines against the whole decision point. */
+import { statSync } from 'node:fs';
 import { hasRego, readSources } from '../../policy/toolchain/read-sources.ts';
 import type { TestReport, Toolchain } from '../../policy/toolchain/toolchain.ts';
 import { createClock } from '../../time/clock.ts';
@@ -53,8 +54,8 @@ const testTimelines = async (run: Run, open: OpenToolchain, folder: string, filt
 
 /** Rejects when the folder's own sources are at fault; what a test has against them is in the result. */
 export const testFolder = async (run: Run, open: OpenToolchain, folder: string, options: FolderTestOptions): Promise<TestRun> => {
-  // A folder that is not there, or with nothing to test, is told as one.
-  if (!hasRego(folder) && timelineFiles(folder).length === 0) readSources(folder);
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw new Failed(EXIT.refused, `${folder} is not a folder`);
+  if (!hasRego(folder) && timelineFiles(folder).length === 0) throw new Failed(EXIT.refused, `${folder} has neither .rego files nor timelines (*.timeline.yaml)`);
   const [rego, timelines] = await Promise.all([testRego(open, folder, options), testTimelines(run, open, folder, options.filter)]);
   return { ...rego, folder, timelines };
 };
