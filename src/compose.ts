@@ -1,5 +1,6 @@
 /** The only place that picks implementations. Gives a worker what it decides with, and the supervisor what it administers with. */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { openDecisionSink } from './audit/open-sink.ts';
 import type { LineSink } from './audit/line-sink.ts';
 import type { Config } from './config/schema.ts';
@@ -60,13 +61,17 @@ const openAuthenticator = async ({ config, mode, log, developmentDir }: CoreOpti
 };
 
 /** Each brings its own library, which is loaded where it is used. */
-const openStore = async ({ config: { store }, mode }: CoreOptions, clock: Clock): Promise<NodeStore> => {
+const openStore = async ({ config: { store, realms }, mode, clockMark }: CoreOptions, clock: Clock): Promise<NodeStore> => {
   if (store.kind === 'embedded') {
     const { path, mapSizeBytes, memoBytesMax } = store;
     return (await import('./store/embedded/open.ts')).openEmbeddedStore({ path, mapSizeBytes, memoBytesMax, mode, clock });
   }
   const secrets = { readFile: (path: string) => readFileSync(path, 'utf8'), env: (name: string) => process.env[name] };
-  return (await import('./store/redis/open.ts')).openRedisStore({ config: store.redis, mode, clock, secrets });
+  return (await import('./store/redis/open.ts')).openRedisStore({
+    config: store.redis, mode, clock, secrets,
+    // The supervisor, which is started without a mark, keeps it.
+    memory: { path: join(store.path, 'redis-seen.json'), keeper: clockMark === undefined, realms },
+  });
 };
 
 export const openCore = async (options: CoreOptions): Promise<Core> => {
@@ -134,6 +139,7 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
   config: config.lifecycle,
   development: mode === 'development',
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
+  peps: new Set(config.peps.map(({ id }) => id)),
 });
 
 const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfServiceDeps => {

@@ -9,6 +9,8 @@ import { openMarks, type StoreMode } from './marks.ts';
 import { createSeal } from './seal.ts';
 import { createRedisStore } from './store.ts';
 import { startWatch } from './watch.ts';
+import { readWitnessFile, writeWitnessFile, type Remembered } from './witness-file.ts';
+import { createWitness } from './witness.ts';
 
 export interface RedisStoreOptions {
   readonly config: RedisStoreConfig;
@@ -19,10 +21,13 @@ export interface RedisStoreOptions {
   /** In place of the server's time; for tests. */
   readonly instant?: () => Instant;
   readonly lookEveryMs?: number;
+  /** Where this node keeps what it knows of the server; one of its processes, the keeper, writes it. */
+  readonly memory?: { readonly path: string; readonly keeper: boolean; readonly realms: readonly string[] };
 }
 
 const INTEGRITY_CHARS_MIN = 32;
 const LOOK_EVERY_MS = 1_000;
+const REMEMBER_EVERY_MS = 2_000;
 
 type Secret = NonNullable<RedisStoreConfig['password']>;
 
@@ -34,6 +39,32 @@ const topologyOf = (config: RedisStoreConfig, secret: (of: Secret | undefined, w
     kind: 'sentinel', sentinels: config.sentinels, name: config.primaryName,
     ...(config.sentinelUsername === undefined ? {} : { username: config.sentinelUsername }),
     ...(password === undefined ? {} : { password }),
+  };
+};
+
+/** Looks at every realm now and then, so that what this node knows is fresh, and writes it down when it has changed. */
+const remembering = (store: NodeStore, { path, realms }: { readonly path: string; readonly realms: readonly string[] }, knows: () => Remembered, everyMs: number): NodeStore => {
+  let written = '';
+  const write = (): void => {
+    const now = JSON.stringify([...knows().realms]);
+    if (now === written) return;
+    writeWitnessFile(path, knows());
+    written = now;
+  };
+  const look = async (): Promise<void> => {
+    for (const realm of realms) await store.facts({ realm, keys: [] });
+    write();
+  };
+  // A round that fails says so at the next question, which fails as well.
+  const timer = setInterval(() => void look().catch(() => undefined), everyMs);
+  timer.unref();
+  return {
+    ...store,
+    close: async () => {
+      clearInterval(timer);
+      await look().catch(() => undefined);
+      await store.close();
+    },
   };
 };
 
@@ -78,13 +109,20 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
     await Promise.all([reads.ready(), writes.ready()]);
     await watch.look();
     const epoch = await openMarks(writes, commitTimeoutMs, mode);
-    return createRedisStore({
-      reads, writes, epoch, watch, commitTimeoutMs,
+    const { memory } = options;
+    const remembered = memory === undefined ? undefined : readWitnessFile(memory.path);
+    if (remembered !== undefined && remembered.epoch !== epoch) {
+      throw new StoreUnavailable(`the server holds another store than the one this node knew: what had ended may no longer be known. Restore the right one, or accept the loss by deleting ${memory?.path}`);
+    }
+    const witness = createWitness(remembered?.realms);
+    const store = createRedisStore({
+      reads, writes, epoch, watch, witness, commitTimeoutMs,
       seal: createSeal(integrityKey === undefined ? undefined : Buffer.from(integrityKey, 'utf8')),
       readTimeoutMs: config.readTimeoutMs,
       replicas: typeof durability === 'string' ? 0 : durability.replicated,
       ...(options.instant === undefined ? {} : { instant: options.instant }),
     });
+    return memory?.keeper === true ? remembering(store, memory, () => ({ epoch, realms: witness.all() }), options.lookEveryMs ?? REMEMBER_EVERY_MS) : store;
   } catch (error) {
     watch.stop();
     reads.close();

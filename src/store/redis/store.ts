@@ -24,7 +24,7 @@ import { factsLua } from './scripts/facts.ts';
 import { readClockMark, writeClockMark } from './clock-mark.ts';
 import { takeTurn } from './turn.ts';
 import type { Watch } from './watch.ts';
-import { createWitness } from './witness.ts';
+import type { Witness } from './witness.ts';
 
 const FACTS = scriptOf(factsLua);
 const COMMIT = scriptOf(commitLua);
@@ -36,6 +36,7 @@ export interface RedisStoreParts {
   readonly epoch: string;
   readonly seal: Seal;
   readonly watch: Watch;
+  readonly witness: Witness;
   readonly readTimeoutMs: number;
   readonly commitTimeoutMs: number;
   /** Replicas that must have a commit before it counts as confirmed; 0: none. */
@@ -45,8 +46,7 @@ export interface RedisStoreParts {
 }
 
 export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
-  const { reads, writes, epoch, seal, watch, readTimeoutMs, commitTimeoutMs, replicas } = parts;
-  const witness = createWitness();
+  const { reads, writes, epoch, seal, watch, witness, readTimeoutMs, commitTimeoutMs, replicas } = parts;
   let closed = false;
 
   const open = (): void => {

@@ -15,6 +15,7 @@ export interface Witness {
   /** Throws `StoreRegressed` when `seen` can't follow `known`. `hashThen`: the server's hash up to the last ending that was known. */
   see(realm: string, known: Seen | undefined, seen: Seen, hashThen: string): void;
   committed(realm: string, sequence: number): void;
+  all(): ReadonlyMap<string, Seen>;
 }
 
 /** The server lost what it had confirmed. */
@@ -22,12 +23,14 @@ export class StoreRegressed extends StoreUnavailable {
   readonly reason = 'facts.regressed';
 }
 
-export const createWitness = (): Witness => {
-  const realms = new Map<string, Seen>();
+/** `before`: what an earlier process of this node knew. */
+export const createWitness = (before: ReadonlyMap<string, Seen> = new Map()): Witness => {
+  const realms = new Map<string, Seen>(before);
   const regressed = (): StoreRegressed =>
     new StoreRegressed('the server knows less than it once confirmed (a failover that lost writes, or a restored or emptied server): what had ended may no longer be known');
   return {
     known: (realm) => realms.get(realm),
+    all: () => realms,
     see: (realm, known, seen, hashThen) => {
       if (known !== undefined) {
         if (seen.sequence < known.sequence || seen.endings.sequence < known.endings.sequence) throw regressed();

@@ -1,6 +1,8 @@
 /** Bad servers and bad settings: each has its message, is refused before anything is touched, and denies where it comes later. */
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import type { Instant } from '../../../src/domain/instant.ts';
 import { StoreUnavailable, type Commit, type NodeStore } from '../../../src/store/port.ts';
@@ -23,11 +25,12 @@ const serverWith = async (args?: readonly string[]): Promise<RedisServer> => {
   return server;
 };
 const clock = createClock({ maxClockStepMs: 60_000 });
-const openAt = async (config: object, mode: 'development' | 'production' = 'production', env: Readonly<Record<string, string>> = {}): Promise<NodeStore> => {
+const openAt = async (config: object, mode: 'development' | 'production' = 'production', env: Readonly<Record<string, string>> = {}, memory?: string): Promise<NodeStore> => {
   const store = await openRedisStore({
     config: redisStoreConfig.parse({ connectTimeoutMs: 1_500, readTimeoutMs: 500, commitTimeoutMs: 1_000, ...config }), mode, clock,
     secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => env[name] },
     lookEveryMs: 50,
+    ...(memory === undefined ? {} : { memory: { path: memory, keeper: true, realms: ['default'] } }),
   });
   cleanups.push(() => store.close());
   return store;
@@ -206,6 +209,34 @@ describeWith(['redis'], 'a Redis server that is not good enough', () => {
     await other.facts(NOTHING);
     expect(await messageOf(Promise.resolve(store.facts(NOTHING)))).toMatch(/knows less/);
     await expect(Promise.resolve(store.facts(NOTHING))).rejects.toMatchObject({ reason: 'facts.regressed' });
+  });
+
+  test('E5, E13: a node remembers across restarts what it knew: an emptied, replaced or older server is refused, until the loss is accepted', async () => {
+    const server = await serverWith();
+    const folder = mkdtempSync(join(tmpdir(), 'curfew-seen-'));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, 'deep', 'seen.json');
+    const start = () => openAt({ port: server.port }, 'production', {}, file);
+    const ending = put('a', { events: [{ type: 'noted', about: [], ending: true, data: {} }] });
+    const first = await start();
+    for (let count = 0; count < 3; count += 1) await first.commit(ending);
+    await until('what it knows to be written', () => existsSync(file) && readFileSync(file, 'utf8').includes('"sequence":3'));
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    await first.close();
+    const second = await start();
+    await second.facts(NOTHING);
+    await second.close();
+    // A backup of yesterday.
+    await server.send('HSET cf:{default}:state sequence 2 endings 2');
+    const third = await start();
+    await expect(Promise.resolve(third.facts(NOTHING))).rejects.toMatchObject({ reason: 'facts.regressed' });
+    await third.close();
+    await server.send('FLUSHALL');
+    expect(await messageOf(start())).toMatch(/another store than the one this node knew.+accept the loss by deleting/);
+    writeFileSync(file, '{"format": 1}');
+    expect(await messageOf(start())).toMatch(/is damaged/);
+    rmSync(file);
+    await (await start()).facts(NOTHING);
   });
 
   test('I9: commits take their instants from the server, which never go back; a commit that comes too late is late', async () => {

@@ -1,0 +1,46 @@
+/**
+ * What a node knows of the server, kept across restarts in a file of its own: how far each realm had come, with the hash of its
+ * endings. Written whole or not at all. It is some seconds behind; what it lacks, running nodes know.
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { StoreUnavailable } from '../port.ts';
+import type { Seen } from './witness.ts';
+
+const FORMAT = 1;
+const sequence = z.int().min(0);
+const shape = z.strictObject({
+  format: z.literal(FORMAT),
+  epoch: z.string(),
+  realms: z.array(z.strictObject({ realm: z.string(), sequence, endings: z.strictObject({ sequence, hash: z.string().regex(/^[0-9a-f]{64}$/) }) })),
+});
+
+export interface Remembered {
+  readonly epoch: string;
+  readonly realms: ReadonlyMap<string, Seen>;
+}
+
+export const readWitnessFile = (path: string): Remembered | undefined => {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new StoreUnavailable(`${path} can not be read: ${(cause as NodeJS.ErrnoException).code}`, { cause });
+  }
+  try {
+    const { epoch, realms } = shape.parse(JSON.parse(text));
+    return { epoch, realms: new Map(realms.map(({ realm, ...seen }) => [realm, seen])) };
+  } catch (cause) {
+    throw new StoreUnavailable(`${path} is damaged: it says what this node knew of the server. Delete it if the server is known to be the right one`, { cause });
+  }
+};
+
+export const writeWitnessFile = (path: string, { epoch, realms }: Remembered): void => {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const next = `${path}.${process.pid}.new`;
+  const listed = [...realms].map(([realm, { sequence: reached, endings }]) => ({ realm, sequence: reached, endings }));
+  writeFileSync(next, `${JSON.stringify({ format: FORMAT, epoch, realms: listed })}\n`, { mode: 0o600, flush: true });
+  renameSync(next, path);
+};
