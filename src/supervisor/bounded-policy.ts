@@ -10,7 +10,7 @@ import type { Instant } from '../domain/instant.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { LoadPolicyOptions } from '../policy/load-policy.ts';
 import { processorMsIn } from './watchdog/processor-time.ts';
-import type { PolicyThreadAnswer, PolicyThreadData, PolicyThreadLoaded, PolicyThreadQuestion } from './policy-thread.ts';
+import type { PolicyThreadAnswer, PolicyThreadData, PolicyThreadLoaded, PolicyThreadOrder, PolicyThreadQuestion } from './policy-thread.ts';
 
 export interface BoundedPolicy extends Policy {
   readonly entrypoints: readonly string[];
@@ -37,24 +37,44 @@ interface Thread {
   readonly loaded: Extract<PolicyThreadLoaded, { ok: true }>;
 }
 
-const startThread = async (bundle: Uint8Array, options: BoundedPolicyOptions): Promise<Thread> => {
+/** A thread with its code and no policy yet: it gets ready while the bundle is still being made. */
+export interface SpareThread {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+  readonly answered: Int32Array;
+  readonly ended: () => boolean;
+}
+
+export const startSpareThread = (): SpareThread => {
   const { port1: port, port2 } = new MessageChannel();
   const signal = new SharedArrayBuffer(4);
-  const workerData: PolicyThreadData = { bundle, options: options.load, port: port2, signal };
+  const workerData: PolicyThreadData = { port: port2, signal };
   const worker = new Worker(new URL('./policy-thread.js', import.meta.url), { workerData, transferList: [port2], execArgv: [] });
+  let ended = false;
+  worker.once('exit', () => { ended = true; });
+  // Its end says the rest.
+  worker.on('error', () => undefined);
+  worker.unref();
+  port.unref();
+  return { worker, port, answered: new Int32Array(signal), ended: () => ended };
+};
+
+const loadInto = async ({ worker, port, answered, ended }: SpareThread, bundle: Uint8Array, options: BoundedPolicyOptions): Promise<Thread> => {
   let timer: NodeJS.Timeout | undefined;
   try {
     const loaded = await new Promise<PolicyThreadLoaded>((resolve, reject) => {
+      const gone = (): void => reject(new PolicyRefused('ended while it was loaded'));
+      if (ended()) return gone();
       port.once('message', resolve);
       worker.once('error', reject);
-      worker.once('exit', () => reject(new PolicyRefused('ended while it was loaded')));
+      worker.once('exit', gone);
       timer = setTimeout(() => reject(new PolicyRefused('took too long to load')), options.loadTimeoutMs);
+      const order: PolicyThreadOrder = { bundle, options: options.load };
+      port.postMessage(order);
     });
     if (!loaded.ok) throw new PolicyRefused(loaded.message);
-    worker.on('error', () => undefined);
-    worker.unref();
     port.unref();
-    return { worker, port, answered: new Int32Array(signal), loaded };
+    return { worker, port, answered, loaded };
   } catch (error) {
     await worker.terminate();
     throw error;
@@ -108,9 +128,9 @@ const answerWithin = (thread: Thread, budgetMs: number): Promise<PolicyThreadAns
 
 const failed = (reason: 'policy.error' | 'policy.unavailable', detail: string): PolicyOutcome => ({ kind: 'failed', reason, detail });
 
-/** Rejects when the bundle can't be loaded. */
-export const startBoundedPolicy = async (bundle: Uint8Array, options: BoundedPolicyOptions): Promise<BoundedPolicy> => {
-  const first = await startThread(bundle, options);
+/** Rejects when the bundle can't be loaded. `spare` belongs to it from now on. */
+export const startBoundedPolicy = async (bundle: Uint8Array, options: BoundedPolicyOptions, spare = startSpareThread()): Promise<BoundedPolicy> => {
+  const first = await loadInto(spare, bundle, options);
   const { revision, digest, entrypoints, entitlements } = first.loaded;
   let thread: Thread | undefined = first;
   let closed = false;
@@ -119,7 +139,7 @@ export const startBoundedPolicy = async (bundle: Uint8Array, options: BoundedPol
   const restart = (stuck: Thread): void => {
     thread = undefined;
     void stuck.worker.terminate();
-    startThread(bundle, options).then(
+    loadInto(startSpareThread(), bundle, options).then(
       (next) => {
         if (closed) void next.worker.terminate();
         else thread = next;

@@ -5,7 +5,7 @@ import type { Clock } from '../decision/ports.ts';
 import type { SourceBundle } from '../policy/source/bundle-source.ts';
 import { prepareBundle, type PreparedBundle } from '../policy/source/prepare-bundle.ts';
 import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
-import { startBoundedPolicy, type BoundedPolicy } from './bounded-policy.ts';
+import { startBoundedPolicy, startSpareThread, type BoundedPolicy, type SpareThread } from './bounded-policy.ts';
 import { tryPolicy } from './trial.ts';
 
 export interface NextBundle {
@@ -19,9 +19,9 @@ const LOAD_POLICY_MS = 30_000;
 /** Whoever saves in a folder saves again soon; and a candidate for the shadow may be compiled at this moment. */
 const staysWarm = ({ policy: { bundle, bundles, shadow } }: Config): boolean => shadow !== undefined || [bundle, ...bundles].some(({ directory }) => directory !== undefined);
 
-const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBundle, clock: Clock): Promise<NextBundle> => {
+const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBundle, spare: SpareThread, clock: Clock): Promise<NextBundle> => {
   const { evaluationBudgetMs } = config.limits;
-  const policy = await startBoundedPolicy(bundle, { load: policyOptions(config), evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS });
+  const policy = await startBoundedPolicy(bundle, { load: policyOptions(config), evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS }, spare);
   try {
     await test?.();
     await tryPolicy(policy, { entrypoint: config.policy.entrypoint, clock, evaluationBudgetMs });
@@ -34,8 +34,12 @@ const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBun
 
 /** Rejects with what is wrong with the bundles, by name and with file and line where there is one. */
 export const nextBundle = async (config: Config, bundles: readonly SourceBundle[], toolchain: KeptToolchain, clock: Clock): Promise<NextBundle> => {
+  const spare = startSpareThread();
   try {
-    return await loadAndTry(config, await prepareBundle(bundles, { entrypoints: [config.policy.entrypoint], toolchain: toolchain.get }), clock);
+    return await loadAndTry(config, await prepareBundle(bundles, { entrypoints: [config.policy.entrypoint], toolchain: toolchain.get }), spare, clock);
+  } catch (error) {
+    await spare.worker.terminate();
+    throw error;
   } finally {
     if (!staysWarm(config)) await toolchain.letGo();
   }
