@@ -15,6 +15,8 @@ const SECRET_PARAMETERS: readonly string[] = [
 ];
 const IN_QUERY = new RegExp(`([?&;](?:${SECRET_PARAMETERS.join('|')})=)([^&;#\\s"]+)`, 'gi');
 const DEPTH_MAX = 64;
+/** Stands for what is nested deeper than is written down. */
+export const TOO_DEEP = 'left out: too deep';
 const REMEMBERED_MAX = 1_000;
 
 export const secretHash = (secret: string): string => `sha256:${hash('sha256', secret, 'hex').slice(0, 16)}`;
@@ -53,7 +55,7 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
       return value.includes('=') ? value.replace(IN_QUERY, (_, name: string, secret: string) => name + hashOf(secret)) : value;
     }
     if (typeof value !== 'object' || value === null) return value;
-    if (depth > DEPTH_MAX) return 'left out: too deep';
+    if (depth > DEPTH_MAX) return TOO_DEEP;
     if (Array.isArray(value)) {
       const items = value as readonly JsonValue[];
       let copy: JsonValue[] | undefined;

@@ -25,9 +25,9 @@ export const measureEvaluations = ({ policy, entrypoint, input, now, count, mono
   const first = policy.evaluate(entrypoint, input, now);
   for (let index = 0; index < count; index += 1) {
     const from = monotonicMs();
-    const { kind } = policy.evaluate(entrypoint, input, now);
+    const outcome = policy.evaluate(entrypoint, input, now);
     samples[index] = (monotonicMs() - from) * 1_000;
-    if (kind !== first.kind) throw new Error(`an evaluation gave ${kind} where others gave ${first.kind}`);
+    if (outcome.kind !== first.kind) throw new Error(`an evaluation ${outcome.kind === 'failed' ? `failed (${outcome.detail})` : `gave ${outcome.kind}`} where the first one gave ${first.kind}`);
   }
   return { samples, outcome: first };
 };

@@ -116,6 +116,22 @@ describeWith(['go'], 'curfew policy replay', () => {
     expect(code).toBe(0);
   });
 
+  test('what is not whole in the log is not judged, and counted by why', async () => {
+    const [line = ''] = readFileSync(at('log'), 'utf8').split('\n').filter((text) => text.includes('/orders/3'));
+    const record = JSON.parse(line) as { input: object; policy: object; masked: string[] };
+    const { result: _, ...policy } = record.policy as { result: unknown };
+    const lines = [
+      { ...record, input: { leftOut: 'too long', sha256: 'x' }, policy: { ...record.policy, result: { leftOut: 'too long', sha256: 'x' } }, masked: undefined },
+      { ...record, input: { ...record.input, deep: [['left out: too deep']] }, masked: [...record.masked, '/deep/0/0'], policy: { ...policy, fault: 'policy.error' }, result: { allow: false, reason: 'policy.error' } },
+      { ...record, policy: { ...policy, fault: 'policy.quarantined' }, result: { allow: false, reason: 'policy.quarantined' } },
+      record,
+    ];
+    writeFileSync(at('log-parts'), lines.map((one) => `${JSON.stringify(one)}\n`).join(''));
+    const { code, stdout } = await runCurfew(['policy', 'replay', '--log', at('log-parts'), '--bundle', active], { directory: directory.path });
+    expect(stdout).toMatch(/\n1 as they were\n0 would change\n2 not judged: its input is not in the log\n1 not judged: it stopped a worker\n$/);
+    expect(code).toBe(0);
+  });
+
   test('decisions of another rule than the one that is replayed are not mixed in', async () => {
     writeFileSync(at('log-other'), readFileSync(at('log'), 'utf8').replaceAll('"entrypoint":"curfew/access/decision"', '"entrypoint":"curfew/access/usable"'));
     const other = ['policy', 'replay', '--log', at('log-other'), '--bundle', active];

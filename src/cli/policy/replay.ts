@@ -1,6 +1,7 @@
 /** `curfew policy replay`: a decision log under a candidate bundle. Streams; what it keeps does not grow with the log. */
 import { createReadStream } from 'node:fs';
 import { readLog, type LogLine } from '../../audit/read-log.ts';
+import { TOO_DEEP } from '../../audit/redact.ts';
 import { askAgain, recordedOutcome, type AskedAgain, type Envelope } from '../../decision/rejudge.ts';
 import type { DecisionRecord } from '../../decision/record.ts';
 import { ENGINE_LIMITS } from '../../policy/load-policy.ts';
@@ -49,9 +50,13 @@ interface Pending {
   readonly asked: AskedAgain;
 }
 
-const whyUnjudged = ({ input, policy }: DecisionRecord): Unjudged => {
-  if (policy.fault === 'policy.quarantined') return 'it stopped a worker';
-  return input !== undefined && Object.hasOwn(input, 'leftOut') ? 'its input is not in the log' : 'no policy was asked';
+/** Too long or too deep to be written down. */
+const inputIsMissing = ({ input, policy }: DecisionRecord): boolean =>
+  input !== undefined && (Object.hasOwn(input, 'leftOut') || (policy.fault === 'policy.error' && JSON.stringify(input).includes(JSON.stringify(TOO_DEEP))));
+
+const whyUnjudged = (record: DecisionRecord): Unjudged => {
+  if (record.policy.fault === 'policy.quarantined') return 'it stopped a worker';
+  return inputIsMissing(record) ? 'its input is not in the log' : 'no policy was asked';
 };
 
 /** Counts a line; what can be judged is given back. */
@@ -70,7 +75,7 @@ const take = (line: LogLine, summary: ReplaySummary, trial: Trial): Pending | un
   const { record } = line;
   summary.decisions += 1;
   if (record.policy.revision !== '') countUp(summary.revisions, record.policy.revision);
-  const asked = recordedOutcome(record) === undefined ? undefined : askAgain(record, trial.hasEntitlement);
+  const asked = recordedOutcome(record) === undefined || inputIsMissing(record) ? undefined : askAgain(record, trial.hasEntitlement);
   if (asked === undefined) {
     countUp(summary.unjudged, whyUnjudged(record));
     return undefined;
