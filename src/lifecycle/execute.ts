@@ -145,10 +145,11 @@ export const createExecute = (deps: ExecuteDeps): Execute => {
         const { code, detail, faults } = ruling.refusal;
         return before === undefined ? failed(code, detail, faults) : conclude(before, {});
       }
-      if ('unchanged' in ruling) {
+      if (ruling.unchanged !== undefined && (ruling.change === undefined || execution.idempotency === undefined)) {
         const { sequence, reply } = ruling.unchanged;
         return conclude((await earlier(execution)) ?? { outcome: 'committed', position: { epoch: store.epoch, sequence }, at: now.latest }, reply);
       }
+      if (ruling.change === undefined) throw new Error('a ruling without any change');
       const reply = execution.remember === undefined ? ruling.change.reply : { ...ruling.change.reply, ...execution.remember };
       sent = true;
       return conclude(await commit(execution, ruling.change, reply, expect), reply);

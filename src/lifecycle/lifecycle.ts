@@ -17,7 +17,7 @@ import type { Role } from '../domain/lifecycle/roles.ts';
 import type { TaskKinds } from '../domain/lifecycle/task-kinds.ts';
 import { beatTask, closeTask, openTask, pauseTask, resumeTask, type OpenTask, type TaskCommand } from '../domain/lifecycle/task-rules.ts';
 import { isJsonObject } from '../domain/json.ts';
-import { selectorKey } from '../domain/selector.ts';
+import { selectorKey, type Selector } from '../domain/selector.ts';
 import type { Store } from '../store/port.ts';
 import type { LifecycleConfig } from './config.ts';
 import { createExecute, type Executed, type Execution, type Idempotency } from './execute.ts';
@@ -35,6 +35,8 @@ export interface LifecycleDeps {
   /** A command that ends access is enforced everywhere so long after its commit: `maxFactsAgeMs + pepCacheMaxMs`. */
   readonly enforcementMs: number;
   readonly settle?: Settle;
+  /** Names of the enforcement points, where they are known. */
+  readonly peps?: ReadonlySet<string>;
   /** Ids in place of random ones, for what must come out the same twice. */
   readonly newId?: (now: Instant) => string;
 }
@@ -75,6 +77,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const { caps } = config;
   const kinds: TaskKinds = new Map(Object.entries(config.taskKinds));
   const settle = deps.settle ?? createSettle(clock);
+  const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
   const execute = createExecute({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
 
@@ -89,7 +92,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
 
   const taskEnd = (command: string, rule: (task: TaskCommand) => Rule) => async (call: Call, id: string, respondAsync = false): Promise<Executed> => {
     const executed = await taskCommand(command, rule)(call, id, { respondAsync });
-    if (executed.ok && !respondAsync && call.actor.kind !== 'system') await settle(enforcementMs);
+    if (executed.ok && !respondAsync && call.actor.kind !== 'system') await settle(enforcedMs());
     return executed;
   };
 
@@ -97,6 +100,23 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     if (id === undefined) return undefined;
     const data = active.entitlement(id);
     return data === undefined ? 'absent' : (readEntitlement(id, data) ?? 'unreadable');
+  };
+
+  /**
+   * A selector that is spelt right and means nobody ends nothing. It may be meant all the same, for what is still to come, so this is said and not
+   * refused; and when it can't be found out, nothing is said: no read may keep an ending back.
+   */
+  const unknownNote = async (realm: string, { kind, value }: Selector): Promise<readonly string[]> => {
+    try {
+      if (kind === 'workload') {
+        const { rows } = await store.facts({ realm, keys: [], index: { owner: value, endsAfter: clock.now().latest, wanted: () => false } });
+        return rows.length > 0 ? [] : ['this workload holds no live grant now; is it spelt as its grants name it?'];
+      }
+      const unknown = (kind === 'entitlement' && policy()?.entitlement(value) === undefined) || (kind === 'pep' && deps.peps?.has(value) === false);
+      return unknown ? [`no ${kind} of this name is known here; is it spelt right?`] : [];
+    } catch {
+      return [];
+    }
   };
 
   const end = async (
@@ -108,10 +128,12 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       return { ok: false, failure: { code: 'invalid', detail: `${path} ${message}`, faults: [{ path, message }] } };
     }
     const { selector } = canonical;
-    const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs: enforcementMs };
+    const settleMs = enforcedMs();
+    const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs, notes: await unknownNote(call.realm, selector) };
     const executed = await run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync });
     // A replay waits too: the first call may still be waiting, or its process may have ended before it could.
-    if (executed.ok && !respondAsync) await settle(enforcementMs);
+    // It may have been committed over a connection that is newer than the one that was there.
+    if (executed.ok && !respondAsync) await settle(Math.max(settleMs, enforcedMs()));
     return executed;
   };
 

@@ -171,3 +171,20 @@ test('E2: an ending record of another version is not overwritten', async () => {
   await world.store.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'ending', id: `workload:${WORKLOAD}` }, value: { version: 2 } }], events: [] });
   expect(code(await revoke('workload', WORKLOAD))).toBe('unavailable');
 });
+
+test('I2: an ending that names nobody known here is placed all the same, and says so; a read that fails keeps none back', async () => {
+  const notes = (executed: Executed): string => JSON.stringify(Object.values(done(executed).reply).flatMap((record) => (record as { notes?: string[] }).notes ?? []));
+  await issue();
+  expect(notes(await revoke('workload', WORKLOAD))).not.toContain('no live grant');
+  expect(notes(await revoke('workload', `${WORKLOAD}x`))).toContain('no live grant');
+  expect(notes(await suspend('workload', `${WORKLOAD}x`))).toContain('no live grant');
+  world.at.policy = world.at.policy && { ...world.at.policy, entitlement: () => undefined };
+  expect(notes(await revoke('entitlement', 'e-2'))).toContain('no entitlement of this name is known here');
+  const facts = world.store.facts.bind(world.store);
+  let asked = 0;
+  const failing = await createWorld({ wrap: (store) => ({ ...store, facts: (query) => { if (query.index !== undefined) { asked += 1; throw new Error('damaged'); } return store.facts(query); } }) });
+  const placed = done(await failing.lifecycle.revoke(CALL, { selector: { kind: 'workload', value: WORKLOAD }, reason: 'leak' }, true));
+  expect([asked, notes(placed)]).toEqual([1, expect.not.stringContaining('no live grant')]);
+  await failing.close();
+  expect(facts({ realm: 'default', keys: [] }).endings.sequence).toBe(4);
+});

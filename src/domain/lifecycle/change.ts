@@ -83,7 +83,10 @@ export interface Unchanged {
   readonly reply: JsonObject;
 }
 
-export type Ruling = { readonly ok: true; readonly change: Change } | { readonly ok: true; readonly unchanged: Unchanged } | { readonly ok: false; readonly refusal: Refusal };
+/** With both, the change is made where the command has an idempotency key, so that a replay is known as one. */
+export type Ruling =
+  | { readonly ok: true; readonly change: Change; readonly unchanged?: Unchanged }
+  | { readonly ok: true; readonly change?: undefined; readonly unchanged: Unchanged } | { readonly ok: false; readonly refusal: Refusal };
 
 export interface Rule {
   /** Records the rule judges, given what was read so far; asked again until it names nothing new. */

@@ -36,6 +36,8 @@ export interface EndCommand {
   readonly selector: Selector;
   readonly reason: string;
   readonly settleMs: number;
+  /** What else the operator should know. */
+  readonly notes?: readonly string[];
 }
 
 const UNREADABLE = refuse('unavailable', 'the record of this selector could not be understood; nothing was changed');
@@ -90,7 +92,7 @@ export const revoke = (command: EndCommand, actor: Actor): Rule => {
     needs: placeNeeds(command, own),
     judge: (loaded) => place(command, own, loaded, (ending) => {
       const { id, selector, reason, settleMs } = command;
-      const record: RevocationRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: reachNotes(selector) };
+      const record: RevocationRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: [...(command.notes ?? []), ...reachNotes(selector)] };
       const change: Change = {
         puts: [
           { key: endingRef(selector), value: asJson({ ...ending, revocation: id }), mark: true },
@@ -113,7 +115,7 @@ export const suspend = (command: EndCommand, actor: Actor): Rule => {
       const { id, selector, reason, settleMs } = command;
       if (selector.kind === 'credential' || selector.kind === 'certificate') return invalid([{ path: '/selector/kind', message: 'can not be suspended; revoke it' }]);
       if (ending.suspensions.length >= SUSPENSIONS_MAX) return refuse('limit', `${SUSPENSIONS_MAX} suspensions stand on this selector already`);
-      const record: SuspensionRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: [] };
+      const record: SuspensionRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: command.notes ?? [] };
       const suspension: Suspension = { id, placedBy: actor.id, reason };
       return {
         ok: true,

@@ -13,7 +13,7 @@ import { workloadSelectors, type Selector } from '../selector.ts';
 import { OVER_BY_TIME, taskFault, taskHoldsUntil, type Task } from '../task.ts';
 import {
   coveredBy, invalid, loadedGrants, refuse,
-  type Actor, type Loaded, type Refusal, type Rule, type Ruling,
+  type Actor, type Change, type Loaded, type Refusal, type Rule, type Ruling,
 } from './change.ts';
 import { taskActFault, type TaskAct, type TaskKinds } from './task-kinds.ts';
 import { faultsOf, idFault, personFault, REFERENCE_CHARS_MAX, textFault } from './fields.ts';
@@ -31,7 +31,7 @@ export interface OpenTask {
   readonly deadline?: number | undefined;
 }
 
-const change = (type: EventType, task: Task, actor: Actor, ending: boolean, extra: JsonObject = {}, before?: Instant): Ruling => ({
+const change = (type: EventType, task: Task, actor: Actor, ending: boolean, extra: JsonObject = {}, before?: Instant): { readonly ok: true; readonly change: Change } => ({
   ok: true,
   change: {
     ...(before === undefined ? {} : { before }),
@@ -132,8 +132,10 @@ export const beatTask = (command: TaskCommand): Rule =>
     if (task.heartbeatMs === undefined) return refuse('state', 'the task was opened without a heartbeat');
     if (task.state === 'paused') return refuse('state', 'the task is paused; its heartbeat clock stands still');
     const soon = now.earliest - (task.lastBeatAt ?? task.openedAt) < task.heartbeatMs / SOON;
-    if (soon) return { ok: true, unchanged: { sequence, reply: { task: task as unknown as JsonObject } } };
-    return change('task.beat', { ...task, lastBeatAt: now.earliest }, command.actor, false, {}, taskHoldsUntil(task));
+    const unchanged = { sequence, reply: { task: task as unknown as JsonObject } };
+    if (soon && command.actor.kind === 'workload') return { ok: true, unchanged };
+    const beat = change('task.beat', { ...task, lastBeatAt: now.earliest }, command.actor, false, {}, taskHoldsUntil(task));
+    return soon ? { ...beat, unchanged } : beat;
   });
 
 const operatorOnly = (command: TaskCommand, rule: Rule): Rule =>
