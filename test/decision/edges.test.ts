@@ -123,6 +123,19 @@ test('E5: endings that are as many but not the same have changed: what was gathe
   expect(await world.reasonOf()).toBe('allow');
 });
 
+test('D1: what is in quarantine is denied before the policy sees it, and whoever entered leaves', async () => {
+  let [entered, left, evaluated] = [0, 0, 0];
+  const world = createWorld({ quarantine: { enter: ({ id }) => { entered += 1; return id !== 'bad'; }, leave: () => { left += 1; } } });
+  world.issue();
+  world.state.duringPolicy = () => { evaluated += 1; };
+  expect(await world.reasonOf(evaluationOf({ id: 'bad' }))).toBe('policy.quarantined');
+  expect([entered, evaluated]).toEqual([1, 0]);
+  expect(await world.reasonOf()).toBe('allow');
+  world.state.policy = () => { throw new Error('the policy broke'); };
+  expect(await world.reasonOf()).not.toBe('allow');
+  expect([entered, left, evaluated]).toEqual([3, 2, 2]);
+});
+
 test('E2: a record under another grant\'s id, or in another workload\'s row, is nobody\'s grant', async () => {
   for (const changed of [{ workload: 'spiffe://dev.local/else' }, { id: 'g2' }, { version: 2 as never }, { expiresAt: 'soon' as never }, { scopes: 'all' as never }]) {
     const world = createWorld();
