@@ -140,7 +140,6 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
   development: mode === 'development',
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
   peps: new Set(config.peps.map(({ id }) => id)),
-  peps: new Set(config.peps.map(({ id }) => id)),
 });
 
 const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfServiceDeps => {
