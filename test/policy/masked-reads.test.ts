@@ -1,7 +1,9 @@
 /** Whether an evaluation depended on a masked field is found out by the evaluation itself, for every way of reading one. */
+import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { buildToolchain } from '../../scripts/toolchain.mjs';
 import type { Instant } from '../../src/domain/instant.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
 import { loadPolicy, type LoadedPolicy } from '../../src/policy/load-policy.ts';
 import { openToolchain } from '../../src/policy/toolchain/open-toolchain.ts';
 import { describeWith } from '../parts.ts';
@@ -63,6 +65,12 @@ describeWith(['go'], 'masked fields', () => {
   });
   test.each(Object.keys(NOT_READ))('what does not depend on them is exact: %s', (name) => {
     expect(policy.readsAt(`m/${name}`, INPUT, PLACES, NOW)).toBe(false);
+  });
+  test('whatever stands there, an evaluation that does not read them has the same outcome', () => {
+    fc.assert(fc.property(fc.constantFrom(...Object.keys(NOT_READ)), fc.array(fc.jsonValue(), { minLength: 4, maxLength: 4 }), (name, [authorization, cookie, pair, odd]) => {
+      const other = { ...INPUT, headers: { ...INPUT.headers, authorization, cookie }, pairs: [INPUT.pairs[0], { key: 'cookie', value: pair }], 'odd/na~me': odd } as JsonObject;
+      expect(policy.evaluate(`m/${name}`, other, NOW)).toEqual(policy.evaluate(`m/${name}`, INPUT, NOW));
+    }), { numRuns: 300 });
   });
   test('the same places, not masked, make nothing differ', () => {
     for (const name of Object.keys(READS)) expect(policy.readsAt(`m/${name}`, INPUT, [], NOW)).toBe(false);
