@@ -136,6 +136,20 @@ test('D1: what is in quarantine is denied before the policy sees it, and whoever
   expect([entered, left, evaluated]).toEqual([3, 2, 2]);
 });
 
+test('B9: a denial that the policy dresses in Curfew\'s own, connection or host headers leaves bare; other headers stay', async () => {
+  for (const name of ['x-curfew-decision-id', 'X-Curfew-Valid-Until', 'connection', 'Content-Length', 'transfer-encoding', 'Host']) {
+    const world = createWorld();
+    world.issue();
+    world.answer({ allow: false, headers: { [name]: '1', 'x-why': 'no' } });
+    const decision = await world.decide(evaluationOf());
+    expect([decision.allow, decision.shaping.headers], name).toEqual([false, []]);
+  }
+  const world = createWorld();
+  world.issue();
+  world.answer({ allow: false, headers: { 'x-why': 'no' } });
+  expect((await world.decide(evaluationOf())).shaping.headers).toEqual([['x-why', 'no']]);
+});
+
 test('E2: a record under another grant\'s id, or in another workload\'s row, is nobody\'s grant', async () => {
   for (const changed of [{ workload: 'spiffe://dev.local/else' }, { id: 'g2' }, { version: 2 as never }, { expiresAt: 'soon' as never }, { scopes: 'all' as never }]) {
     const world = createWorld();

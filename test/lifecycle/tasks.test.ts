@@ -78,6 +78,16 @@ test('F8: a workload can at most beat and close a task that a live grant of its 
   expect(code(await world.lifecycle.closeTask(self(), mine))).toBe('ok');
 });
 
+test('F8: a grant that has not begun, or has ended, gives no say over its task', async () => {
+  const id = await open({ heartbeatMs: 60_000 });
+  await world.lifecycle.issueGrant(CALL, terms({ model: 'jit', task: id, ttlMs: undefined, notBefore: T0 + 5_000, expiresAt: T0 + 9_000 }));
+  const may = async (ms: number): Promise<string> => {
+    world.at.now = T0 + ms;
+    return code(await world.lifecycle.beatTask(self(), id));
+  };
+  expect([await may(4_999), await may(5_000), await may(8_999), await may(9_000)]).toEqual(['not-found', 'ok', 'ok', 'not-found']);
+});
+
 test.each(['grant', 'workload', 'owner', 'realm', 'task'] as const)('a workload whose access was ended by %s does not keep its task alive', async (kind) => {
   const id = await open({ heartbeatMs: 60_000 });
   const issued = await world.lifecycle.issueGrant(CALL, terms({ model: 'jit', task: id }));
