@@ -204,6 +204,18 @@ describe('when it is asked', () => {
     expect(seen).toEqual(['r2', 'r3']);
     expect(new Set(events.map(({ kind, detail }) => kind + detail)).size).toBe(events.length);
   });
+  test('what does not become active is told once, and asked for at the pace of polls', async () => {
+    server.serve(bundle('r1'));
+    const sources = await opens({ longPollMs: 30_000 });
+    let told = 0;
+    sources.watch(() => { told += 1; });
+    await until('a held request', () => server.held() === 1);
+    server.serve(bundle('r2'));
+    const { length } = server.asked;
+    await until('more rounds', () => server.asked.length > length + 4);
+    expect(told).toBe(1);
+    expect(server.asked.at(-1)?.headers).toMatchObject({ prefer: 'modes=snapshot', 'if-none-match': server.asked[1]?.headers['if-none-match'] });
+  });
   test('a request is held by servers that do so, released by something new, and put aside by a refresh', async () => {
     server.serve(bundle('r1'));
     const sources = await opens({ longPollMs: 30_000, pollMinMs: 60_000, pollMaxMs: 60_000 });
@@ -213,7 +225,9 @@ describe('when it is asked', () => {
     server.serve(bundle('r2'));
     await until('r2, and the next held request', () => seen.includes('r2') && server.held() === 1);
     clock.advance(1_000);
+    const from = performance.now();
     await sources.refresh();
+    expect(performance.now() - from).toBeLessThan(15_000);
     expect(server.asked.at(-1)?.headers['prefer']).toBe('modes=snapshot');
     expect(sources.confirmed()?.at).toBe(clock.at());
     await until('held again', () => server.held() === 1);
@@ -399,6 +413,14 @@ describe('the last good bundle', () => {
     signingPair(folder, 'ES256');
     expect(await open({}, keys()).readKept()).toBeUndefined();
     expect(events.map(({ kind }) => kind)).toEqual(['kept.refused', 'kept.refused']);
+  });
+  test('is not believed when another bundle was put in its place', async () => {
+    server.serve(bundle('r1'));
+    await opens();
+    const file = kept().find((name) => name.endsWith('.tar.gz')) as string;
+    writeFileSync(file, bundle('evil'));
+    expect(await open().readKept()).toBeUndefined();
+    expect(events.at(-1)).toMatchObject({ kind: 'kept.refused', detail: expect.stringContaining('is not what was written there') });
   });
   test.each<[string, (file: string) => void]>([
     ['changed', (file) => writeFileSync(file, Buffer.concat([readFileSync(file), Buffer.from(' ')]))],
