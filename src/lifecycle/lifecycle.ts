@@ -77,6 +77,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const { caps } = config;
   const kinds: TaskKinds = new Map(Object.entries(config.taskKinds));
   const settle = deps.settle ?? createSettle(clock);
+  const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
   const execute = createExecute({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
 
@@ -91,7 +92,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
 
   const taskEnd = (command: string, rule: (task: TaskCommand) => Rule) => async (call: Call, id: string, respondAsync = false): Promise<Executed> => {
     const executed = await taskCommand(command, rule)(call, id, { respondAsync });
-    if (executed.ok && !respondAsync && call.actor.kind !== 'system') await settle(enforcementMs);
+    if (executed.ok && !respondAsync && call.actor.kind !== 'system') await settle(enforcedMs());
     return executed;
   };
 
@@ -127,10 +128,12 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       return { ok: false, failure: { code: 'invalid', detail: `${path} ${message}`, faults: [{ path, message }] } };
     }
     const { selector } = canonical;
-    const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs: enforcementMs, notes: await unknownNote(call.realm, selector) };
+    const settleMs = enforcedMs();
+    const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs, notes: await unknownNote(call.realm, selector) };
     const executed = await run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync });
     // A replay waits too: the first call may still be waiting, or its process may have ended before it could.
-    if (executed.ok && !respondAsync) await settle(enforcementMs);
+    // It may have been committed over a connection that is newer than the one that was there.
+    if (executed.ok && !respondAsync) await settle(Math.max(settleMs, enforcedMs()));
     return executed;
   };
 

@@ -174,6 +174,8 @@ export interface Store {
    * their age since before they were asked for.
    */
   readonly confirmsBy?: 'endings' | 'age';
+  /** How much longer than by their age alone facts may be in use that an ending makes wrong, when it is committed now. Absent: 0. */
+  fenceMs?(): number;
   facts(query: FactsQuery): FactsRead | Promise<FactsRead>;
   /** The endings' mark as it is now, for the re-check; sees every commit acknowledged before the call. */
   endings(realm: string): EndingsMark | Promise<EndingsMark>;

@@ -26,6 +26,8 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
     const pair = [client, target] as const;
     pairs.add(pair);
     const end = (): void => {
+      // A cut wire doesn't tell either side that the other one is gone.
+      if (proxy.up === 'drop' && proxy.down === 'drop') return;
       pairs.delete(pair);
       client.destroy();
       target.destroy();

@@ -38,6 +38,7 @@ export const redisStoreConfig = z
       .union([z.enum(['memory', 'fsync']), z.strictObject({ replicated: z.int().min(1).max(10) })])
       .default('fsync')
       .describe('How durable a confirmed commit is. `fsync`: on the disk of the primary. `replicated: n`: besides, at n replicas, which must be all. `memory`: lost with the server. The server must be set up so: a weaker one is refused at the start and denies later'),
+    leaseMs: z.int().min(100).max(60_000).default(1_000).describe('With `durability: {replicated}`: how long a node may read from a primary after its replicas last confirmed that they follow it. After a change of primary `revoke` waits so long'),
     readTimeoutMs: z.int().min(10).max(60_000).default(1_000).describe('A read not answered by then fails. Decisions end at limits.decisionDeadlineMs in any case'),
     commitTimeoutMs: z.int().min(10).max(60_000).default(5_000).describe('A commit not answered by then has an unknown outcome'),
     connectTimeoutMs: z.int().min(10).max(60_000).default(5_000).describe('For connecting, at the start and again. A connection on which nothing comes for so long although something is waited for is given up'),

@@ -46,6 +46,8 @@ export interface Connection {
   /** The same command to every primary. */
   everywhere(timeoutMs: number, name: string, ...args: readonly Argument[]): Promise<readonly unknown[]>;
   script(timeoutMs: number, script: Script, keys: readonly string[], args: readonly Argument[]): Promise<readonly unknown[]>;
+  /** Another number after every loss of a connection and every new one. */
+  generation(): number;
   /** Commands that wait for their answers. */
   waiting(): number;
   close(): void;
@@ -133,8 +135,13 @@ export const connect = (options: ConnectionOptions): Connection => {
   let failure: unknown;
   let inFlight = 0;
   client.on('error', (error: unknown) => { failure = error; });
-  if (client instanceof Cluster) client.on('+node', hearAllErrors);
-  else hearAllErrors(client);
+  let generation = 0;
+  const follow = (node: Redis): void => {
+    hearAllErrors(node);
+    for (const event of ['ready', 'close']) node.on(event, () => { generation += 1; });
+  };
+  if (client instanceof Cluster) client.on('+node', follow);
+  else follow(client);
   const connecting = client.connect().catch(() => undefined);
 
   /** `timeoutMs` counts from now; what comes later is not heard. */
@@ -174,6 +181,7 @@ export const connect = (options: ConnectionOptions): Connection => {
           return client.callBuffer('EVAL', lua, keys.length, ...keys, ...args);
         }
       }) as Promise<readonly unknown[]>,
+    generation: () => generation,
     waiting: () => inFlight,
     close: () => client.disconnect(),
   };

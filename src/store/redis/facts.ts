@@ -4,9 +4,9 @@ import { numberText, ownerPrefix, recordField } from './keys.ts';
 import { decodeRecord, type RecordReply } from './record.ts';
 import type { Seal } from './seal.ts';
 
-/** `endings`: the last one that this process knows of; the answer brings its hash along. */
-export const factsArguments = (query: FactsQuery, epoch: string, endings: number): readonly (string | number)[] => {
-  const keys = [epoch, endings, query.keys.length, ...query.keys.map(recordField)];
+/** What follows the epoch and the known ending. */
+export const factsArguments = (query: FactsQuery): readonly (string | number)[] => {
+  const keys = [query.keys.length, ...query.keys.map(recordField)];
   if (query.index === undefined) return keys;
   const { owner, endsAfter, lookBack = 0 } = query.index;
   const prefix = ownerPrefix(owner);

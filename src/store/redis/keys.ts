@@ -18,6 +18,8 @@ const digest = (text: string): string => createHash('sha256').update(text, 'utf1
 export const META_KEY = 'cf:{}meta';
 /** Who does the housekeeping of the fleet. */
 export const TURN_PREFIX = 'cf:{}turn:';
+/** The number of one process's newest lease. */
+export const FENCE_PREFIX = 'cf:{}fence:';
 
 const realmTag = (realm: string): string => (PLAIN_REALM.test(realm) ? realm : `~${digest(realm)}`);
 

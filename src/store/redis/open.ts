@@ -5,6 +5,7 @@ import { StoreUnavailable, type NodeStore } from '../port.ts';
 import { redisConfigFault } from './config-fault.ts';
 import type { RedisStoreConfig } from './config.ts';
 import { connect, type ConnectionOptions } from './connection.ts';
+import { startFence, type Fence } from './fence.ts';
 import { openMarks, type StoreMode } from './marks.ts';
 import { createSeal } from './seal.ts';
 import { createRedisStore } from './store.ts';
@@ -105,9 +106,15 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
   const [reads, writes] = [connect(connection), connect(connection)];
   const { durability, commitTimeoutMs } = config;
   const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });
+  const replicas = typeof durability === 'string' ? 0 : durability.replicated;
+  let fence: Fence | undefined;
   try {
     await Promise.all([reads.ready(), writes.ready()]);
     await watch.look();
+    if (replicas > 0) {
+      fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock });
+      await fence.ready();
+    }
     const epoch = await openMarks(writes, commitTimeoutMs, mode);
     const { memory } = options;
     const remembered = memory === undefined ? undefined : readWitnessFile(memory.path);
@@ -119,12 +126,14 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       reads, writes, epoch, watch, witness, commitTimeoutMs,
       seal: createSeal(integrityKey === undefined ? undefined : Buffer.from(integrityKey, 'utf8')),
       readTimeoutMs: config.readTimeoutMs,
-      replicas: typeof durability === 'string' ? 0 : durability.replicated,
+      replicas,
+      ...(fence === undefined ? {} : { fence }),
       ...(options.instant === undefined ? {} : { instant: options.instant }),
     });
     return memory?.keeper === true ? remembering(store, memory, () => ({ epoch, realms: witness.all() }), options.lookEveryMs ?? REMEMBER_EVERY_MS) : store;
   } catch (error) {
     watch.stop();
+    fence?.stop();
     reads.close();
     writes.close();
     throw error;

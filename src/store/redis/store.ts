@@ -7,14 +7,15 @@
  * - A server that knows less than it once told this process is refused, and so is one that was emptied or replaced.
  * - Nothing waits for a server that is away: reads and commits fail within their times.
  *
- * Not guaranteed: that someone who may write to the server hasn't undone something; that a primary which was cut off from its
- * replicas, and doesn't know it, is not asked (`docs/guides/redis.md`).
+ * Not guaranteed: that someone who may write to the server hasn't undone something; that a primary of a cluster which was cut off,
+ * and doesn't know it, is not asked (`docs/guides/redis.md`).
  */
 import { isInstant, type Instant } from '../../domain/instant.ts';
 import { StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
 import { commitArguments, commitOutcome } from './commit.ts';
 import { scriptOf, type Connection, type Script } from './connection.ts';
 import { factsArguments, factsRead } from './facts.ts';
+import type { Fence } from './fence.ts';
 import { realmKeys, recordField } from './keys.ts';
 import { makeRealm } from './marks.ts';
 import { eventsAfter, fieldsOfKind, rowsOfOwner } from './pages.ts';
@@ -37,6 +38,8 @@ export interface RedisStoreParts {
   readonly seal: Seal;
   readonly watch: Watch;
   readonly witness: Witness;
+  /** Where there are replicas. */
+  readonly fence?: Fence;
   readonly readTimeoutMs: number;
   readonly commitTimeoutMs: number;
   /** Replicas that must have a commit before it counts as confirmed; 0: none. */
@@ -46,7 +49,7 @@ export interface RedisStoreParts {
 }
 
 export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
-  const { reads, writes, epoch, seal, watch, witness, readTimeoutMs, commitTimeoutMs, replicas } = parts;
+  const { reads, writes, epoch, seal, watch, witness, fence, readTimeoutMs, commitTimeoutMs, replicas } = parts;
   let closed = false;
 
   const open = (): void => {
@@ -66,17 +69,24 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
     throw why ?? new StoreUnavailable('the store was replaced under the running program by one of another epoch: what had ended may no longer be known. Restore the right one, or restart');
   };
 
-  const facts = async (query: FactsQuery): Promise<FactsRead> => {
+  /** `args`: what follows epoch and known endings. */
+  const ask = async (query: FactsQuery, args: readonly (string | number)[]): Promise<FactsRead> => {
     open();
     watch.check();
-    const { state, records, index, endings } = realmKeys(query.realm);
-    const known = witness.known(query.realm);
-    const answer = await onRealm(reads, readTimeoutMs, FACTS, query.realm, [state, records, index, endings], factsArguments(query, epoch, known?.endings.sequence ?? 0));
+    const lease = fence?.held();
+    const { realm } = query;
+    const { state, records, index, endings } = realmKeys(realm);
+    const known = witness.known(realm);
+    const keys = [state, records, index, endings, ...(fence === undefined ? [] : [fence.key])];
+    const answer = await onRealm(reads, readTimeoutMs, FACTS, realm, keys, [epoch, known?.endings.sequence ?? 0, ...args]);
+    if (lease !== undefined) fence?.check(lease, String(answer[9]));
     const read = factsRead(query, answer, { epoch, seal });
     watch.reached(Number(answer[7]) as Instant);
-    witness.see(query.realm, known, { sequence: read.position.sequence, endings: read.endings }, String(answer[8]));
+    witness.see(realm, known, { sequence: read.position.sequence, endings: read.endings }, String(answer[8]));
     return read;
   };
+  // Bad questions are the asker's mistake, whatever the server is like.
+  const facts = async (query: FactsQuery): Promise<FactsRead> => ask(query, factsArguments(query));
 
   const commit = async (asked: Commit): Promise<ReturnType<typeof commitOutcome>> => {
     const now = parts.instant?.();
@@ -96,17 +106,14 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
 
   /** Records by field, in the order asked for. */
   const byFields = async (realm: string, fields: readonly string[]): Promise<FactsRead['records']> => {
-    const { state, records, index, endings } = realmKeys(realm);
-    const known = witness.known(realm);
-    const answer = await onRealm(reads, readTimeoutMs, FACTS, realm, [state, records, index, endings], [epoch, known?.endings.sequence ?? 0, fields.length, ...fields]);
-    const read = factsRead({ realm, keys: [] }, answer, { epoch, seal });
-    witness.see(realm, known, { sequence: read.position.sequence, endings: read.endings }, String(answer[8]));
+    const read = await ask({ realm, keys: [] }, [fields.length, ...fields]);
     return new Map([...read.records.values()].map((record) => [recordField(record.key), record]));
   };
 
   return {
     epoch,
     confirmsBy: 'age',
+    fenceMs: () => fence?.settleMs() ?? 0,
     facts,
     endings: async (realm): Promise<EndingsMark> => (await facts({ realm, keys: [] })).endings,
     commit,
@@ -142,6 +149,7 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
       if (closed) return;
       closed = true;
       watch.stop();
+      fence?.stop();
       // What was asked for before is still answered.
       const until = commitTimeoutMs / 5;
       for (let waited = 0; reads.waiting() + writes.waiting() > 0 && waited < until; waited += 1) await new Promise((resolve) => { setTimeout(resolve, 5); });

@@ -70,7 +70,7 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
   });
 
   test('I7: with replicated: 1 a commit counts when the replica has it; without it, or with one too many, the server is too weak', async () => {
-    const primary = await serverWith([...FSYNC, '--min-replicas-to-write', '1', '--repl-ping-replica-period', '1']);
+    const primary = await serverWith([...FSYNC, '--min-replicas-to-write', '1', '--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0']);
     const config = { port: primary.port, durability: { replicated: 1 } };
     expect(await messageOf(openAt(config))).toMatch(/0 of 1 replicas/);
     const replica = await serverWith([...FSYNC, '--replicaof', '127.0.0.1', String(primary.port)]);
@@ -89,8 +89,9 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
   });
 
   test('behind Sentinels the store follows the primary; nothing confirmed is lost', { timeout: 60_000 }, async () => {
-    const primary = await serverWith([...FSYNC, '--min-replicas-to-write', '0']);
-    const replica = await serverWith([...FSYNC, '--replicaof', '127.0.0.1', String(primary.port)]);
+    const replicated = [...FSYNC, '--min-replicas-to-write', '1', '--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];
+    const primary = await serverWith(replicated);
+    const replica = await serverWith([...replicated, '--replicaof', '127.0.0.1', String(primary.port)]);
     await until('the replica', async () => (await primary.send('INFO replication')).includes('state=online'));
     const sentinels = await Promise.all([1, 2, 3].map(async () => {
       const [port] = (await freePorts(1)) as [number];
@@ -106,11 +107,14 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
       const known = await Promise.all(sentinels.map((sentinel) => sentinel.send('SENTINEL MASTER mymaster')));
       return known.every((text) => /num-other-sentinels\r\n\$1\r\n2/.test(text) && /num-slaves\r\n\$1\r\n1/.test(text));
     });
-    const store = await openAt({ sentinels: sentinels.map(({ port }) => loopback(port)) });
+    const store = await openAt({ sentinels: sentinels.map(({ port }) => loopback(port)), durability: { replicated: 1 } });
     await store.commit(put('before'));
-    await until('the replica to have it', async () => (await replica.send('HGET cf:{default}:state sequence')).includes('\r\n1\r\n'));
     await primary.kill();
     expect(await messageOf(store.commit(put('between')))).not.toBe('no error');
+    // Alone the new primary is not enough: the old one must come back as its replica.
+    await until('the replica to be promoted', async () => /master/.test(await replica.send('ROLE')), 30_000);
+    expect(await messageOf(store.commit(put('alone')))).not.toBe('no error');
+    await primary.start();
     await until('the new primary', async () => (await messageOf(store.commit(put('after')))) === 'no error', 30_000);
     expect([await valueOf(store, 'before'), await valueOf(store, 'after')]).toEqual([{ id: 'before' }, { id: 'after' }]);
     expect(await replica.send('ROLE')).toMatch(/master/);

@@ -1,15 +1,15 @@
 /**
  * The `facts` script: one atomic read for one decision.
  *
- * KEYS: state, records, index, endings. ARGV: epoch, sequence of an ending (0 = none), number of fields, the fields, and of the time index (absent: not read) the length of
+ * KEYS: state, records, index, endings, and this process's lease if it needs one. ARGV: epoch, sequence of an ending (0 = none), number of fields, the fields, and of the time index (absent: not read) the length of
  * the owner's prefix, the bounds of its live rows (upper, lower), how many are read, the bounds of its ended rows, how many.
  * Answers position, endings, records (`RecordReply`) of fields and refs, live rows, ended rows, instant of the
- * last commit, hash up to the ending asked about ('' = not known).
+ * last commit, hash up to the ending asked about ('' = not known), number of the lease.
  */
 import { RECORD_FORMAT } from '../record.ts';
 
 export const factsLua = `
-local state, records, index, endings = unpack(KEYS)
+local state, records, index, endings, lease = unpack(KEYS)
 local found = redis.call('HMGET', state, 'epoch', 'sequence', 'endings', 'hash', 'at')
 if found[1] ~= ARGV[1] then return {'epoch', found[1] or ''} end
 
@@ -55,5 +55,5 @@ elseif ARGV[2] ~= '0' then
   local entry = redis.call('XRANGE', endings, ARGV[2] .. '-0', ARGV[2] .. '-0')[1]
   hash = entry and entry[2][4] or ''
 end
-return {'facts', found[2], found[3], found[4], read, live, ended, found[5], hash}
+return {'facts', found[2], found[3], found[4], read, live, ended, found[5], hash, lease and redis.call('GET', lease) or ''}
 `;

@@ -1,0 +1,102 @@
+/**
+ * With replicas another server may have become the primary while this one, cut off, still answers reads. So a process reads only
+ * from a server that it holds a lease of: it writes a number, and every replica confirms that it followed then. One that is promoted
+ * later follows no more, so whatever this process reads under the lease is over `leaseMs` after the promotion.
+ *
+ * - The lease counts from before it was asked for, on a clock that neither sleep nor a frozen process stops.
+ * - Facts bring the number that their server has: reads and renewals may go to different servers.
+ * - An ending waits until leases of whatever was primary before this one are over: until this process has held its own, without a
+ *   gap, for as long as one lasts.
+ *
+ * Not covered: a replica that no commit waits for (`n` must be all of them); a clock that is more than 1 % too slow.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../decision/ports.ts';
+import { StoreUnavailable } from '../port.ts';
+import type { Connection } from './connection.ts';
+import { FENCE_PREFIX } from './keys.ts';
+
+export interface Lease {
+  readonly number: number;
+  /** When it was asked for. */
+  readonly at: number;
+  /** Of the connection that it was asked for on. */
+  readonly generation: number;
+}
+
+export interface Fence {
+  /** Holds this process's number at the server. */
+  readonly key: string;
+  /** To be taken before facts are asked for; throws when there is none. */
+  held(): Lease;
+  /** Throws unless the facts come from the server of the lease, and it still lasts. `number`: what that server has under `key`. */
+  check(lease: Lease, number: string): void;
+  /** How much longer than by their age alone facts that an ending makes wrong may be in use, when it is committed now. */
+  settleMs(): number;
+  /** Resolves when the first lease is held; rejects when the replicas don't confirm it. */
+  ready(): Promise<void>;
+  stop(): void;
+}
+
+export interface FenceOptions {
+  /** On which commits go too. */
+  readonly connection: Connection;
+  readonly replicas: number;
+  readonly leaseMs: number;
+  readonly timeoutMs: number;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+const RENEWALS_A_LEASE = 4;
+/** Clocks may differ in rate by 1 %. */
+const DRIFT = 1.01;
+/** For the server only to forget processes that are gone. */
+const ROW_LIVES_MS = 600_000;
+
+export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock }: FenceOptions): Fence => {
+  const key = `${FENCE_PREFIX}${randomBytes(12).toString('base64url')}`;
+  let confirmed: Lease | undefined;
+  /** Since when leases followed one another on one connection. */
+  let heldSince = 0;
+  let count = 0;
+  let renewing: Promise<void> | undefined;
+
+  const none = (): StoreUnavailable => new StoreUnavailable('redis: no lease of the primary: its replicas do not confirm that they follow it, another server may have taken its place');
+  const lasts = (lease: Lease | undefined): lease is Lease =>
+    lease !== undefined && lease.generation === connection.generation() && clock.now().latest - lease.at < leaseMs;
+
+  const once = async (): Promise<void> => {
+    count += 1;
+    const lease = { number: count, at: clock.now().latest, generation: connection.generation() };
+    const [, reached] = await Promise.all([
+      connection.command(timeoutMs, 'SET', key, lease.number, 'PX', ROW_LIVES_MS),
+      connection.command(timeoutMs, 'WAIT', replicas, leaseMs),
+    ]);
+    if (!(Number(reached) >= replicas) || lease.generation !== connection.generation()) throw none();
+    if (confirmed?.generation !== lease.generation || !(lease.at - confirmed.at < leaseMs)) heldSince = lease.at;
+    confirmed = lease;
+  };
+  const renew = (): Promise<void> => (renewing ??= once().finally(() => { renewing = undefined; }));
+  // A renewal that fails says so when the lease is over.
+  const timer = setInterval(() => void renew().catch(() => undefined), leaseMs / RENEWALS_A_LEASE);
+  timer.unref();
+  return {
+    key,
+    held: () => {
+      if (!lasts(confirmed)) throw none();
+      return confirmed;
+    },
+    check: (lease, number) => {
+      if (lease.generation !== connection.generation() || !lasts(confirmed) || !(Number(number) >= lease.number)) throw none();
+    },
+    settleMs: () => {
+      const waitMs = Math.ceil(leaseMs * DRIFT);
+      return lasts(confirmed) ? Math.max(0, waitMs - (clock.now().latest - heldSince)) : waitMs;
+    },
+    ready: async () => {
+      // One that took long to be confirmed is over already.
+      for (let attempt = 0; attempt < RENEWALS_A_LEASE && !lasts(confirmed); attempt += 1) await renew();
+    },
+    stop: () => clearInterval(timer),
+  };
+};
