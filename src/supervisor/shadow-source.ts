@@ -7,7 +7,7 @@ import type { Clock } from '../decision/ports.ts';
 import type { PolicyConfig } from '../policy/config.ts';
 import { openSources, type BundleSources } from '../policy/source/open-sources.ts';
 import { contentKey, prepareBundle } from '../policy/source/prepare-bundle.ts';
-import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
+import { keepToolchain } from '../policy/toolchain/kept-toolchain.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import { logSourceEvent } from './log-source-event.ts';
 
@@ -21,7 +21,6 @@ export interface ShadowSource {
 
 export interface ShadowSourceDeps {
   readonly config: () => Config;
-  readonly toolchain: KeptToolchain;
   readonly clock: Clock;
   readonly log: Log;
   readonly tell: (bundle: Uint8Array | undefined) => void;
@@ -35,7 +34,9 @@ const asPolicy = (policy: PolicyConfig): PolicyConfig | undefined => {
   return { ...policy, bundle: { reloadIntervalMs: policy.bundle.reloadIntervalMs }, bundles: [{ name: 'shadow', ...source }] };
 };
 
-export const createShadowSource = ({ config, toolchain, clock, log, tell }: ShadowSourceDeps): ShadowSource => {
+export const createShadowSource = ({ config, clock, log, tell }: ShadowSourceDeps): ShadowSource => {
+  // Its own: the active policy's must neither wait for a candidate nor be let go under its hands.
+  const toolchain = keepToolchain();
   let followed = '';
   let sources: BundleSources | undefined;
   let bundle: Uint8Array | undefined;
@@ -54,6 +55,9 @@ export const createShadowSource = ({ config, toolchain, clock, log, tell }: Shad
       log.info('a candidate is in the shadow', { from: from.where });
     } catch (error) {
       log.error('the candidate for the shadow is refused', { from: from.where, detail: errorText(error) });
+    } finally {
+      // Whoever saves in a folder saves again soon.
+      if (config().policy.shadow?.directory === undefined) await toolchain.letGo();
     }
   };
 
@@ -88,6 +92,7 @@ export const createShadowSource = ({ config, toolchain, clock, log, tell }: Shad
       const held = sources;
       sources = undefined;
       await held?.close();
+      await toolchain.letGo();
     },
   };
 };

@@ -146,7 +146,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       log.warn(`the ${kept === 'workload' ? 'workload' : 'evaluation'} that stopped it is denied from now on`, { evaluation: stall.fingerprint });
       pool.broadcast({ type: 'quarantine', list: book.list() });
     };
-    const shadow = createShadowSource({ toolchain, clock, log, config: () => holder.active.core.config, tell: (bundle) => pool.broadcast({ type: 'shadow', bundle }) });
+    const shadow = createShadowSource({ clock, log, config: () => holder.active.core.config, tell: (bundle) => pool.broadcast({ type: 'shadow', bundle }) });
     cleanUps.push(shadow.close);
     const pool = createWorkerPool({
       count: workerCount(loaded.config),

@@ -46,7 +46,7 @@ describeWith(['go'], 'curfew policy explain', () => {
     expect(live.code, live.stderr).toBe(0);
     expect(live.stdout).toMatch(/^deny: policy\.denied \(the policy said no\)\n {2}asked {6}GET http:shop\.local\/orders\/3\n/);
     expect(live.stdout).toContain('said       {"allow":false,"reasons":["orders 3 is closed"]}\n');
-    expect(live.stdout).toMatch(/here {7}\{"allow":false,"reasons":\["orders 3 is closed"\]\}, as recorded\n/);
+    expect(live.stdout).toContain('here       {"allow":false,"reasons":["orders 3 is closed"]}\n  match      as recorded\n');
     expect(live.stdout).toMatch(/yes {2}refusals {2}own\.rego:3 {2}refusals contains "orders 3 is closed"/);
     expect(live.stdout).toMatch(/grants, as of \S+\n {2}yes {2}\S+ {2}time-boxed, until \S+, reference T-1\n/);
     expect((await explain('--decision', denied, '--log', LOG)).stdout).toBe(live.stdout);

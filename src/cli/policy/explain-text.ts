@@ -84,12 +84,12 @@ const policyLines = (explanation: Explanation): readonly Line[] => {
   if (!asked) return [title, [1, 'was not asked']];
   const recorded = record?.policy.result === undefined ? (record?.policy.fault ?? '') : JSON.stringify(record.policy.result);
   const here = result === undefined ? 'undefined' : JSON.stringify(result);
-  const note = agrees === undefined ? '' : agrees ? ', as recorded' : masked.length > 0 ? ', not as recorded: other sources, or a rule reads what is masked' : ', not as recorded: these are not the sources that decided';
+  const match = agrees === undefined ? '' : agrees ? 'as recorded' : `not as recorded: ${masked.length > 0 ? 'other sources, or a rule reads what is masked' : 'these are not the sources that decided'}`;
   const found = ruleLines(rules, 1, `${entrypoint.split('/').slice(0, -1).join('.')}.`);
   const more: readonly Line[] = found.length > RULES_MAX ? [[1, `... and ${found.length - RULES_MAX} lines more (--json)`]] : [];
   return [
     title,
-    ...field('rule', entrypoint), ...field('said', recorded), ...field('here', `${here}${note}`),
+    ...field('rule', entrypoint), ...field('said', recorded), ...field('here', here), ...field('match', match),
     ...masked.map((place): Line => [1, `masked     ${place}`]),
     [0, `rules of ${folder}`],
     ...found.slice(0, RULES_MAX), ...more,
