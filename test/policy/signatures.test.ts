@@ -9,9 +9,11 @@ import { BUNDLE_LIMITS } from '../../src/policy/bundle/limits.ts';
 import { readArchive } from '../../src/policy/bundle/read-archive.ts';
 import { writeArchive } from '../../src/policy/bundle/write-archive.ts';
 import { SIGNING_ALGORITHMS, signingConfig, type SigningAlgorithm } from '../../src/policy/signature/config.ts';
+import { digestHere, structuredDigest as digestOf } from '../../src/policy/signature/structured-digest.ts';
 import { structuredText } from '../../src/policy/signature/structured-text.ts';
 import { verifyFiles } from '../../src/policy/signature/verify-files.ts';
 import { describeWith, repositoryRoot } from '../parts.ts';
+import { compile } from '../store/compiled.ts';
 import { findOpa, runOpa } from '../../scripts/opa.mjs';
 import { filesOf, listOf, signed, tokenFor, withSignatures, type Bends, type Files } from './signed/forge.ts';
 import { signingPair, type SigningPair } from './signed/keys.ts';
@@ -160,6 +162,24 @@ describe('D6: refused', () => {
     expect(await verdict(whole, es256, {}, { algorithm: 'HS256', file: at('short', 'secret') })).toBe('signature.key');
   });
 });
+
+test('large data is hashed in a thread: the loop goes on meanwhile, and the digest is the same', async () => {
+  const built = compile(['src/policy/signature/structured-digest.ts', 'src/policy/signature/digest-thread.ts']);
+  try {
+    const { structuredDigest } = (await import(built.fileOf('src/policy/signature/structured-digest.ts'))) as { structuredDigest: typeof digestOf };
+    const large = Buffer.from(JSON.stringify(Object.fromEntries(Array.from({ length: 60_000 }, (_, at) => [`key-${at}`, { owner: `team:${at}`, n: at * 1.5, t: 'é' }]))));
+    expect(large.length).toBeGreaterThan(2_000_000);
+    let turns = 0;
+    const timer = setInterval(() => { turns += 1; }, 1);
+    const digest = await structuredDigest({ bytes: large, depthMax: 64, hasher: 'sha256' });
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(5);
+    expect(Buffer.from(digest ?? [])).toEqual(digestHere({ bytes: large, depthMax: 64, hasher: 'sha256' }));
+    expect(await structuredDigest({ bytes: Buffer.concat([large, Buffer.from(' {}')]), depthMax: 64, hasher: 'sha256' })).toBeUndefined();
+  } finally {
+    built.remove();
+  }
+}, 60_000);
 
 test('YAML data is hashed as OPA reads it, where something reads it; else it counts as not signed', async () => {
   const files = new Map([['data.yaml', Buffer.from('b: 1\na: [x]\n')]]);

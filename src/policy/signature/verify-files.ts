@@ -11,7 +11,7 @@ import { BundleRefused, quoted } from '../bundle/bundle-refused.ts';
 import { BUNDLE_LIMITS } from '../bundle/limits.ts';
 import { signatureRequired, type SigningConfig } from './config.ts';
 import { readSigningKey } from './signing-key.ts';
-import { structuredText } from './structured-text.ts';
+import { structuredDigest } from './structured-digest.ts';
 
 export const SIGNATURES_FILE = '.signatures.json';
 const SIGNATURES_BYTES_MAX = 4 * 1024 * 1024;
@@ -102,14 +102,14 @@ const verifiedPayload = async (token: string, config: SigningConfig): Promise<{ 
 const isYaml = (name: string): boolean => /(?:^|\/)data\.ya?ml$/.test(name);
 const isStructured = (name: string): boolean => /(?:^|\/)(?:data\.json|\.manifest)$/.test(name) || isYaml(name);
 
-/** What is hashed of a file. */
-const hashedOf = async (name: string, bytes: Uint8Array, yamlToJson: YamlToJson | undefined): Promise<Uint8Array | string> => {
-  if (!isStructured(name)) return bytes;
+const digestOf = async (name: string, bytes: Uint8Array, hasher: string, yamlToJson: YamlToJson | undefined): Promise<Uint8Array> => {
+  if (!isStructured(name)) return createHash(hasher).update(bytes).digest();
   const depthMax = BUNDLE_LIMITS.jsonDepthMax;
-  const text = structuredText(bytes, depthMax);
-  if (text !== undefined) return text;
+  const digest = await structuredDigest({ bytes, depthMax, hasher });
+  if (digest !== undefined) return digest;
   if (isYaml(name) && yamlToJson !== undefined) {
-    const converted = await yamlToJson(Buffer.from(bytes).toString('utf8')).then((json) => structuredText(Buffer.from(json), depthMax), () => undefined);
+    const json = await yamlToJson(Buffer.from(bytes).toString('utf8')).catch(() => undefined);
+    const converted = json === undefined ? undefined : await structuredDigest({ bytes: Buffer.from(json), depthMax, hasher });
     if (converted !== undefined) return converted;
   }
   throw new BundleRefused('signature.files', `${quoted(name)} can not be read in one way only, so nothing is known to be signed`);
@@ -127,8 +127,8 @@ const checkFiles = async (files: ReadonlyMap<string, Uint8Array>, listed: Payloa
     names.add(name);
     const bytes = left.get(name) ?? refuse(`${quoted(name)} is signed and not there`);
     const hasher = HASHES.get(algorithm) ?? refuse(`${quoted(name)} is hashed with ${quoted(algorithm)}, which is not accepted`);
-    const digest = createHash(hasher).update(await hashedOf(name, bytes, yamlToJson)).digest();
-    if (!digest.equals(Buffer.from(hash, 'hex'))) refuse(`${quoted(name)} is not what was signed`);
+    const digest = await digestOf(name, bytes, hasher, yamlToJson);
+    if (!Buffer.from(hash, 'hex').equals(digest)) refuse(`${quoted(name)} is not what was signed`);
     left.delete(name);
   }
   const [extra] = left.keys();
