@@ -9,7 +9,7 @@ import { BUNDLE_LIMITS } from '../../src/policy/bundle/limits.ts';
 import { readArchive } from '../../src/policy/bundle/read-archive.ts';
 import { writeArchive } from '../../src/policy/bundle/write-archive.ts';
 import { SIGNING_ALGORITHMS, signingConfig, type SigningAlgorithm } from '../../src/policy/signature/config.ts';
-import { digestHere, structuredDigest as digestOf } from '../../src/policy/signature/structured-digest.ts';
+import { digestHere, type structuredDigest as digestOf } from '../../src/policy/signature/structured-digest.ts';
 import { structuredText } from '../../src/policy/signature/structured-text.ts';
 import { verifyFiles } from '../../src/policy/signature/verify-files.ts';
 import { describeWith, repositoryRoot } from '../parts.ts';
