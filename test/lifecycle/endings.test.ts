@@ -188,3 +188,15 @@ test('I2: an ending that names nobody known here is placed all the same, and say
   await failing.close();
   expect(facts({ realm: 'default', keys: [] }).endings.sequence).toBe(4);
 });
+
+test('where another primary may still be read from, it waits for that as well, as it is when the commit is made and after it', async () => {
+  const fence = [1_010, 0];
+  const fenced = await createWorld({ wrap: (store) => ({ ...store, fenceMs: () => fence.shift() ?? 0 }) });
+  const request = { selector: { kind: 'workload', value: WORKLOAD }, reason: 'leak' } as const;
+  const first = done(await fenced.lifecycle.revoke(CALL, request, false));
+  expect(first.reply['revocation']).toMatchObject({ settleMs: 250 + 1_010 });
+  fence.push(0, 1_010);
+  done(await fenced.lifecycle.revoke(CALL, { ...request, reason: 'again' }, false));
+  expect(fenced.settled).toEqual([1_260, 1_260]);
+  await fenced.close();
+});
