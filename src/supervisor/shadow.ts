@@ -41,6 +41,8 @@ export interface Shadow {
 }
 
 const QUEUE_MAX = 256;
+/** What waits holds on to its request; the body is the only part of it that may be large. */
+const BODY_CHARS_MAX = 65_536;
 const BATCH_MAX = 16;
 const PAUSE_MS_MIN = 5;
 const LOAD_MS_MAX = 30_000;
@@ -51,6 +53,12 @@ const LOGGED_A_MINUTE = 10;
 const MINUTE_MS = 60_000;
 
 const labelOf = (answer: Answer): string => (answer.allow ? (answer.wouldDeny === undefined ? 'allow' : `allow, would deny ${answer.wouldDeny}`) : (answer.reason ?? ''));
+
+const bodyChars = ({ input }: DecisionRecord): number => {
+  const { attributes } = (input ?? {}) as { readonly attributes?: { readonly request?: { readonly http?: { readonly body?: unknown; readonly rawBody?: unknown } } } };
+  const { body, rawBody } = attributes?.request?.http ?? {};
+  return (typeof body === 'string' ? body.length : 0) + (typeof rawBody === 'string' ? rawBody.length : 0);
+};
 
 interface Waiting {
   readonly record: DecisionRecord;
@@ -161,6 +169,7 @@ export const createShadow = (options: ShadowOptions): Shadow => {
     if (trial === undefined || record.input?.['curfew'] === undefined || record.policy.fault === 'policy.quarantined') return;
     if (options.sample < 1 && !(Math.random() < options.sample)) return;
     if (queue.length >= QUEUE_MAX) return metrics.skipped.inc({ cause: 'busy' });
+    if (bodyChars(record) > BODY_CHARS_MAX) return metrics.skipped.inc({ cause: 'large' });
     queue.push(record);
     start(trial);
   };
