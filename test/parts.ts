@@ -26,7 +26,8 @@ const inVenv = (): string | undefined => {
 const parts = {
   envoy: { find: () => process.env['CURFEW_TEST_ENVOY'] ?? inVenv() ?? onPath('envoy'), get: 'node scripts/get-envoy.mjs' },
   nginx: { find: () => onPath('nginx'), get: 'node scripts/get-debian-packages.mjs' },
-  redis: { find: () => onPath('redis-server'), get: 'node scripts/get-debian-packages.mjs' },
+  // CURFEW_TEST_REDIS: another version, or Valkey.
+  redis: { find: () => process.env['CURFEW_TEST_REDIS'] ?? onPath('redis-server'), get: 'node scripts/get-debian-packages.mjs' },
   strace: { find: () => onPath('strace'), get: 'node scripts/get-debian-packages.mjs' },
   go: { find: () => onPath('go'), get: 'an installation of Go' },
   openssl: { find: () => onPath('openssl'), get: 'node scripts/get-debian-packages.mjs' },

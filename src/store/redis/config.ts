@@ -42,6 +42,7 @@ export const redisStoreConfig = z
     readTimeoutMs: z.int().min(10).max(60_000).default(1_000).describe('A read not answered by then fails. Decisions end at limits.decisionDeadlineMs in any case'),
     commitTimeoutMs: z.int().min(10).max(60_000).default(5_000).describe('A commit not answered by then has an unknown outcome'),
     connectTimeoutMs: z.int().min(10).max(60_000).default(5_000).describe('For connecting, at the start and again. A connection on which nothing comes for so long although something is waited for is given up'),
+    waitAtStartMs: z.int().min(0).max(3_600_000).default(0).describe('How long a node that starts goes on trying while the server can not be reached, or still loads; 0: it ends at once and says why'),
     inFlightMax: z.int().min(10).max(1_000_000).default(10_000).describe('Commands of one process that wait for answers at once; those beyond fail'),
     maxClockSkewMs: z.int().min(10).max(600_000).default(1_000).describe("A node whose clock is surely further than this from the server's denies"),
   })

@@ -29,6 +29,7 @@ export interface RedisStoreOptions {
 const INTEGRITY_CHARS_MIN = 32;
 const LOOK_EVERY_MS = 1_000;
 const REMEMBER_EVERY_MS = 2_000;
+const RETRY_AT_START_MS = 250;
 
 type Secret = NonNullable<RedisStoreConfig['password']>;
 
@@ -41,6 +42,19 @@ const topologyOf = (config: RedisStoreConfig, secret: (of: Secret | undefined, w
     ...(config.sentinelUsername === undefined ? {} : { username: config.sentinelUsername }),
     ...(password === undefined ? {} : { password }),
   };
+};
+
+/** Tries until it works or `waitMs` are over. A server that is there and not good enough does not become better by waiting. */
+const whenThere = async (attempt: () => Promise<void>, waitMs: number, now: () => number): Promise<void> => {
+  const until = now() + waitMs;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(now() < until) || !/no connection|no answer|LOADING/.test((error as Error).message)) throw error;
+      await new Promise((resolve) => { setTimeout(resolve, RETRY_AT_START_MS); });
+    }
+  }
 };
 
 /** Looks at every realm now and then, so that what this node knows is fresh, and writes it down when it has changed. */
@@ -109,8 +123,10 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
   const replicas = typeof durability === 'string' ? 0 : durability.replicated;
   let fence: Fence | undefined;
   try {
-    await Promise.all([reads.ready(), writes.ready()]);
-    await watch.look();
+    await whenThere(async () => {
+      await Promise.all([reads.ready(), writes.ready()]);
+      await watch.look();
+    }, config.waitAtStartMs, () => clock.now().latest);
     if (replicas > 0) {
       fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock });
       await fence.ready();

@@ -91,6 +91,15 @@ describeWith(['redis'], 'a Redis server that is not good enough', () => {
     expect(await messageOf(openAt({ port: 1 }))).toMatch(/no connection \(ECONNREFUSED\)/);
     expect(performance.now() - started).toBeLessThan(4_000);
   });
+  test('unreachable at the start: waited for, if configured; a server that is not good enough is not', async () => {
+    const server = await serverWith();
+    await server.kill();
+    const opening = openAt({ port: server.port, waitAtStartMs: 30_000 });
+    await server.start();
+    await (await opening).facts(NOTHING);
+    const weak = await serverWith(MEMORY);
+    expect(await messageOf(openAt({ port: weak.port, waitAtStartMs: 30_000 }))).toMatch(/appendonly/);
+  });
   test('something that never answers is no server, and is given up', async () => {
     const silent: Server = createServer(() => undefined);
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
