@@ -53,6 +53,9 @@ export interface Connection {
   close(): void;
 }
 
+/** The server did not say anything. */
+export class Unanswered extends StoreUnavailable {}
+
 const RETRY_MS_MAX = 500;
 /** Answers of the server that a person can act on; the rest of a message may hold what was sent. */
 const KNOWN = /^(?:NOSCRIPT|OOM|READONLY|NOAUTH|WRONGPASS|NOPERM|MISCONF|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|BUSY|UNKILLABLE|WRONGTYPE|MOVED|ASK|TRYAGAIN|CROSSSLOT)\b/;
@@ -155,8 +158,10 @@ export const connect = (options: ConnectionOptions): Connection => {
         new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(new Error('timed out')), timeoutMs); }),
       ]);
     } catch (error) {
+      // Without the error itself: the server quotes what it was sent, passwords too.
       const text = faultText(error);
-      throw new StoreUnavailable(`redis: ${text}${text === 'no connection' && failure !== undefined ? ` (${faultText(failure)})` : ''}`, { cause: error });
+      const Fault = (error as Error).name === 'ReplyError' ? StoreUnavailable : Unanswered;
+      throw new Fault(`redis: ${text}${text === 'no connection' && failure !== undefined ? ` (${faultText(failure)})` : ''}`);
     } finally {
       clearTimeout(timer);
       inFlight -= 1;

@@ -5,7 +5,7 @@
 import type { Clock } from '../../decision/ports.ts';
 import type { Instant } from '../../domain/instant.ts';
 import { StoreUnavailable, type AuthorityOffset } from '../port.ts';
-import type { Connection } from './connection.ts';
+import { Unanswered, type Connection } from './connection.ts';
 import { checkServers, type Durability } from './settings.ts';
 
 export interface Watch {
@@ -60,10 +60,9 @@ export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs }
       fault = undefined;
     } catch (error) {
       const why = error instanceof StoreUnavailable ? error : new StoreUnavailable('redis: the server could not be looked at', { cause: error });
-      const told = why.cause === undefined;
       missed += 1;
       // No answer is no bad answer: reads say for themselves that the server is away.
-      if (told || fault !== undefined || missed > MISSED_MAX) fault = why;
+      if (!(why instanceof Unanswered) || fault !== undefined || missed > MISSED_MAX) fault = why;
       throw why;
     }
   };

@@ -10,6 +10,7 @@ import { redisStoreConfig } from '../../../src/store/redis/config.ts';
 import { redisConfigFault } from '../../../src/store/redis/config-fault.ts';
 import { openRedisStore } from '../../../src/store/redis/open.ts';
 import { serverFault, type Durability } from '../../../src/store/redis/settings.ts';
+import { errorText } from '../../../src/telemetry/log.ts';
 import { createClock } from '../../../src/time/clock.ts';
 import { describeWith } from '../../parts.ts';
 import { FSYNC, MEMORY, startRedis, type RedisServer } from '../../support/redis.ts';
@@ -38,7 +39,7 @@ const openAt = async (config: object, mode: 'development' | 'production' = 'prod
 const messageOf = async (work: Promise<unknown>): Promise<string> =>
   work.then(() => 'no error', (error: Error) => {
     expect(error).toBeInstanceOf(StoreUnavailable);
-    return error.message;
+    return errorText(error);
   });
 const put = (id: string, more: Partial<Commit> = {}): Commit => ({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id }, value: { id } }], events: [], ...more });
 const NOTHING = { realm: 'default', keys: [] } as const;
@@ -116,6 +117,12 @@ describeWith(['redis'], 'a Redis server that is not good enough', () => {
     expect(await messageOf(openAt({ port }))).toMatch(/NOAUTH/);
     expect(await messageOf(openAt({ port, password: { env: 'NOT_SET' } }))).toMatch(/password is empty/);
     await openAt({ port, password: { env: 'P' } }, 'production', { P: 'right-secret' });
+  });
+  test('G4: a server that quotes what it was sent gets no secret into a message', async () => {
+    const { port } = await serverWith([...MEMORY, '--rename-command', 'AUTH', '', '--rename-command', 'CONFIG', '']);
+    const message = await messageOf(openAt({ port, username: 'curfew', password: { env: 'P' }, durability: 'memory' }, 'production', { P: 'canary-secret' }));
+    expect(message).not.toBe('no error');
+    expect(message).not.toContain('canary');
   });
   test('weaker than configured at the start, by name', async () => {
     const { port } = await serverWith(MEMORY);
