@@ -11,7 +11,7 @@ import type { BundleSources } from '../policy/source/open-sources.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { BundleMetrics } from '../telemetry/metrics.ts';
 
-const EVERY_MS = 1_000;
+const EVERY_MS = 500;
 
 export interface BundleAge {
   /** The bundle decides before this instant; `undefined`: without end. */

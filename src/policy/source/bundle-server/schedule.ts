@@ -3,7 +3,7 @@ import type { BundleServerConfig } from './config.ts';
 
 const RETRY_MS_MIN = 100;
 /** Low, so that access is back soon after the server is. */
-const RETRY_MS_MAX = 5_000;
+const RETRY_MS_MAX = 4_000;
 /** A server that doesn't hold requests although it said so must not be asked in a loop. */
 const HELD_MS_MIN = 1_000;
 
