@@ -29,6 +29,9 @@ export interface WorkerPorts {
   readonly grpc: number | undefined;
 }
 
+/** `look`: metrics as they are, without beginning anew what counts since the last scrape. */
+export type Asked = 'metrics' | 'look' | 'health';
+
 export type ToWorker =
   | { readonly type: 'start'; readonly start: WorkerStart }
   | { readonly type: 'bundle'; readonly bundle: Uint8Array; readonly digest: string }
@@ -37,7 +40,7 @@ export type ToWorker =
   | { readonly type: 'bundle-until'; readonly until: Instant | undefined }
   /** The candidate beside the active policy; `undefined`: none. */
   | { readonly type: 'shadow'; readonly bundle: Uint8Array | undefined }
-  | { readonly type: 'ask'; readonly id: number; readonly what: 'metrics' | 'health' }
+  | { readonly type: 'ask'; readonly id: number; readonly what: Asked }
   | { readonly type: 'reload-tls' }
   /** An operator accepted the wall clock as it is. */
   | { readonly type: 'reset-clock' }

@@ -119,7 +119,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       health: parts.health,
       workersWanted: () => workerCount(holder.active.core.config),
       bundle: () => ({ revision: holder.active.policy.revision, digest: holder.active.policy.digest }),
-      metrics: async () => nodeMetrics.json(await pool.metrics()),
+      metrics: async () => nodeMetrics.json(await pool.metrics('look')),
     }, clock, (error) => log.error('the workers can not be asked how they are', { detail: errorText(error) }));
     cleanUps.push(node.stop);
 

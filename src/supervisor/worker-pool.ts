@@ -32,7 +32,8 @@ export interface WorkerPool {
   broadcast(message: ToWorker): void;
   /** Resolves to what went wrong; workers in which something did are replaced. */
   activate(bundle: Uint8Array, digest: string): Promise<readonly string[]>;
-  metrics(): Promise<readonly MetricsJson[]>;
+  /** `look`: they are not scraped, only looked at. */
+  metrics(what?: 'metrics' | 'look'): Promise<readonly MetricsJson[]>;
   health(): Promise<readonly (WorkerHealth | undefined)[]>;
   pids(): readonly number[];
   stop(): Promise<void>;
@@ -154,7 +155,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
       }));
       return faults.filter((fault) => fault !== undefined);
     },
-    metrics: async () => (await Promise.all([...live].map((worker) => worker.metrics(ANSWER_MS)))).filter((metrics) => metrics !== undefined),
+    metrics: async (what) => (await Promise.all([...live].map((worker) => worker.metrics(ANSWER_MS, what)))).filter((metrics) => metrics !== undefined),
     health: () => Promise.all([...live].map((worker) => worker.health(ANSWER_MS))),
     pids: () => [...live].map(({ pid }) => pid),
     stop: async () => {

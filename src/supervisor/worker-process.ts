@@ -2,7 +2,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { MetricsJson } from '../telemetry/metrics.ts';
-import type { FromWorker, ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
+import type { Asked, FromWorker, ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
 import { watchFreeze, type Freeze } from './watchdog/freeze.ts';
 import type { StallReport } from './watchdog/layout.ts';
 
@@ -21,7 +21,7 @@ export interface WorkerProcess {
   readonly ready: Promise<WorkerPorts>;
   readonly exited: Promise<WorkerExit>;
   send(message: ToWorker): void;
-  metrics(withinMs: number): Promise<MetricsJson | undefined>;
+  metrics(withinMs: number, what?: 'metrics' | 'look'): Promise<MetricsJson | undefined>;
   health(withinMs: number): Promise<WorkerHealth | undefined>;
   /** Activates a bundle; resolves to what went wrong, if anything. */
   activate(bundle: Uint8Array, digest: string, withinMs: number): Promise<string | undefined>;
@@ -139,7 +139,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
         resolve(answer);
       });
     });
-  const ask = (what: 'metrics' | 'health', withinMs: number): Promise<Reply | undefined> => {
+  const ask = (what: Asked, withinMs: number): Promise<Reply | undefined> => {
     const id = (asked += 1);
     const answer = reply(`ask ${id}`, withinMs);
     send({ type: 'ask', id, what });
@@ -151,8 +151,8 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
     ready,
     exited,
     send,
-    metrics: async (withinMs) => {
-      const answer = await ask('metrics', withinMs);
+    metrics: async (withinMs, what = 'metrics') => {
+      const answer = await ask(what, withinMs);
       return answer?.type === 'metrics' ? answer.metrics : last;
     },
     health: async (withinMs) => {

@@ -5,7 +5,7 @@ import type { DecisionSink } from '../decision/ports.ts';
 import type { LoadedPolicy } from '../policy/load-policy.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createWorkerMetrics, type MetricsJson } from '../telemetry/metrics.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import type { Asked, FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { watchReadiness } from './readiness.ts';
 import { rehearse } from './rehearse.ts';
 import { openShadow } from './open-shadow.ts';
@@ -40,7 +40,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
       shadow.offer(record);
     },
   };
-  const allMetrics = async (): Promise<MetricsJson> => [...(await metrics.json()), ...(await shadow.metrics())];
+  const allMetrics = async (scraped: boolean): Promise<MetricsJson> => [...(await metrics.json(scraped)), ...(await shadow.metrics())];
   const load = async (bundle: Uint8Array): Promise<LoadedPolicy> => {
     const loaded = await activatePolicy(core, bundle);
     if (loaded.opaBuiltins.length > 0) {
@@ -91,7 +91,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     readiness.stop();
     await gateways.close();
     await decisionLog.close(SINK_CLOSE_MS);
-    tell({ type: 'drained', metrics: await allMetrics() });
+    tell({ type: 'drained', metrics: await allMetrics(false) });
     await watchdog.close();
     await core.close();
     process.disconnect();
@@ -99,8 +99,8 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   };
   process.on('SIGTERM', () => void drain().catch(fatal));
 
-  const answer = async (id: number, what: 'metrics' | 'health'): Promise<void> => {
-    if (what === 'metrics') tell({ type: 'metrics', id, metrics: await allMetrics() });
+  const answer = async (id: number, what: Asked): Promise<void> => {
+    if (what !== 'health') tell({ type: 'metrics', id, metrics: await allMetrics(what === 'metrics') });
     else tell({ type: 'health', id, health: readiness.now() });
   };
 

@@ -11,7 +11,8 @@ export type MetricsJson = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 export interface WorkerMetrics {
   /** Counts every decision record that passes. */
   readonly sink: DecisionSink;
-  json(): Promise<MetricsJson>;
+  /** `scrape`: what counts since the last scrape begins anew; default true. */
+  json(scrape?: boolean): Promise<MetricsJson>;
   close(): void;
 }
 
@@ -44,6 +45,7 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
   });
   const storeErrors = new Counter({ name: 'curfew_store_errors_total', help: 'Decisions denied because the store could not be read or written.', registers });
   const loop = monitorEventLoopDelay({ resolution: 10 });
+  let scraped = true;
   loop.enable();
   const maximum = { aggregator: 'max' as const, registers };
   const loopGauge = new Gauge({
@@ -52,7 +54,7 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
       loopGauge.set({ quantile: '0.5' }, loop.percentile(50) / NS_PER_S);
       loopGauge.set({ quantile: '0.99' }, loop.percentile(99) / NS_PER_S);
       loopGauge.set({ quantile: '1' }, loop.max / NS_PER_S);
-      loop.reset();
+      if (scraped) loop.reset();
     },
   });
   const measured = (name: string, help: string, read: () => number, joined: typeof maximum | { readonly registers: Registry[] }): void => {
@@ -75,7 +77,11 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
         if (result.reason === 'facts.unavailable' || result.reason === 'claim.unknown') storeErrors.inc();
       },
     },
-    json: () => registry.getMetricsAsJSON(),
+    json: (scrape = true) => {
+      // The gauge reads it before this returns.
+      scraped = scrape;
+      return registry.getMetricsAsJSON();
+    },
     close: () => loop.disable(),
   };
 };

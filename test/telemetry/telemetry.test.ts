@@ -71,6 +71,20 @@ describe('metrics', () => {
     one.close();
     two.close();
   });
+  test('what counts since the last scrape is not begun anew by looking at it', async () => {
+    const worker = createWorkerMetrics(gauges);
+    const longest = async (scrape: boolean): Promise<number> =>
+      Number(/curfew_event_loop_delay_seconds\{quantile="1"\} ([0-9.e+-]+)/.exec(await mergeMetrics([await worker.json(scrape)]).metrics())?.[1]);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await longest(true);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(await longest(false)).toBeGreaterThan(0.25);
+    expect(await longest(true)).toBeGreaterThan(0.25);
+    expect(await longest(true)).toBeLessThan(0.25);
+    worker.close();
+  });
   test('counts of a worker that ended stay', async () => {
     const [gone, here] = [createWorkerMetrics(gauges), createWorkerMetrics(gauges)];
     gone.sink.write(sampleRecord('a'));
