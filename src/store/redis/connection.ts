@@ -103,6 +103,15 @@ const optionsOf = (options: ConnectionOptions) => ({
   ...(options.tls === undefined ? {} : { tls: { minVersion: 'TLSv1.2' as const, ...options.tls } }),
 });
 
+const whereabouts = (topology: ConnectionOptions['topology']): string => {
+  const texts = (addresses: readonly Address[]): string => addresses.map(({ host, port }) => `${host}:${port}`).join(', ');
+  switch (topology.kind) {
+    case 'standalone': return texts([topology.address]);
+    case 'sentinel': return `the primary "${topology.name}" of the Sentinels ${texts(topology.sentinels)}`;
+    case 'cluster': return `the cluster of ${texts(topology.nodes)}`;
+  }
+};
+
 const clientOf = (options: ConnectionOptions): Redis | Cluster => {
   const { topology } = options;
   const common = optionsOf(options);
@@ -171,7 +180,7 @@ export const connect = (options: ConnectionOptions): Connection => {
   return {
     ready: async () => {
       await Promise.race([connecting, new Promise<void>((resolve) => { setTimeout(resolve, options.connectTimeoutMs).unref(); })]);
-      if (client.status !== 'ready') throw new StoreUnavailable(`redis: no connection${failure === undefined ? '' : ` (${faultText(failure)})`}`);
+      if (client.status !== 'ready') throw new StoreUnavailable(`redis: no connection to ${whereabouts(options.topology)}${failure === undefined ? '' : ` (${faultText(failure)})`}`);
     },
     command: (timeoutMs, name, ...args) => answered(timeoutMs, () => client.callBuffer(name, ...args)),
     everywhere: (timeoutMs, name, ...args) =>
