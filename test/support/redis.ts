@@ -1,6 +1,6 @@
 /** A real Redis server of the tests: on a free loopback port, with a directory of its own, ended with the test. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +25,9 @@ export interface RedisServer {
 /** As durable as `durability: fsync` asks. */
 export const FSYNC = ['--appendonly', 'yes', '--appendfsync', 'always', '--no-appendfsync-on-rewrite', 'no'];
 export const MEMORY = ['--appendonly', 'no', '--save', ''];
+
+/** One primary with one replica, as `durability: {replicated: 1}` asks; quick to follow. */
+export const REPLICATED = [...FSYNC, '--min-replicas-to-write', '1', '--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];
 
 const inline = (port: number, command: string, login?: string): Promise<string> =>
   new Promise((resolve, reject) => {
@@ -75,4 +78,27 @@ export const startRedis = async (args: readonly string[] = FSYNC, program = requ
       rmSync(directory, { recursive: true, force: true });
     },
   };
+};
+
+/** Three Sentinels that watch the primary of this port as `mymaster`, once they know each other and its replica. */
+export const startSentinels = async (primaryPort: number): Promise<readonly RedisServer[]> => {
+  const folder = mkdtempSync(join(tmpdir(), 'curfew-sentinels-'));
+  const ports = await freePorts(3);
+  const sentinels = await Promise.all(ports.map((port) => {
+    const file = join(folder, `${port}.conf`);
+    const watched = [`monitor mymaster 127.0.0.1 ${primaryPort} 2`, 'down-after-milliseconds mymaster 500', 'failover-timeout mymaster 3000'];
+    writeFileSync(file, [`port ${port}`, 'bind 127.0.0.1', ...watched.map((line) => `sentinel ${line}`), ''].join('\n'));
+    return startRedis([file, '--sentinel'], undefined, port);
+  }));
+  await until('the sentinels to know each other and the replica', async () => {
+    const known = await Promise.all(sentinels.map((sentinel) => sentinel.send('SENTINEL MASTER mymaster')));
+    return known.every((text) => /num-other-sentinels\r\n\$1\r\n2/.test(text) && /num-slaves\r\n\$1\r\n1/.test(text));
+  });
+  return sentinels.map((sentinel, index) => ({
+    ...sentinel,
+    stop: async () => {
+      await sentinel.stop();
+      if (index === 0) rmSync(folder, { recursive: true, force: true });
+    },
+  }));
 };

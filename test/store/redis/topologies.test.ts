@@ -11,7 +11,7 @@ import { certificate } from '../../identity/x509.ts';
 import { describeWith } from '../../parts.ts';
 import { freePorts } from '../../support/free-ports.ts';
 import { ACL_PASSWORD, guideAcl, writeAclFile } from '../../support/redis-acl.ts';
-import { FSYNC, MEMORY, startRedis, type RedisServer } from '../../support/redis.ts';
+import { FSYNC, MEMORY, REPLICATED, startRedis, startSentinels, type RedisServer } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 
 const cleanups: (() => Promise<unknown> | unknown)[] = [];
@@ -89,24 +89,11 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
   });
 
   test('behind Sentinels the store follows the primary; nothing confirmed is lost', { timeout: 60_000 }, async () => {
-    const replicated = [...FSYNC, '--min-replicas-to-write', '1', '--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];
-    const primary = await serverWith(replicated);
-    const replica = await serverWith([...replicated, '--replicaof', '127.0.0.1', String(primary.port)]);
+    const primary = await serverWith(REPLICATED);
+    const replica = await serverWith([...REPLICATED, '--replicaof', '127.0.0.1', String(primary.port)]);
     await until('the replica', async () => (await primary.send('INFO replication')).includes('state=online'));
-    const sentinels = await Promise.all([1, 2, 3].map(async () => {
-      const [port] = (await freePorts(1)) as [number];
-      const file = join(temporary(), 'sentinel.conf');
-      writeFileSync(file, [
-        `port ${port}`, 'bind 127.0.0.1', `sentinel monitor mymaster 127.0.0.1 ${primary.port} 2`, 'sentinel down-after-milliseconds mymaster 500', 'sentinel failover-timeout mymaster 3000', '',
-      ].join('\n'));
-      const sentinel = await startRedis([file, '--sentinel'], undefined, port);
-      cleanups.push(sentinel.stop);
-      return sentinel;
-    }));
-    await until('the sentinels to know each other and the replica', async () => {
-      const known = await Promise.all(sentinels.map((sentinel) => sentinel.send('SENTINEL MASTER mymaster')));
-      return known.every((text) => /num-other-sentinels\r\n\$1\r\n2/.test(text) && /num-slaves\r\n\$1\r\n1/.test(text));
-    });
+    const sentinels = await startSentinels(primary.port);
+    cleanups.push(...sentinels.map((sentinel) => sentinel.stop));
     const store = await openAt({ sentinels: sentinels.map(({ port }) => loopback(port)), durability: { replicated: 1 } });
     await store.commit(put('before'));
     await primary.kill();

@@ -1,0 +1,88 @@
+/** A fleet of the real program: nodes that share a store, people who issue and revoke, a workload that asks. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { bundleOf, jwksOf, newKey, signed } from '../identity/forge.ts';
+import { startCurfew, temporaryDirectory, type Curfew } from '../runtime/curfew.ts';
+
+const LOGIN = 'https://login.example.org';
+const WORKLOAD = 'spiffe://example.org/ci/deployer';
+
+const configOf = (redis: string): string => `
+store: {kind: redis, redis: ${redis}}
+limits: {decisionDeadlineMs: 10000}
+decisionLog: {to: file, path: decisions.jsonl}
+admin:
+  operators:
+    issuers: [${LOGIN}]
+    groups: {issuers: {roles: [issuer]}, responders: {roles: [responder]}}
+    persons: {oidc:login.example.org/rita: user:rita, oidc:login.example.org/ines: user:ines}
+identity:
+  issuers:
+    - {kind: spiffe, trustDomain: example.org, audiences: [curfew], bundle: {file: mesh.json}}
+    - {kind: oidc, issuer: ${LOGIN}, audiences: [curfew-admin], keys: {file: login.json}}
+`;
+
+export interface Answer {
+  readonly status: number;
+  readonly body: any;
+}
+
+export interface Fleet {
+  readonly nodes: readonly Curfew[];
+  /** The status of one question of the workload. */
+  ask(node: Curfew): Promise<number>;
+  /** The whole answer. */
+  answer(node: Curfew): ReturnType<Curfew['ask']>;
+  /** A grant for what is asked; resolves to its id. */
+  issue(node: Curfew): Promise<string>;
+  revoke(node: Curfew, grant: string): Promise<Answer>;
+  /** The responder reads. */
+  read(node: Curfew, path: string): Promise<Answer>;
+  administers(node: Curfew): Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+/** `redis`: settings of `store.redis` as YAML in one line. */
+export const startFleet = async (redis: string, size = 2): Promise<Fleet> => {
+  const [meshKey, loginKey] = [newKey('ES256', 'm1'), newKey('RS256', 'l1')];
+  const seconds = (): number => Math.floor(Date.now() / 1_000);
+  const svid = (): string => signed({ alg: 'ES256', kid: 'm1', typ: 'JWT' }, { sub: WORKLOAD, aud: 'curfew', iat: seconds(), exp: seconds() + 300 }, meshKey);
+  const operator = (sub: string, ...groups: string[]): string =>
+    signed({ alg: 'RS256', kid: 'l1', typ: 'JWT' }, { iss: LOGIN, sub, aud: 'curfew-admin', groups, iat: seconds(), exp: seconds() + 300 }, loginKey);
+  const directories = Array.from({ length: size }, temporaryDirectory);
+  const nodes = await Promise.all(directories.map(({ path }) => {
+    writeFileSync(join(path, 'mesh.json'), JSON.stringify(bundleOf(meshKey)));
+    writeFileSync(join(path, 'login.json'), JSON.stringify(jwksOf(loginKey)));
+    return startCurfew({ directory: path, config: configOf(redis) });
+  }));
+
+  const admin = async (node: Curfew, credential: string, method: string, path: string, body?: unknown): Promise<Answer> => {
+    const response = await fetch(`http://127.0.0.1:${node.ports.admin}/v1${path}`, {
+      method, headers: { authorization: `Bearer ${credential}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: await response.json() };
+  };
+  const answer = (node: Curfew) => node.ask(svid(), '/deploy/1', { 'x-forwarded-method': 'POST' });
+  const read = (node: Curfew, path: string): Promise<Answer> => admin(node, operator('rita', 'responders'), 'GET', path);
+  return {
+    nodes, answer, read,
+    ask: async (node) => (await answer(node)).status,
+    issue: async (node) => {
+      const ines = operator('ines', 'issuers');
+      const task = await admin(node, ines, 'POST', '/tasks', { kind: 'ci-run', owner: 'team:shop', reference: 'RUN-1' });
+      const grant = await admin(node, ines, 'POST', '/grants', {
+        workload: WORKLOAD, model: 'jit', entitlement: 'shop-deploy', task: task.body.id, ttlMs: 600_000, owner: 'team:shop', justification: 'release',
+        scopes: [{ actions: ['POST'], resource: { type: 'http', id: 'shop.local/deploy/**' } }],
+      });
+      expect([task.status, grant.status]).toEqual([201, 201]);
+      return grant.body.id;
+    },
+    revoke: (node, grant) => admin(node, operator('rita', 'responders'), 'POST', '/revocations', { selector: { kind: 'grant', value: grant }, reason: 'over' }),
+    administers: async (node) => (await read(node, '/grants')).status === 200,
+    stop: async () => {
+      await Promise.all(nodes.map((node) => node.stop()));
+      for (const { remove } of directories) remove();
+    },
+  };
+};
