@@ -30,11 +30,11 @@ const spread = ({ min, median, max }: { min: number; median: number; max: number
 
 const latencyTable = (measured: readonly Measured[]): Table => ({
   title: 'Full decisions in one process',
-  columns: ['workloads drawn, stored', 'p50 us', 'p99 us', 'p99.9 us', 'us a decision, record written', 'decisions a second'],
+  columns: ['workloads drawn, stored', 'p50 us', 'p99 us', 'p99.9 us', 'us a request, record written', 'decisions a second'],
   rows: measured.map((one) => [
     one.scenario.name, micros(one.latency.p50), micros(one.latency.p99), micros(one.latency.p999), spread(costOf(one), micros), perSecond(1e6 / costOf(one).median),
   ]),
-  note: 'Percentiles: until the answer was handed to its gateway. A decision: remembered ES256 credential, three covering grants, endings and tasks looked up in LMDB on disk, the default Rego pack in WASM, guard, re-check, record. The cost has the encoding of the record and its write to the decision log in it.',
+  note: 'Percentiles: from the request as its gateway has read it until the answer was handed over. A decision: remembered ES256 credential, three covering grants, endings and tasks looked up in LMDB on disk, the default Rego pack in WASM, guard, re-check, record. The cost has the reading of the headers, the encoding of the record and its write to the decision log in it. Each process has worked before: pages are mapped, and what the drawing repeats is remembered, as far as there is room.',
 });
 
 const scaleTable = (measured: readonly Measured[], names: Names): Table => ({
