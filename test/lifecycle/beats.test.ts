@@ -79,3 +79,24 @@ test('demand(62): beating too soon does not save a task whose heartbeat is misse
   world.at.now = T0 + 1_000;
   expect(await world.lifecycle.beatTask(CALL, id)).toMatchObject({ ok: false, failure: { code: 'state' } });
 });
+
+test('B8: a workload with as many live grants on its task as there may be still beats and closes it', { timeout: 120_000 }, async () => {
+  const id = await open();
+  const self = { realm: 'default', actor: { kind: 'workload', id: WORKLOAD } as const };
+  for (let from = 0; from < 1_000; from += 50) {
+    await Promise.all(Array.from({ length: 50 }, (_, index) => world.lifecycle.issueGrant(CALL, terms({ model: 'jit', task: id, ttlMs: 60_000, owner: `team:t${from + index}` }))));
+  }
+  world.at.now = T0 + 500;
+  expect(done(await world.lifecycle.beatTask(self, id)).task.lastBeatAt).toBe(T0 + 500);
+  expect(done(await world.lifecycle.closeTask(self, id)).task.state).toBe('closed');
+});
+
+test('grants that have not begun hide none that has', { timeout: 60_000 }, async () => {
+  const id = await open();
+  const self = { realm: 'default', actor: { kind: 'workload', id: WORKLOAD } as const };
+  const later = terms({ model: 'jit', task: id, ttlMs: undefined, notBefore: T0 + 600_000, expiresAt: T0 + 900_000 });
+  for (let from = 0; from < 150; from += 50) await Promise.all(Array.from({ length: 50 }, () => world.lifecycle.issueGrant(CALL, later)));
+  expect(await world.lifecycle.beatTask(self, id)).toMatchObject({ ok: false, failure: { code: 'not-found' } });
+  await world.lifecycle.issueGrant(CALL, terms({ model: 'jit', task: id }));
+  expect((await world.lifecycle.beatTask(self, id)).ok).toBe(true);
+});

@@ -87,10 +87,17 @@ export interface TaskCommand {
   readonly kinds: TaskKinds;
 }
 
+/** One is enough, and each that is looked at becomes part of the commit. */
+const GRANTS_LOOKED_AT = 100;
+
+/** The workload's grants on the task that began first: none of them has ended, so what has begun is live by time. */
+const grantsOn = (loaded: Loaded, task: string) =>
+  loadedGrants(loaded).filter(({ grant }) => grant.task === task).toSorted((a, b) => a.grant.notBefore - b.grant.notBefore).slice(0, GRANTS_LOOKED_AT);
+
 /** A workload touches only a task on which it holds a grant that is live and not covered by an ending. */
 const holdsGrantOn = (loaded: Loaded, command: TaskCommand, now: TimeInterval): boolean =>
-  loadedGrants(loaded).some(({ grant, root }) =>
-    grant.task === command.id && grant.notBefore <= now.earliest && now.latest < grant.expiresAt &&
+  grantsOn(loaded, command.id).some(({ grant, root }) =>
+    grant.notBefore <= now.earliest && now.latest < grant.expiresAt &&
     coveredBy(loaded, [...workloadGuards(command.actor.id, command.realm), ...grantSelectors(grant)], root) === undefined);
 
 const onTask = (command: TaskCommand, act: TaskAct, ends: boolean, judge: (task: Task, now: TimeInterval, version: number) => Ruling): Rule => {
@@ -101,7 +108,7 @@ const onTask = (command: TaskCommand, act: TaskAct, ends: boolean, judge: (task:
     needs: (loaded) => [
       taskRef(id),
       ...(actor.kind === 'workload' ? workloadGuards(actor.id, realm).map(endingRef) : []),
-      ...loadedGrants(loaded).filter(({ grant }) => grant.task === id).flatMap(({ grant }) => grantSelectors(grant).map(endingRef)),
+      ...grantsOn(loaded, id).flatMap(({ grant }) => grantSelectors(grant).map(endingRef)),
     ],
     judge: (loaded, now) => {
       const record = loaded.record(taskRef(id));
