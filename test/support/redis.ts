@@ -61,6 +61,9 @@ export const startRedis = async (args: readonly string[] = FSYNC, program = requ
     await until('redis to start', async () => {
       if (ended) throw new Error(`redis ended: ${output}`);
       return /^(?:\+PONG|-NOAUTH|-WRONGPASS)/m.test(await inline(port, 'PING').catch(() => ''));
+    }).catch((error: unknown) => {
+      started.kill('SIGKILL');
+      throw error;
     });
   };
   await start();
