@@ -437,6 +437,22 @@ export const storeContract = (harness: StoreHarness): void => {
       expect((await store.read('default', [at]))[0]).toEqual({ key: at, created: { sequence: again, at: START }, modified: { sequence: again, at: START }, value: { n: 2 } });
     });
 
+    test('a listing goes on from where it stood, although every page is dropped once it was seen', async () => {
+      const { store } = await opened();
+      const ids = Array.from({ length: 23 }, (_, index) => `id-${String(index).padStart(3, '0')}`);
+      await store.commit(commitOf({ puts: ids.map((id) => put(id)) }));
+      const seen: string[] = [];
+      let after: string | undefined;
+      do {
+        const page = await store.list('default', { kind: 'thing', limit: 5, ...(after === undefined ? {} : { after }) });
+        seen.push(...page.items.map((record) => record.key.id));
+        await store.commit(commitOf({ drops: page.items.map((record) => record.key), events: [note()] }));
+        after = page.next;
+      } while (after !== undefined);
+      expect(seen).toEqual(ids);
+      expect((await store.list('default', { kind: 'thing', limit: 5 })).items).toEqual([]);
+    });
+
     test('a dropped counter counts from nothing, and drops happen with their commit or not at all', async () => {
       const { store } = await opened();
       const uses = key('uses', 'g');
