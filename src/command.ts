@@ -54,15 +54,19 @@ const configFileOf = (options: Options, env: NodeJS.ProcessEnv): string | undefi
 };
 
 const start = (mode: 'development' | 'production') => async (options: Options): Promise<number> => {
-  const { run } = await import('./supervisor/run.ts');
-  const { announceDevelopment, announceProduction } = await import('./supervisor/announce.ts');
   const configFile = configFileOf(options, process.env);
   if (mode === 'production' && configFile === undefined) {
     process.stderr.write('curfew serve needs its configuration: --config curfew.yaml (or CURFEW_CONFIG). For a first try: curfew dev\n');
     return 1;
   }
+  // Both processes load their code at the same time.
+  const { prepareWorkers, startEarlyWorker } = await import('./supervisor/worker-process.ts');
+  prepareWorkers(ENTRY);
+  const early = startEarlyWorker();
+  const { run } = await import('./supervisor/run.ts');
+  const { announceDevelopment, announceProduction } = await import('./supervisor/announce.ts');
   return run({
-    mode, configFile, version: version(), entry: ENTRY, flags: flagsOf(options), env: process.env,
+    mode, configFile, early, version: version(), flags: flagsOf(options), env: process.env,
     announce: (running, directory) => (directory === undefined ? announceProduction(running) : announceDevelopment(running, directory, ENTRY)),
     out: (line) => void process.stdout.write(line),
     complain: (line) => void process.stderr.write(line),

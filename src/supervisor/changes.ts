@@ -15,6 +15,8 @@ import type { BoundedPolicy } from './bounded-policy.ts';
 import { nextBundle, type NextBundle } from './next-bundle.ts';
 import { needsRestart } from './needs-restart.ts';
 import type { QuarantineBook } from './watchdog/quarantine.ts';
+import { heapMegabytes } from './worker-heap.ts';
+import { giveHeap } from './worker-process.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 export interface ChangeDeps {
@@ -154,6 +156,7 @@ export const createChanges = (deps: ChangeDeps): Changes => {
       core.authenticator.close();
       return refuse(errorText(error));
     }
+    giveHeap(heapMegabytes(next.config));
     try {
       await pool.roll({ count: deps.workerCount(next.config), drainMs: next.config.limits.drainMs });
     } catch (error) {

@@ -14,13 +14,14 @@ import { EXIT, type ExitCode } from './exit-code.ts';
 import { InstanceRunning, lockInstance } from './instance-lock.ts';
 import type { Mode } from './messages.ts';
 import type { RunningSupervisor } from './supervisor.ts';
-import { prepareWorkers, startEarlyWorker, WorkerFailed } from './worker-process.ts';
+import { HEAP_MEGABYTES, heapMegabytes } from './worker-heap.ts';
+import { giveHeap, startEarlyWorker, WorkerFailed, type EarlyWorker } from './worker-process.ts';
 
 export interface RunOptions {
   readonly mode: Mode;
   readonly version: string;
-  /** The program that workers run. */
-  readonly entry: string;
+  /** Loads its code while this process reads the configuration. */
+  readonly early: EarlyWorker;
   readonly configFile?: string | undefined;
   /** By setting path, such as `http.port`. */
   readonly flags: Readonly<Record<string, string | undefined>>;
@@ -62,28 +63,38 @@ const explainFailure = (error: unknown, { config }: { readonly config: Config })
   return { code: EXIT.failed, text: errorText(error) };
 };
 
+/** Workers with the heap that the configuration asks for; the early one too. */
+const sizedWorker = (early: EarlyWorker, config: Config): EarlyWorker => {
+  const megabytes = heapMegabytes(config);
+  if (megabytes === HEAP_MEGABYTES) return early;
+  early.abandon();
+  giveHeap(megabytes);
+  return startEarlyWorker();
+};
+
 /** Resolves when the process should end. */
 export const run = async (options: RunOptions): Promise<ExitCode> => {
   const developmentDir = options.mode === 'development' ? resolve(DEVELOPMENT_DIR) : undefined;
   const reload = (): LoadedConfig => load(options, developmentDir);
   const loaded = reload();
   if (!loaded.ok) {
+    options.early.abandon();
     options.complain(`The configuration is not valid:\n${loaded.faults.map((fault) => `  ${faultText(fault)}\n`).join('')}`);
     return EXIT.configuration;
   }
   let running: RunningSupervisor;
+  let { early } = options;
   let release: () => void = () => undefined;
   try {
     // A server is there for several; one machine's directory for one.
     if (loaded.config.store.kind === 'embedded') release = (await lockInstance(loaded.config.store.path)).release;
     if (developmentDir !== undefined) openDevelopmentKey(developmentDir);
     const { mode, version } = options;
-    prepareWorkers(options.entry);
-    // Both processes load their code at the same time.
-    const early = startEarlyWorker();
+    early = sizedWorker(early, loaded.config);
     const { startSupervisor } = await import('./supervisor.ts');
     running = await startSupervisor({ mode, version, early, loaded, reload, ...(developmentDir === undefined ? {} : { developmentDir, onBundle: (revision) => options.out(`Policy ${revision} decides now.\n`) }) });
   } catch (error) {
+    early.abandon();
     release();
     const { code, text } = explainFailure(error, loaded);
     options.complain(`Curfew does not start: ${text}\n`);

@@ -3,6 +3,7 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { MetricsJson } from '../telemetry/metrics.ts';
 import type { Asked, FromWorker, ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
+import { HEAP_MEGABYTES, heapFlags } from './worker-heap.ts';
 import { watchFreeze, type Freeze } from './watchdog/freeze.ts';
 import type { StallReport } from './watchdog/layout.ts';
 
@@ -44,6 +45,9 @@ export class WorkerFailed extends Error {
 export const REPORT_FD = 4;
 const REPORT_CHARS_MAX = 262_144;
 
+/** Of workers started from now on. */
+export const giveHeap = (megabytes: number): void => cluster.setupPrimary({ execArgv: [...process.execArgv, ...heapFlags(megabytes)] });
+
 /** Call once, before the first worker. `entry` is the program that both sides run. */
 export const prepareWorkers = (entry: string): void => {
   // Every worker accepts for itself: what a stopped worker holds is reset with it, and a busy supervisor delays nobody.
@@ -54,6 +58,7 @@ export const prepareWorkers = (entry: string): void => {
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
   });
+  giveHeap(HEAP_MEGABYTES);
 };
 
 const parseReport = (text: string): StallReport | undefined => {
@@ -86,6 +91,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
     rejectReady = reject;
   });
   ready.catch(() => undefined);
+  Promise.resolve(start).catch(() => child.kill('SIGKILL'));
 
   const pipe = child.stdio[REPORT_FD] as Socket | null | undefined;
   pipe?.setEncoding('utf8');
@@ -116,7 +122,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
   worker.on('message', (message: FromWorker) => {
     switch (message.type) {
       case 'hello':
-        Promise.resolve(start).then((known) => send({ type: 'start', start: known }), () => child.kill('SIGKILL'));
+        Promise.resolve(start).then((known) => send({ type: 'start', start: known }), () => undefined);
         return;
       case 'pulse': return watch.pulse();
       case 'ready': return resolveReady(message.ports);

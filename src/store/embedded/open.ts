@@ -44,7 +44,7 @@ const prepareDirectory = (path: string, readOnly: boolean): void => {
 
 /** Opens the store in `path`, made new if there is none. Rejects with `StoreUnavailable`, which says what to do. */
 export const openEmbeddedStore = async (options: EmbeddedStoreOptions): Promise<EmbeddedStore> => {
-  const { path, mode, clock, mapSizeBytes = 16 * GIB, memoBytesMax = 48 * MIB, readOnly = false, writePatienceMs = 10_000 } = options;
+  const { path, mode, clock, mapSizeBytes = 16 * GIB, memoBytesMax = 16 * MIB, readOnly = false, writePatienceMs = 10_000 } = options;
   prepareDirectory(path, readOnly);
   const here = options.place ?? placeOf(path);
   const recorded = readPlaceFile(path);
