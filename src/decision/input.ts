@@ -38,31 +38,23 @@ interface Part {
 
 const textOf = (part: Part): string => (part.text ??= JSON.stringify(part.value));
 
-interface IdentityParts {
-  readonly subject: Part;
-  readonly credential: Part;
+interface IdentityInput {
+  readonly subject: JsonObject;
+  readonly credential: JsonObject;
 }
 
-const ofIdentity = new WeakMap<Identity, IdentityParts>();
-
-const identityParts = (identity: Identity): IdentityParts => {
-  const known = ofIdentity.get(identity);
-  if (known !== undefined) return known;
-  const { workload, kind, issuer, audience, claims, credential: { issuedAt, expiresAt }, confirmed } = identity;
+/** Made anew each time: identities are many, and what is kept of each counts in memory. */
+const identityInput = ({ workload, kind, issuer, audience, claims, credential: { issuedAt, expiresAt }, confirmed }: Identity): IdentityInput => {
   const trustDomain = trustDomainOf(workload);
-  const made: IdentityParts = {
-    subject: { value: { id: workload, kind, ...(trustDomain === undefined ? {} : { trust_domain: trustDomain }) } },
+  return {
+    subject: { id: workload, kind, ...(trustDomain === undefined ? {} : { trust_domain: trustDomain }) },
     credential: {
-      value: {
-        issuer, kind, audience, claims,
-        ...(issuedAt === undefined ? {} : { issued_at_ms: issuedAt }),
-        ...(expiresAt === undefined ? {} : { expires_at_ms: expiresAt }),
-        confirmed,
-      },
+      issuer, kind, audience, claims,
+      ...(issuedAt === undefined ? {} : { issued_at_ms: issuedAt }),
+      ...(expiresAt === undefined ? {} : { expires_at_ms: expiresAt }),
+      confirmed,
     },
   };
-  ofIdentity.set(identity, made);
-  return made;
 };
 
 interface GrantPart extends Part {
@@ -145,10 +137,10 @@ export const policyInput = (
   const curfew = request;
   let known = '';
   if (identity !== undefined) {
-    const { subject, credential } = identityParts(identity);
-    curfew['subject'] = subject.value;
-    curfew['credential'] = credential.value;
-    known = `"subject":${textOf(subject)},"credential":${textOf(credential)},`;
+    const { subject, credential } = identityInput(identity);
+    curfew['subject'] = subject;
+    curfew['credential'] = credential;
+    known = `"subject":${JSON.stringify(subject)},"credential":${JSON.stringify(credential)},`;
   }
   curfew['grants'] = grants.map(({ value }) => value);
   curfew['tasks'] = tasks.map(({ value }) => value);

@@ -6,7 +6,7 @@
 import cluster from 'node:cluster';
 import { chmodSync } from 'node:fs';
 import { createSecureServer, createServer, type Http2SecureServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { serveCall } from './call.ts';
 import type { GrpcLimits } from './config.ts';
@@ -102,7 +102,7 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     const peer = session === undefined ? undefined : sessions.get(session);
     if (session !== undefined && !haveAsked.has(session)) {
       haveAsked.add(session);
-      connections?.asked(session.socket as Socket);
+      connections?.asked(session.socket);
     }
     if (peer === undefined) stream.destroy();
     else serveCall(stream, headers, methods, peer, limits);

@@ -41,7 +41,7 @@ afterAll(async () => {
 });
 
 const ask = (token: string, headers: Record<string, string> = {}): Promise<Asked> => curfew.ask(token, '/orders/1', { connection: 'close', ...headers });
-const statuses = async (asked: readonly Promise<Asked>[]): Promise<readonly number[]> => (await Promise.all(asked)).map(({ status }) => status).sort();
+const statuses = async (asked: readonly Promise<Asked>[]): Promise<readonly number[]> => (await Promise.all(asked)).map(({ status }) => status).sort((a, b) => a - b);
 
 const token = (trustDomain: string, key = once, more: object = {}): string =>
   signed({ alg: 'ES256', kid: key.kid, typ: 'JWT' }, { sub: `spiffe://${trustDomain}/job`, aud: 'curfew', iat: nowS(), exp: nowS() + 300, jti: randomUUID(), ...more }, key);

@@ -55,7 +55,7 @@ export const startBundleServer = async ({ tls, longPoll = false }: BundleServerO
       waiting.delete(release);
     });
   };
-  const server: Server = tls === undefined ? createServer(listener) : (createTlsServer(tls, listener) as unknown as Server);
+  const server: Server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   const listen = (port: number): Promise<void> => new Promise((resolve) => { server.listen(port, 'localhost', resolve); });
   await listen(0);
   const { port } = server.address() as AddressInfo;

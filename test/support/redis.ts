@@ -44,7 +44,7 @@ const inline = (port: number, command: string, login?: string): Promise<string> 
 /** `args` may begin with a configuration file. */
 export const startRedis = async (args: readonly string[] = FSYNC, program = requirePart('redis'), givenPort?: number): Promise<RedisServer> => {
   const directory = mkdtempSync(join(tmpdir(), 'curfew-redis-'));
-  const port = givenPort ?? ((await freePorts(1))[0] as number);
+  const port = givenPort ?? (await freePorts(1))[0] ?? 0;
   const own = args.includes('--sentinel') ? [] : ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--maxmemory-policy', 'noeviction'];
   let child: ChildProcess | undefined;
   let gone: Promise<unknown> = Promise.resolve();

@@ -18,7 +18,7 @@ const isMembers = (value: RegoValue | undefined): value is RegoObject => value i
 /** Adds `more` to `into`, which is changed; `at` is its path. */
 const add = (into: Members, more: RegoObject, at: readonly string[], from: string): void => {
   for (const [name, value] of more) {
-    const path = [...at, String(name)];
+    const path = [...at, typeof name === 'string' ? name : JSON.stringify(name)];
     const there = into.get(name);
     if (there === undefined) into.set(name, isMembers(value) ? new Map(value) : value);
     else if (isMembers(there) && isMembers(value)) add(there as Members, value, path, from);

@@ -95,9 +95,6 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return held;
   };
 
-  /** By identity of the list: a caller that asks for the same keys again does so with the same list. */
-  const asked = new WeakMap<readonly RecordKey[], Resolved>();
-
   const holds = (known: Resolved | undefined, realm: RealmReader): known is Resolved => {
     if (known?.realm !== realm) return false;
     const { slots, changed } = known;
@@ -115,14 +112,6 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
       if (held !== undefined) present.push([recordKeyText(key), held.record]);
     }
     return { realm, slots, changed: slots.map((slot) => realm.state.slots[slot] as number), present };
-  };
-
-  const keysOf = (realm: RealmReader, keys: readonly RecordKey[]): Resolved => {
-    const known = asked.get(keys);
-    if (holds(known, realm)) return known;
-    const found = resolve(realm, keys);
-    asked.set(keys, found);
-    return found;
   };
 
   const refsOf = (realm: RealmReader, row: RowRecord): Resolved => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row.refs)));
@@ -160,7 +149,10 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
       const bring = ({ present }: Resolved): void => {
         for (const [text, record] of present) records.set(text, record);
       };
-      bring(keysOf(realm, query.keys));
+      for (const key of query.keys) {
+        const held = lookup(realm, key);
+        if (held !== undefined) records.set(recordKeyText(key), held.record);
+      }
       const { sequence, endings } = realm.state;
       const read = { position: { epoch, sequence }, endings, records };
       if (query.index === undefined) return { ...read, rows: [], ended: [], truncated: false };

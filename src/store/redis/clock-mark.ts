@@ -21,7 +21,7 @@ return {string.format('%.0f', mark)}
 export const readClockMark = async (connection: Connection, timeoutMs: number): Promise<Instant | undefined> => {
   const reply = await connection.command(timeoutMs, 'HGET', META_KEY, 'clock');
   if (reply === null) return undefined;
-  const mark = Number(String(reply));
+  const mark = Number((reply as string | Buffer).toString());
   if (!isInstant(mark)) throw new StoreUnavailable('the clock mark is damaged; restore the store from a backup');
   return mark;
 };

@@ -108,6 +108,6 @@ export const eventsAfter = async ({ connection, timeoutMs, realm, epoch, after, 
   }
   // After them on the same connection: a server that was emptied or replaced in between has another epoch, or none.
   const [listed, now] = await Promise.all([found, connection.command(timeoutMs, 'HGET', state, 'epoch')]);
-  if (String(now ?? '') !== epoch && (now !== null || listed.length > 0)) throw new StoreUnavailable('the store was emptied or replaced under the running program');
+  if (((now as string | Buffer | null) ?? '').toString() !== epoch && (now !== null || listed.length > 0)) throw new StoreUnavailable('the store was emptied or replaced under the running program');
   return listed;
 };

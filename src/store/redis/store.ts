@@ -62,8 +62,8 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
     const isOther = (answer: readonly unknown[]): boolean => String(answer[0]) === 'epoch';
     const first = await call();
     if (!isOther(first)) return first;
-    let why: unknown;
-    if (String(first[1]) === '') await makeRealm(connection, timeoutMs, realm, epoch).catch((error: unknown) => { why = error; });
+    let why: Error | undefined;
+    if (String(first[1]) === '') await makeRealm(connection, timeoutMs, realm, epoch).catch((error: unknown) => { why = error instanceof Error ? error : new StoreUnavailable('the realm could not be made', { cause: error }); });
     const second = await call();
     if (!isOther(second)) return second;
     throw why ?? new StoreUnavailable('the store was replaced under the running program by one of another epoch: what had ended may no longer be known. Restore the right one, or restart');

@@ -60,7 +60,11 @@ const readOwn = async (path: string, bytesMax: number): Promise<Buffer> => {
 
 const flushFolder = async (folder: string): Promise<void> => {
   const handle = await open(folder, 'r');
-  await handle.sync().finally(() => handle.close());
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 };
 
 const writeOwn = async (folder: string, name: string, bytes: Uint8Array): Promise<void> => {
