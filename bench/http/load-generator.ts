@@ -155,7 +155,7 @@ const runLoad = async ({ kind, port, requests, allow }: Job, run: Run): Promise<
       const upTo = Math.floor((performance.now() - startedMs) * perMs);
       for (; planned < upTo; planned += 1) {
         const dueMs = startedMs + Math.ceil((planned + 1) / perMs);
-        const asking = idle.pop();
+        const asking = idle.shift();
         if (asking === undefined) due.push(dueMs);
         else send(asking, Math.min(dueMs, performance.now()));
       }
