@@ -16,6 +16,8 @@ export type InProcessOptions = Options<typeof inProcessDefaults>;
 
 const P50_GOAL_US = 60;
 const UNIFORM_GOAL = 1.6;
+const COLD_LIMIT = 'facts that are not remembered: eleven descents in LMDB (four records, seven endings that are not there), four records to check and parse';
+const WARM_LIMIT = `with 16 MiB of memory half of the draws find their facts; then a third is WASM, which mostly parses the input. Else ${COLD_LIMIT}`;
 /** More than are ever asked about here: what is measured is a remembered credential. */
 const REMEMBERED_TOKENS_MAX = 200_000;
 
@@ -84,9 +86,9 @@ export const runInProcess = async (options: InProcessOptions, say: (text: string
     const uniform = find(measured, names('uniform', 'large'));
     const scale = scaleOf(uniform, find(measured, names('uniform', 'small')));
     const goals: Goal[] = [
-      { goal: `p50 <= ${P50_GOAL_US} us, ${count(options.large)} grants, Zipf`, measured: `${micros(zipf.latency.p50)} us`, met: zipf.latency.p50 <= P50_GOAL_US },
-      { goal: `p50 <= ${P50_GOAL_US} us, ${count(options.large)} grants, uniform`, measured: `${micros(uniform.latency.p50)} us`, met: uniform.latency.p50 <= P50_GOAL_US },
-      { goal: `cost, ${count(options.large)} / ${count(options.small)} grants and revocations, uniform <= ${UNIFORM_GOAL} x`, measured: spread(scale.cost, times), met: scale.cost.median <= UNIFORM_GOAL },
+      { goal: `p50 <= ${P50_GOAL_US} us, ${count(options.large)} grants, Zipf`, measured: `${micros(zipf.latency.p50)} us`, met: zipf.latency.p50 <= P50_GOAL_US, limit: WARM_LIMIT },
+      { goal: `p50 <= ${P50_GOAL_US} us, ${count(options.large)} grants, uniform`, measured: `${micros(uniform.latency.p50)} us`, met: uniform.latency.p50 <= P50_GOAL_US, limit: COLD_LIMIT },
+      { goal: `cost, ${count(options.large)} / ${count(options.small)} grants and revocations, uniform <= ${UNIFORM_GOAL} x`, measured: spread(scale.cost, times), met: scale.cost.median <= UNIFORM_GOAL, limit: COLD_LIMIT },
     ];
     return { tables: [latencyTable(measured), scaleTable(measured, names), ...tables], goals };
   } finally {

@@ -10,6 +10,7 @@
  */
 import { RECORD_FORMAT } from '../record.ts';
 import { sha256Lua } from './sha256.ts';
+import { storedLua } from './stored.ts';
 
 export const commitLua = `
 ${sha256Lua}
@@ -40,13 +41,9 @@ end
 if before and not (now < before) then return {'late'} end
 
 local changed, created, fields = {}, {}, {}
+${storedLua}
 local function load(field)
-  if changed[field] then return changed[field] end
-  local bytes = redis.call('HGET', records, field)
-  if not bytes then return nil end
-  local record = cmsgpack.unpack(bytes)
-  if record[1] ~= ${RECORD_FORMAT} then error('CURFEW a record of another format') end
-  return record
+  return changed[field] or stored(field)
 end
 local stamp = sequence + count()
 local function change(field, previous, counter, body, refs, row, mark)

@@ -6,26 +6,20 @@
  * Answers position, endings, records (`RecordReply`) of fields and refs, live rows, ended rows, instant of the
  * last commit, hash up to the ending asked about ('' = not known), number of the lease.
  */
-import { RECORD_FORMAT } from '../record.ts';
+import { storedLua } from './stored.ts';
 
 export const factsLua = `
 local state, records, index, endings, lease = unpack(KEYS)
 local found = redis.call('HMGET', state, 'epoch', 'sequence', 'endings', 'hash', 'at')
 if found[1] ~= ARGV[1] then return {'epoch', found[1] or ''} end
 
-local function load(field)
-  local bytes = redis.call('HGET', records, field)
-  if not bytes then return nil end
-  local record = cmsgpack.unpack(bytes)
-  if record[1] ~= ${RECORD_FORMAT} then error('CURFEW a record of another format') end
-  return record
-end
+${storedLua}
 local function shown(field, r) return {field, r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9]} end
 local read, seen = {}, {}
 local function bring(field)
   if seen[field] then return end
   seen[field] = true
-  local record = load(field)
+  local record = stored(field)
   if record then read[#read + 1] = shown(field, record) end
 end
 
@@ -37,14 +31,14 @@ if prefix then
   local fieldAt = tonumber(prefix) + 16
   for _, row in ipairs(redis.call('ZREVRANGEBYLEX', index, upper, lower, 'LIMIT', 0, most)) do
     local field = string.sub(row, fieldAt)
-    local record = load(field)
+    local record = stored(field)
     if not record then error('CURFEW the time index names a record that is not there') end
     live[#live + 1] = shown(field, record)
     for _, ref in ipairs(record[10]) do bring(ref) end
   end
   for _, row in ipairs(redis.call('ZREVRANGEBYLEX', index, endedUpper, endedLower, 'LIMIT', 0, back)) do
     local field = string.sub(row, fieldAt)
-    local record = load(field)
+    local record = stored(field)
     if record then ended[#ended + 1] = shown(field, record) end
   end
 end
