@@ -106,7 +106,7 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
     expect([await valueOf(store, 'before'), await valueOf(store, 'after')]).toEqual([{ id: 'before' }, { id: 'after' }]);
     // Which of the two it is in the end is the Sentinels' matter: some turn back when the old one returns soon.
     const roles = await Promise.all([primary, replica].map(async (server) => /master|slave/.exec(await server.send('ROLE'))?.[0]));
-    expect(roles.toSorted()).toEqual(['master', 'slave']);
+    expect(new Set(roles)).toEqual(new Set(['master', 'slave']));
   });
 
   test('on a cluster each realm is one slot, and many realms spread over the nodes; as the ACL user of the guide', { timeout: 60_000 }, async () => {
