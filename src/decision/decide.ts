@@ -17,7 +17,7 @@ import { Denied, storeDenied } from './denied.ts';
 import { recordOf } from './describe.ts';
 import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
-import { createJudge } from './judge.ts';
+import { createJudge, endedMeanwhile } from './judge.ts';
 import { takeTurn } from './loop-turns.ts';
 import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
@@ -191,7 +191,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
         // From here to the answer nothing waits.
         return allow(conclusion, last.latest);
       }
-      if (last !== undefined && standing?.observe !== true) throw new Denied(conclusion.relied === undefined ? 'standing.ended' : 'grant.expired');
+      if (last !== undefined && standing?.observe !== true) throw conclusion.relied === undefined ? new Denied('standing.ended') : endedMeanwhile(judge, evaluation, question, progress, last, claimed !== undefined);
       progress.now = last ?? trustedNow(options?.at);
       if (standing !== undefined && !standingHolds(standing, progress.now)) throw new Denied('standing.ended');
     }

@@ -2,6 +2,7 @@
  * The steps `evaluate` and `guard`: what an allow would rest on, by facts that were gathered. Synchronous; throws `Denied`. What
  * an entry with `observe` lets through rests on that entry.
  */
+import type { TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { Denied } from './denied.ts';
 import type { Evaluation, Question } from './evaluation.ts';
@@ -21,6 +22,18 @@ export interface JudgeDeps {
 
 /** `claimed`: the use is counted already, so that an exhausted counter is no fault. */
 export type Judge = (evaluation: Evaluation, question: Question, progress: Progress, claimed: boolean) => Conclusion;
+
+/** What ended while the policy ran says why: the grant, its task, a deadline. Whatever comes out, it is a denial. */
+export const endedMeanwhile = (judge: Judge, evaluation: Evaluation, question: Question, progress: Progress, now: TimeInterval, claimed: boolean): Denied => {
+  Object.assign(progress, { now, live: [], faults: new Map() });
+  try {
+    judge(evaluation, question, progress, claimed);
+  } catch (error) {
+    if (error instanceof Denied) return error;
+    throw error;
+  }
+  return new Denied('grant.expired');
+};
 
 export const createJudge = (deps: JudgeDeps): Judge => {
   const evaluate = (evaluation: Evaluation, question: Question, progress: Progress): Verdict => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PolicyOutcome } from '../../src/decision/ports.ts';
-import type { Instant } from '../../src/domain/instant.ts';
+import type { DurationMs, Instant } from '../../src/domain/instant.ts';
 import type { JsonValue } from '../../src/domain/json.ts';
 import { SELECTOR_KINDS, type Selector } from '../../src/domain/selector.ts';
 import { createWorld, evaluationOf, identityOf, T0, WORKLOAD } from './world.ts';
@@ -71,6 +71,13 @@ describe('I1: no allow at or after an end', () => {
     world.issue();
     world.state.duringPolicy = () => { world.state.now = T0 + 60_000; };
     expect(await world.reasonOf()).toBe('grant.expired');
+  });
+  test('a task that ends while the policy runs is the reason, not the grant that goes on', async () => {
+    const world = createWorld();
+    world.task({ heartbeatMs: 1_000 as DurationMs, lastBeatAt: T0 });
+    world.issue({ task: 't1' });
+    world.state.duringPolicy = () => { world.state.now = T0 + 1_000; };
+    expect(await world.reasonOf()).toBe('task.heartbeat');
   });
   test('the deadline of the credential bounds the answer too', async () => {
     const world = createWorld();
