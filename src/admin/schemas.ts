@@ -20,7 +20,7 @@ const instant = () =>
     })
     .openapi({ type: 'string', format: 'date-time' });
 const durationMs = () => z.number().openapi({ type: 'integer', minimum: 1, description: 'whole milliseconds' });
-const instantText = () => z.string().openapi({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
+export const instantText = () => z.string().openapi({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
 
 const scope = z.strictObject({
   actions: words(),

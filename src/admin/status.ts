@@ -2,11 +2,10 @@
 import { z } from '@hono/zod-openapi';
 import type { JsonObject } from '../domain/json.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
+import { instantText } from './schemas.ts';
 
 /** As seen from one realm. */
 export type NodeStatus = (realm: string) => Promise<JsonObject>;
-
-const instantText = () => z.string().openapi({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
 
 const statusAnswer = z.object({
   ready: z.boolean(), faults: z.array(z.string()).describe('what is missing, or wrong without keeping it from deciding'),

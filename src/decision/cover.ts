@@ -49,7 +49,7 @@ interface Covering {
 /** By identity object, which authenticators keep for as long as they remember the credential. */
 const lastCovering = new WeakMap<Identity, Covering>();
 
-/** The records that hold their endings. The same list as long as an identity comes through the same gateway: stores know it again. */
+/** The records that hold their endings. Made once for as long as an identity comes through the same gateway. */
 export const coveringRefs = (evaluation: Evaluation, identity: Identity | undefined): readonly RecordRef[] => {
   if (identity === undefined) return surroundings(evaluation).map(endingRef);
   const { realm, pep: { id: pep } } = evaluation;

@@ -22,3 +22,12 @@ export const canonicalJson = (value: JsonValue): string => {
   const members = Object.keys(value).filter((name) => value[name] !== undefined).sort();
   return `{${members.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name] as JsonValue)}`).join(',')}}`;
 };
+
+export const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+};

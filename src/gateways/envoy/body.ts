@@ -2,7 +2,7 @@
  * `parsed_body` and `truncated_body`. Parsed are JSON, forms and multipart forms; other types give `null`, as does an empty body
  * (the gateway need not send it). What can't be parsed, or could be read in two ways, denies.
  */
-import type { JsonValue } from '../../domain/json.ts';
+import { isJson, type JsonValue } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import { parseStrictJson } from '../../domain/strict-json.ts';
 import type { HttpAttributes } from './check-request.ts';
@@ -21,15 +21,6 @@ const NOTHING: Body = { truncated: false };
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const refused = (reason: Reason): Body => ({ truncated: false, refused: reason });
-
-const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 const parse = (type: string, parameters: ReadonlyMap<string, string>, bytes: Buffer, limits: BodyLimits): Body => {
   let text: string;

@@ -1,4 +1,5 @@
 /** Where data files are not JSON or YAML. OPA's loader names the file only, and JavaScript's not even the place. */
+import { isJson } from '../../domain/json.ts';
 import { parseDocument } from 'yaml';
 import { isDataFile } from '../bundle/entry-name.ts';
 import type { ToolchainFault } from '../toolchain/fault.ts';
@@ -35,15 +36,6 @@ const jsonFaultAt = (text: string): number => {
   };
   if (value()) skip(BLANKS);
   return at;
-};
-
-const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 };
 
 const jsonFault = (text: string): Pick<ToolchainFault, 'message' | 'row' | 'col'> | undefined => {

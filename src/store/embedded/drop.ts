@@ -2,8 +2,8 @@
 import { ROWS_MAX, type RecordKey } from '../port.ts';
 import type { Environment } from './environment.ts';
 import { heldAt } from './held-at.ts';
-import { indexRow, removeIndexRow } from './index-row.ts';
-import { indexBound, keyBytes, kindPrefix, ownerPrefix } from './keys.ts';
+import { removeIndexRow, scanRows } from './index-row.ts';
+import { keyBytes, kindPrefix } from './keys.ts';
 import type { IndexRow } from './owner-rows.ts';
 
 /** Owners one of whose rows went, with the latest end of such a row. */
@@ -21,12 +21,6 @@ export const dropRecords = (environment: Environment, realm: string, keys: reado
   return owners;
 };
 
-/** As an end that no row has: bounds are 48 bits wide. */
-const NEVER = 2 ** 48 - 1;
-
 /** The owner's rows that end after `from`, from the time index itself: a list that was cut short can't say what moves up. */
-export const rowsAfter = (environment: Environment, realm: string, owner: string, from: number): readonly IndexRow[] => {
-  const prefix = ownerPrefix(realm, owner);
-  const keys = environment.index.getKeys({ start: indexBound(prefix, NEVER), end: indexBound(prefix, from + 1), reverse: true, limit: ROWS_MAX + 1 });
-  return [...keys].map((bytes) => indexRow(environment, prefix, bytes));
-};
+export const rowsAfter = (environment: Environment, realm: string, owner: string, from: number): readonly IndexRow[] =>
+  scanRows(environment, realm, owner, { after: from, limit: ROWS_MAX + 1 });

@@ -5,8 +5,8 @@
  */
 import { recordKeyText, ROWS_MAX, StoreUnavailable, type FactsQuery, type FactsRead, type RecordKey, type StoredRecord } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
-import { indexRow } from './index-row.ts';
-import { indexBound, kindPrefix, ownerPrefix } from './keys.ts';
+import { scanRows } from './index-row.ts';
+import { kindPrefix } from './keys.ts';
 import { createDoorkeeper, createMemo, createMemoSpace, type Memo } from './memo.ts';
 import { ownerRowsKey, parseOwnerRows, type IndexRow } from './owner-rows.ts';
 import { checksumSeed, decodeRecord, versionOf, type HeldRecord } from './record.ts';
@@ -55,8 +55,6 @@ const REALMS_MAX = 1_000;
 const ENTRY_COST = 250;
 const OBJECT_FACTOR = 2.5;
 const SEEN = 32_768;
-/** As an end that no row has: bounds are 48 bits wide. */
-const NEVER = 2 ** 48 - 1;
 
 export const createFactsReader = (environment: Environment, epoch: string, memoBytesMax: number): FactsReader => {
   const space = createMemoSpace(memoBytesMax);
@@ -116,20 +114,12 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
 
   const refsOf = (realm: RealmReader, row: RowRecord): Resolved => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row.refs)));
 
-  const scan = (owner: Buffer, bounds: { readonly after?: number; readonly upTo?: number; readonly limit: number }): IndexRow[] => {
-    // A reverse range begins at `start` and leaves out `end`; no key equals a bound.
-    const start = indexBound(owner, bounds.upTo === undefined ? NEVER : bounds.upTo + 1);
-    const end = bounds.after === undefined ? owner : indexBound(owner, bounds.after + 1);
-    const keys = environment.index.getKeys({ start, end, reverse: true, limit: bounds.limit });
-    return [...keys].map((bytes) => indexRow(environment, owner, bytes));
-  };
-
   const ownerRows = (realm: RealmReader, owner: string, endsAfter: number): readonly IndexRow[] => {
     const held = lookup(realm, ownerRowsKey(owner));
     if (held === undefined) return [];
     const { from, rows } = parseOwnerRows(held.record.value);
     // Asked about an instant before the list was made: a clock a little behind, or a test.
-    if (endsAfter < from) return scan(ownerPrefix(realm.name, owner), { after: endsAfter, limit: ROWS_MAX + 1 });
+    if (endsAfter < from) return scanRows(environment, realm.name, owner, { after: endsAfter, limit: ROWS_MAX + 1 });
     const ended = rows.findIndex(({ end }) => !(endsAfter < end));
     return ended < 0 ? rows : rows.slice(0, ended);
   };
@@ -168,7 +158,7 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
         anyWanted = true;
         bring(refsOf(realm, held));
       }
-      const back = anyWanted || lookBack === undefined || lookBack <= 0 ? [] : scan(ownerPrefix(realm.name, owner), { upTo: endsAfter, limit: lookBack });
+      const back = anyWanted || lookBack === undefined || lookBack <= 0 ? [] : scanRows(environment, realm.name, owner, { upTo: endsAfter, limit: lookBack });
       return { ...read, rows, ended: back.map((row) => rowRecord(realm, row).record), truncated: live.length > ROWS_MAX };
     },
   };

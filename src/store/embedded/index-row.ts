@@ -2,7 +2,7 @@
 import { StoreUnavailable } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
 import type { IndexRow } from './owner-rows.ts';
-import { indexKeyBytes, isHashed, ownerPrefix, parseIndexKey } from './keys.ts';
+import { indexBound, indexKeyBytes, isHashed, ownerPrefix, parseIndexKey } from './keys.ts';
 
 const NO_VALUE = Buffer.from([0]);
 
@@ -19,6 +19,19 @@ export const removeIndexRow = (environment: Environment, realm: string, owner: s
 export const indexRow = (environment: Environment, owner: Buffer, bytes: Buffer): IndexRow => {
   const { end, kind, id = longId(environment, bytes) } = parseIndexKey(owner, bytes);
   return { end, key: { kind, id } };
+};
+
+/** As an end that no row has: bounds are 48 bits wide. */
+const NEVER = 2 ** 48 - 1;
+
+/** The owner's rows that end later than `after` and no later than `upTo`, latest first. */
+export const scanRows = (environment: Environment, realm: string, owner: string, bounds: { readonly after?: number; readonly upTo?: number; readonly limit: number }): IndexRow[] => {
+  const prefix = ownerPrefix(realm, owner);
+  // A reverse range begins at `start` and leaves out `end`; no key equals a bound.
+  const start = indexBound(prefix, bounds.upTo === undefined ? NEVER : bounds.upTo + 1);
+  const end = bounds.after === undefined ? prefix : indexBound(prefix, bounds.after + 1);
+  const keys = environment.index.getKeys({ start, end, reverse: true, limit: bounds.limit });
+  return [...keys].map((bytes) => indexRow(environment, prefix, bytes));
 };
 
 const longId = (environment: Environment, keyBytes: Buffer): string => {
