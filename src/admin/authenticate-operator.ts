@@ -11,7 +11,7 @@ import { ROLES, type Role } from '../domain/lifecycle/roles.ts';
 import { readEnding } from '../domain/records.ts';
 import { selectorKey } from '../domain/selector.ts';
 import type { Identity } from '../decision/evaluation.ts';
-import type { Store } from '../store/port.ts';
+import { StoreUnavailable, type Store } from '../store/port.ts';
 import type { OperatorsConfig } from './config.ts';
 import type { AuthenticateOperator, Principal } from './principal.ts';
 import { holdsToken, type HeldToken } from './token-file.ts';
@@ -90,11 +90,20 @@ export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => as
   return principal;
 };
 
-/** The first that knows the token. A failure of one counts as not knowing it. */
+/**
+ * The first that knows the token. A failure of one counts as not knowing it; but when none knows it and one could not look into the
+ * store, that is said (it rejects): a good credential is not told that it is bad. Only a credential that verified gets that far.
+ */
 export const firstOf = (ways: readonly AuthenticateOperator[]): AuthenticateOperator => async (token, realm) => {
+  let unread: StoreUnavailable | undefined;
   for (const way of ways) {
-    const principal = await way(token, realm).catch(() => undefined);
-    if (principal !== undefined) return principal;
+    try {
+      const principal = await way(token, realm);
+      if (principal !== undefined) return principal;
+    } catch (error) {
+      if (error instanceof StoreUnavailable) unread = error;
+    }
   }
+  if (unread !== undefined) throw unread;
   return undefined;
 };

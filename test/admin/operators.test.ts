@@ -10,6 +10,7 @@ import { writeTokenFile } from '../../src/admin/token-file.ts';
 import type { Instant } from '../../src/domain/instant.ts';
 import { createAuthenticator, type IdentityAuthenticator } from '../../src/identity/authenticator.ts';
 import { identityConfig } from '../../src/identity/config.ts';
+import { StoreUnavailable } from '../../src/store/port.ts';
 import { jwksOf, newKey, signed } from '../identity/forge.ts';
 import { CALL, createWorld, T0, type World } from '../lifecycle/world.ts';
 
@@ -59,6 +60,9 @@ describe('tokens that Curfew made', () => {
     const failing: AuthenticateOperator = async () => { throw new Error('down'); };
     expect(await firstOf([failing, developmentOperator(held, world.clock)])(token, 'default')).toBeDefined();
     expect(await firstOf([failing])(token, 'default')).toBeUndefined();
+    const blind: AuthenticateOperator = async () => { throw new StoreUnavailable('away'); };
+    expect(await firstOf([blind, developmentOperator(held, world.clock)])(token, 'default')).toBeDefined();
+    await expect(firstOf([blind, failing])(token, 'default')).rejects.toThrow(StoreUnavailable);
   });
 });
 
