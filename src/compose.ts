@@ -7,17 +7,20 @@ import type { Config } from './config/schema.ts';
 import { createDecider, type Decider } from './decision/decide.ts';
 import type { Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './decision/ports.ts';
 import type { DurationMs, Instant } from './domain/instant.ts';
+import { createAuthzen } from './gateways/authzen/gateway.ts';
 import { createEnvoyGateway } from './gateways/envoy/gateway.ts';
 import { startEnvoyGateway, type EnvoyListeners } from './gateways/envoy/start.ts';
+import type { HttpApi } from './gateways/http/api.ts';
 import { createHttpGateway, type RunningHttpGateway } from './gateways/http/gateway.ts';
 import type { GrpcTls } from './grpc/server.ts';
 import { httpRules } from './gateways/http-question.ts';
-import { createPepAuthenticator } from './gateways/pep.ts';
+import { createPepAuthenticator, type PepAuthenticator } from './gateways/pep.ts';
 import type { SelfServiceDeps } from './gateways/self-service/routes.ts';
 import { createAuthenticator, type IdentityAuthenticator } from './identity/authenticator.ts';
 import { developmentIssuer, readDevelopmentKey } from './identity/development.ts';
 import { createAdmit } from './lifecycle/admit.ts';
 import { createInspect } from './lifecycle/inspect.ts';
+import { scopesOf } from './lifecycle/scopes-of.ts';
 import { createLifecycle, type LifecycleDeps } from './lifecycle/lifecycle.ts';
 import { createSelfService } from './lifecycle/self-service.ts';
 import { loadPolicy, type LoadedPolicy, type LoadPolicyOptions } from './policy/load-policy.ts';
@@ -167,19 +170,26 @@ export interface Gateways {
 const readGrpcTls = ({ tls }: Config['grpc']): GrpcTls | undefined =>
   tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key), ...(tls.clientCa === undefined ? {} : { clientCa: readFileSync(tls.clientCa) }) };
 
-export interface GatewayParts {
-  readonly decide: Decider['decide'];
+export interface GatewayParts extends Decider {
   readonly ready: () => { readonly ready: boolean; readonly detail?: string };
-  readonly policy: () => Policy | undefined;
+  readonly policy: () => LoadedPolicy | undefined;
 }
 
+/** Protocols that ask in JSON on the HTTP listener. */
+const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
+  const common = { decide, peps, rulesFor: httpRules(config.routes), realm: config.http.realm, fineReasons: mode === 'development', monotonicMs: clock.monotonicMs };
+  const search = { data: () => policy()?.data, scopesOf: scopesOf(store, clock) };
+  return config.authzen.enabled ? [createAuthzen({ ...common, explain, config: config.authzen, search })] : [];
+};
+
 /** Listens; rejects, with nothing left open, when an address can't be had. */
-export const startGateways = async (core: Core, { decide, ready, policy }: GatewayParts): Promise<Gateways> => {
+export const startGateways = async (core: Core, parts: GatewayParts): Promise<Gateways> => {
   const { config, mode } = core;
+  const { decide, ready, policy } = parts;
   const peps = createPepAuthenticator(config.peps, { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => process.env[name] });
   const fineReasons = mode === 'development';
   const selfService = composeSelfService(core, policy);
-  const http = await createHttpGateway({ decide, ready, selfService, config: config.http, peps, routes: config.routes, fineReasons }).listen();
+  const http = await createHttpGateway({ decide, ready, selfService, config: config.http, peps, routes: config.routes, fineReasons, apis: composeApis(core, parts, peps) }).listen();
   try {
     const gateway = createEnvoyGateway({ decide, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
     const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: readGrpcTls(config.grpc) });

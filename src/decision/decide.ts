@@ -116,7 +116,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
     if (!authenticated.ok) throw new Denied(authenticated.reason);
     const { identity } = authenticated;
     const { expiresAt, notBefore } = identity.credential;
-    if (identity.kind !== 'x509' && expiresAt === undefined) throw new Denied('credential.claims');
+    if (expiresAt === undefined && identity.kind !== 'x509' && identity.kind !== 'asserted') throw new Denied('credential.claims');
     if (expiresAt !== undefined && !(progress.now.latest < expiresAt)) throw new Denied('credential.expired');
     if (notBefore !== undefined && !(notBefore <= progress.now.earliest)) throw new Denied('credential.not_yet');
     return identity;

@@ -20,7 +20,9 @@ export type Presented =
   | { readonly kind: 'malformed' }
   | { readonly kind: 'bearer'; readonly token: string; readonly proof?: ProofOfPossession }
   /** An identity that an authenticated gateway has verified at its TLS listener. */
-  | { readonly kind: 'peer'; readonly peer: Peer };
+  | { readonly kind: 'peer'; readonly peer: Peer }
+  /** A workload that an authenticated enforcement point names, within what it may assert. */
+  | { readonly kind: 'asserted'; readonly workload: string };
 
 /** What came along to prove possession of the key that a token's `cnf` names. */
 export interface ProofOfPossession {
@@ -80,15 +82,15 @@ export interface Unable {
   readonly removeHeaders: boolean;
   /** Set or remove query parameters. */
   readonly query: boolean;
-  /** Header names, lower case, that can't be set on allow. */
-  readonly headers: ReadonlySet<string>;
+  /** Header names, lower case, that can't be set on allow; `any`: none can. */
+  readonly headers: ReadonlySet<string> | 'any';
 }
 
 /** A verified workload and the credential that proved it. */
 export interface Identity {
   /** Canonical URI of the workload. */
   readonly workload: string;
-  readonly kind: 'jwt-svid' | 'oidc' | 'x509';
+  readonly kind: 'jwt-svid' | 'oidc' | 'x509' | 'asserted';
   readonly issuer: string;
   readonly audience: readonly string[];
   /** Verified claims, without the raw token; input to policy. */
@@ -98,7 +100,7 @@ export interface Identity {
     readonly selectors: readonly string[];
     readonly issuedAt?: Instant;
     readonly notBefore?: Instant;
-    /** Always there for tokens and certificates; absent only for a peer of which the gateway passed on nothing but its name. */
+    /** Always there for tokens and certificates; absent only for an asserted identity, and for a peer of which the gateway passed on nothing but its name. */
     readonly expiresAt?: Instant;
     /** Bound on `exp - iat` of its issuer; with `expiresAt`. */
     readonly maxAgeMs?: DurationMs;

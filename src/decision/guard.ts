@@ -50,7 +50,7 @@ const exceeds = (shaping: Shaping, unable: Unable | undefined): boolean =>
   unable !== undefined &&
   ((unable.removeHeaders && shaping.removeHeaders.length > 0) ||
     (unable.query && shaping.setQuery.length + shaping.removeQuery.length > 0) ||
-    [...shaping.headers, ...shaping.responseHeaders].some(([name]) => unable.headers.has(name.toLowerCase())));
+    [...shaping.headers, ...shaping.responseHeaders].some(([name]) => unable.headers === 'any' || unable.headers.has(name.toLowerCase())));
 
 /** May a denial leave with this shaping? If not, it leaves bare. */
 export const denialIsWellFormed = (shaping: Shaping): boolean =>

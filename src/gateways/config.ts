@@ -70,6 +70,9 @@ export const routeConfig = z
     };
   });
 
+/** A workload id, or the beginning of some. */
+const ASSERTED = /^(?:\*|[a-z]+:[^\s*]{1,2000}(?:\/\*\*)?)$/;
+
 const hex256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits');
 
 export const pepConfig = z
@@ -107,6 +110,11 @@ export const pepConfig = z
       })
       .optional()
       .describe('Present: `x-forwarded-client-cert` from it is believed'),
+    asserts: z
+      .array(z.string().regex(ASSERTED, 'must be a workload id, one that ends in `/**`, or `*`'))
+      .max(1_000)
+      .default([])
+      .describe('Workloads that it may name as the subject where the protocol lets it (AuthZEN, OPA, Kubernetes): ids, `<id>/**` for whole segments below one, `*` for any. Empty: none, so that only credentials count'),
     obligations: z.array(z.string().min(1)).default([]).describe('Obligation types it can carry out'),
   })
   .refine((pep) => pep.token !== undefined || pep.certificate !== undefined || pep.unixListener !== undefined, {

@@ -8,6 +8,7 @@ import type { Authenticated, Authenticator, Clock } from '../decision/ports.ts';
 import type { Peer, Presented, ProofOfPossession } from '../decision/evaluation.ts';
 import type { TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
+import { identifyAsserted } from './asserted.ts';
 import { readCertificate } from './certificate.ts';
 import type { CertificateFacts } from './certificate.ts';
 import type { IdentityConfig } from './config.ts';
@@ -107,6 +108,10 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
       case 'none': return denied('credential.missing');
       case 'malformed': return denied('credential.malformed');
       case 'peer': return authenticatePeer(presented.peer, realm, now);
+      case 'asserted': {
+        const identity = identifyAsserted(presented.workload, issuers, realm);
+        return typeof identity === 'string' ? denied(identity) : { ok: true, identity };
+      }
       case 'bearer': return authenticateBearer(presented, realm, now);
     }
   };

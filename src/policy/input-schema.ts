@@ -50,11 +50,11 @@ const curfew = z
     resource,
     context: members.optional(),
     source: z.string().optional().describe('Address of the end client, as the enforcement point reports it.'),
-    subject: z.strictObject({ id: z.string(), kind: z.enum(['jwt-svid', 'oidc', 'x509']), trust_domain: z.string().optional() }).optional(),
+    subject: z.strictObject({ id: z.string(), kind: z.enum(['jwt-svid', 'oidc', 'x509', 'asserted']), trust_domain: z.string().optional() }).optional(),
     credential: z
       .strictObject({
         issuer: z.string(),
-        kind: z.enum(['jwt-svid', 'oidc', 'x509']),
+        kind: z.enum(['jwt-svid', 'oidc', 'x509', 'asserted']),
         audience: z.array(z.string()),
         claims: members.describe('Verified.'),
         issued_at_ms: instant.optional(),

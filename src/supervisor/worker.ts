@@ -56,7 +56,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   let draining = false;
   const readiness = watchReadiness(core, () => activePolicy() !== undefined && !draining, (ready) => gateways.grpc.setServing(ready));
   const gateways = await startGateways(core, {
-    decide: decider.decide,
+    ...decider,
     policy: activePolicy,
     ready: () => {
       const { ready, faults } = readiness.now();

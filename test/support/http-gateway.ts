@@ -11,7 +11,8 @@ import { pepConfig, routeConfig } from '../../src/gateways/config.ts';
 import { httpListenerConfig } from '../../src/gateways/http/config.ts';
 import { createHttpGateway } from '../../src/gateways/http/gateway.ts';
 import type { HttpGatewayDeps, RunningHttpGateway } from '../../src/gateways/http/gateway.ts';
-import { createPepAuthenticator } from '../../src/gateways/pep.ts';
+import { httpRules } from '../../src/gateways/http-question.ts';
+import { createPepAuthenticator, type PepAuthenticator } from '../../src/gateways/pep.ts';
 
 /** 2030-01-01T00:00:00.000Z: what the fake decisions take for now. */
 export const NOW = 1_893_456_000_000 as Instant;
@@ -50,22 +51,36 @@ export interface TestGatewayOptions {
   readonly fineReasons?: boolean;
   readonly selfService?: HttpGatewayDeps['selfService'];
   readonly ready?: HttpGatewayDeps['ready'];
+  /** Protocols that ask in JSON, made of the decider and the rest. */
+  readonly apis?: (parts: ApiParts) => HttpGatewayDeps['apis'];
+}
+
+export interface ApiParts {
+  readonly decide: HttpGatewayDeps['decide'];
+  readonly peps: PepAuthenticator;
+  readonly rulesFor: ReturnType<typeof httpRules>;
+  readonly realm: string | undefined;
+  readonly fineReasons: boolean;
+  readonly monotonicMs: () => number;
 }
 
 export const startGateway = async (options: TestGatewayOptions = {}): Promise<TestGateway> => {
   const evaluations: Evaluation[] = [];
   const judge = options.decide ?? ((evaluation: Evaluation) => allowing(evaluation));
   const peps = (options.peps ?? []).map((pep) => pepConfig.parse(pep));
+  const decide: HttpGatewayDeps['decide'] = async (evaluation) => {
+    evaluations.push(evaluation);
+    const fault = faultOf(evaluation);
+    return fault === undefined ? judge(evaluation) : denying(evaluation, fault);
+  };
+  const config = httpListenerConfig.parse({ port: 0, ...options.listener });
+  const authenticator = createPepAuthenticator(peps, { readFile: () => '', env: () => undefined });
+  const routes = (options.routes ?? []).map((route) => routeConfig.parse(route));
+  const fineReasons = options.fineReasons ?? true;
   const gateway = createHttpGateway({
-    decide: async (evaluation) => {
-      evaluations.push(evaluation);
-      const fault = faultOf(evaluation);
-      return fault === undefined ? judge(evaluation) : denying(evaluation, fault);
-    },
-    config: httpListenerConfig.parse({ port: 0, ...options.listener }),
-    peps: createPepAuthenticator(peps, { readFile: () => '', env: () => undefined }),
-    routes: (options.routes ?? []).map((route) => routeConfig.parse(route)),
-    fineReasons: options.fineReasons ?? true,
+    decide, config, routes, fineReasons,
+    peps: authenticator,
+    apis: options.apis?.({ decide, peps: authenticator, rulesFor: httpRules(routes), realm: config.realm, fineReasons, monotonicMs: () => performance.now() }),
     ready: options.ready ?? (() => ({ ready: true })),
     selfService: options.selfService,
   });

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
@@ -18,6 +18,7 @@ import { httpRules } from '../http-question.ts';
 import { pepCertificateOf } from '../pep-certificate.ts';
 import { reachOf, type ListenerBinding, type PepAuthenticator, type PepCertificate } from '../pep.ts';
 import { writeDecision, writeFailure } from './answer.ts';
+import type { HttpApi } from './api.ts';
 import { createApp } from './app.ts';
 import type { AppDeps } from './app.ts';
 import type { HttpListenerConfig } from './config.ts';
@@ -37,6 +38,8 @@ export interface HttpGatewayDeps extends AppDeps {
   readonly routes: readonly Route[];
   /** Development: the fine reason and the grant are on the wire. */
   readonly fineReasons: boolean;
+  /** Protocols that ask in JSON. */
+  readonly apis?: readonly HttpApi[] | undefined;
 }
 
 export interface HttpGateway {
@@ -101,6 +104,9 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
   const context: HttpContext = { authenticatePep: deps.peps, rulesFor: httpRules(deps.routes), realm: config.realm, subject: config.subject };
   const app = getRequestListener(createApp(deps).fetch, { overrideGlobalObjects: false });
 
+  const apiOf = (target: string): HttpApi | undefined => deps.apis?.find((api) => api.serves(target));
+  const readsBody = (incoming: IncomingMessage): boolean => protocolOf(incoming.url ?? '') === undefined && apiOf(incoming.url ?? '') !== undefined;
+
   const decideOn = (request: HttpRequest, protocol: HttpProtocol, response: ServerResponse): void => {
     const evaluation = httpEvaluation(randomUUID(), request, protocol, context);
     // nginx answers 500 to its client for any other denial.
@@ -120,7 +126,9 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
         const evidence = { listener, certificate: certificateOf(incoming.socket) };
         const request = readRequest(incoming, evidence, { headerLinesMax: config.limits.headerLinesMax, bodyTooLarge });
         const protocol = protocolOf(request.target);
+        const api = protocol === undefined ? apiOf(request.target) : undefined;
         if (protocol !== undefined) decideOn(request, protocol, response);
+        else if (api !== undefined) api.handle(request, incoming, response).catch(() => writeFailure(response));
         else if (!request.tooLarge && judgeTarget(request.target).ok) void app(incoming, response);
         else notHere(response);
       } catch {
@@ -134,9 +142,9 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     const servers: HttpServer[] = [];
     try {
       if (port !== false) {
-        servers.push(await startHttpServer({ listen: { host, port }, tls: readTls(config.tls), limits, handle: handler(reachOf(host)) }));
+        servers.push(await startHttpServer({ listen: { host, port }, tls: readTls(config.tls), limits, readsBody, handle: handler(reachOf(host)) }));
       }
-      if (unix !== undefined) servers.push(await startHttpServer({ listen: unix, limits, handle: handler('unix') }));
+      if (unix !== undefined) servers.push(await startHttpServer({ listen: unix, limits, readsBody, handle: handler('unix') }));
     } catch (error) {
       await Promise.all(servers.map((server) => server.close()));
       throw error;

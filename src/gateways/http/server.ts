@@ -139,12 +139,12 @@ export const startHttpServer = async (options: {
   readonly tls?: HttpTls | undefined;
   readonly limits: HttpLimits;
   readonly handle: HttpHandler;
-  /** The handler reads the body itself and bounds it; `limits.bodyBytesMax` does not count. */
-  readonly readsBody?: boolean;
+  /** The handler reads the body itself and bounds it (of these requests); `limits.bodyBytesMax` does not count. */
+  readonly readsBody?: boolean | ((incoming: IncomingMessage) => boolean);
   /** With as many connections as there may be, an idle one makes room for a new one. */
   readonly idleGiveWay?: boolean;
 }): Promise<HttpServer> => {
-  const { listen, limits } = options;
+  const { listen, limits, readsBody = false } = options;
   const unix = 'path' in listen;
   if (unix && cluster.isPrimary) await clearStaleSocket(listen.path);
   let closing = false;
@@ -154,7 +154,7 @@ export const startHttpServer = async (options: {
     response.once('close', () => connections.answered(incoming.socket));
     oneByOne(response, incoming.socket, () => {
       if (closing) response.shouldKeepAlive = false;
-      if (options.readsBody === true) options.handle(incoming, response, false);
+      if (typeof readsBody === 'boolean' ? readsBody : readsBody(incoming)) options.handle(incoming, response, false);
       else afterBody(incoming, response, limits.bodyBytesMax, options.handle);
     });
   });

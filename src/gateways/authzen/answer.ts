@@ -1,0 +1,57 @@
+/**
+ * A decision in AuthZEN's words. `context` says until when a yes holds, and what to do with it (Obligations profile); of a no it says
+ * as much of the reason as may be told, and where access can be asked for (Access Request profile).
+ */
+import type { Decision, Evaluation } from '../../decision/evaluation.ts';
+import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import { toldReason } from '../denial.ts';
+
+/** Where the caller of a denied evaluation may ask for access: `context.access_request`. `undefined`: it may not. */
+export type OfferRequest = (evaluation: Evaluation, decision: Decision) => JsonObject | undefined;
+
+export interface AnswerOptions {
+  /** Development: the fine reason and the grant are on the wire. */
+  readonly fineReasons: boolean;
+  readonly offer?: OfferRequest | undefined;
+}
+
+/** Each with an id of its own; on a denial only those that the enforcement point can carry out. */
+const obligationsOf = ({ id, allow, shaping: { obligations } }: Decision, able: readonly string[]): readonly JsonObject[] =>
+  obligations
+    .filter(({ type }) => allow || able.includes(type as string))
+    .map((obligation, index) => ({ id: `${id}/${index}`, ...obligation }));
+
+export const evaluationAnswer = (evaluation: Evaluation, decision: Decision, { fineReasons, offer }: AnswerOptions): JsonObject => {
+  const obligations = obligationsOf(decision, evaluation.pep.obligations);
+  const { metadata } = decision.shaping;
+  const common = {
+    decision_id: decision.id,
+    ...(decision.grant === undefined || !fineReasons ? {} : { grant: decision.grant }),
+    ...(obligations.length === 0 ? {} : { obligations }),
+    ...(metadata === undefined ? {} : { metadata }),
+  };
+  if (decision.allow === true) {
+    const { decidedAt, validUntil, cacheUntil, standing, wouldDeny } = decision;
+    return {
+      decision: true,
+      context: {
+        ...common,
+        valid_until: toRfc3339(validUntil), valid_ms: remainingMs(decidedAt, validUntil), cache_ms: remainingMs(decidedAt, cacheUntil),
+        ...(standing === undefined ? {} : { standing }),
+        ...(wouldDeny === undefined || !fineReasons ? {} : { would_deny: wouldDeny }),
+      },
+    };
+  }
+  const requestable = offer?.(evaluation, decision);
+  return {
+    decision: false,
+    context: { ...common, reason: toldReason(decision, fineReasons), ...(requestable === undefined ? {} : { access_request: requestable }) },
+  };
+};
+
+/** The answer to an item that could not be read: a no, and what was wrong with it. */
+export const faultyItem = (evaluation: Evaluation, decision: Decision, message: string, options: AnswerOptions): JsonObject => {
+  const { context } = evaluationAnswer(evaluation, decision, options);
+  return { decision: false, context: { ...(context as JsonObject), error: { status: 400, message } } };
+};

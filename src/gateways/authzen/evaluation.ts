@@ -1,0 +1,45 @@
+/** From AuthZEN's entities to one evaluation. Total: what may not be asked becomes an evaluation that is refused with its reason. */
+import type { Evaluation } from '../../decision/evaluation.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { Reason } from '../../domain/reasons.ts';
+import type { Caller } from '../http/caller.ts';
+import type { HttpQuestionRules } from '../http-question.ts';
+import { accessFault } from '../resource.ts';
+import { subjectOf, valueAt, without } from '../subject.ts';
+import type { Entities } from './entities.ts';
+
+export interface Asker {
+  readonly caller: Caller;
+  readonly rules: HttpQuestionRules;
+  /** Steps to the credential of the subject. */
+  readonly credentialAt: readonly string[];
+  readonly base: Pick<Evaluation, 'traceparent' | 'arrivedMs'>;
+}
+
+/** A policy's headers and the like have no words here: an allow that asks for them is none. */
+const UNABLE = { removeHeaders: true, query: true, headers: 'any' } as const;
+
+const common = (id: string, { caller: { pep, realm }, base }: Asker) => ({ ...base, id, realm, pep, protocol: 'authzen' as const, unable: UNABLE });
+
+export const refusedEvaluation = (id: string, asker: Asker, reason: Reason): Evaluation => ({
+  ...common(id, asker), presented: { kind: 'none' }, input: {}, refused: asker.caller.fault ?? reason,
+});
+
+export const evaluationOf = (id: string, entities: Entities, asker: Asker): Evaluation => {
+  const { caller, credentialAt, rules } = asker;
+  const document = entities as unknown as JsonObject;
+  const { subject: { id: workload }, action: { name }, resource: { type, id: resourceId } } = entities;
+  const action = name as string;
+  const resource = { type: type as string, id: resourceId as string };
+  const subject = subjectOf(valueAt(document, credentialAt), workload as string | undefined, caller.config);
+  const refused = caller.fault ?? (subject.ok ? undefined : subject.reason) ?? accessFault(action, resource, rules);
+  const input = without(document, credentialAt);
+  const context = input['context'] as JsonObject | undefined;
+  return {
+    ...common(id, asker),
+    presented: subject.ok ? subject.presented : { kind: 'none' },
+    question: { action, resource, ...(context === undefined ? {} : { context }) },
+    input,
+    ...(refused === undefined ? {} : { refused }),
+  };
+};

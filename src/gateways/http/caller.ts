@@ -1,0 +1,43 @@
+/**
+ * Who asks over a JSON protocol. The bearer token of such a request is the enforcement point's own, not the subject's: it proves the
+ * same as `x-curfew-pep-token`, and one that fits nobody denies. Whoever proved nothing asserts nothing.
+ */
+import type { Evaluation, Pep } from '../../decision/evaluation.ts';
+import type { Reason } from '../../domain/reasons.ts';
+import { parseTraceparent } from '../../telemetry/trace-context.ts';
+import type { PepConfig } from '../config.ts';
+import { PEP_TOKEN_HEADER, type PepAuthenticator } from '../pep.ts';
+import { once, type HttpRequest } from './request.ts';
+
+export interface Caller {
+  readonly pep: Pep;
+  /** Absent for an anonymous one. */
+  readonly config: PepConfig | undefined;
+  readonly realm: string;
+  /** Why nothing it asks is answered with yes. */
+  readonly fault?: Reason;
+}
+
+const BEARER = /^bearer +([\x21-\x7e]+)$/i;
+const NOBODY: Pep = { id: undefined, obligations: [] };
+
+/** Fits nobody: an `Authorization` line that is no bearer token. */
+const OTHER = 'not a bearer token';
+
+const tokensOf = ({ headers }: HttpRequest): readonly string[] => [
+  ...(headers.get(PEP_TOKEN_HEADER) ?? []),
+  ...(headers.get('authorization') ?? []).map((line) => BEARER.exec(line)?.[1] ?? OTHER),
+];
+
+export const identifyCaller = (request: HttpRequest, authenticatePep: PepAuthenticator, listenerRealm: string | undefined): Caller => {
+  const outcome = authenticatePep({ ...request.evidence, tokens: tokensOf(request) });
+  const config = outcome.ok ? outcome.config : undefined;
+  const realm = listenerRealm ?? config?.realms[0] ?? 'default';
+  if (!outcome.ok) return { pep: NOBODY, config, realm, fault: outcome.reason };
+  return { pep: outcome.pep, config, realm, ...(config?.realms.includes(realm) === false ? { fault: 'pep.not_permitted' as const } : {}) };
+};
+
+export const traceOf = ({ headers }: HttpRequest): Pick<Evaluation, 'traceparent'> => {
+  const traceparent = once(headers, 'traceparent');
+  return traceparent !== undefined && parseTraceparent(traceparent) !== undefined ? { traceparent } : {};
+};
