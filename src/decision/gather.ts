@@ -82,6 +82,7 @@ const endingOf = (record: FactRecord): Ending => {
   return {
     selector: record.key.id,
     suspensions: value.suspensions,
+    ...(value.floor === undefined ? {} : { floor: value.floor }),
     ...(value.revocation === undefined ? {} : { revocation: value.revocation }),
     ...(record.marked === undefined ? {} : { revokedSequence: record.marked.sequence, revokedAt: record.marked.at }),
   };

@@ -10,6 +10,15 @@ export interface Suspension {
   readonly reason: string;
 }
 
+/**
+ * Endings up to here may have been dropped from the realm's store, because nothing that they covered was left. Whatever is as old as
+ * this counts as covered all the same, so that dropping them let nothing through that they would have stopped.
+ */
+export interface Floor {
+  readonly sequence: number;
+  readonly at: Instant;
+}
+
 /** The value stored under `ending/<selector key>`. */
 export interface EndingRecord {
   readonly version: 1;
@@ -17,6 +26,8 @@ export interface EndingRecord {
   /** Id of the latest revocation; where and when it happened is in `revokedAt` and `revokedSequence`. */
   readonly revocation?: string;
   readonly suspensions: readonly Suspension[];
+  /** Of the realm; stands on the record of its own selector, which every decision reads. */
+  readonly floor?: Floor;
 }
 
 /** What a decision knows about one selector. `revokedSequence` and `revokedAt` stand for the latest revocation. */
@@ -26,6 +37,7 @@ export interface Ending {
   readonly revokedSequence?: number;
   readonly revokedAt?: Instant;
   readonly suspensions: readonly Suspension[];
+  readonly floor?: Floor;
 }
 
 /** When a credential came to be, as far as it says so. */
@@ -42,6 +54,7 @@ export type Coverage = 'revoked' | 'suspended' | undefined;
 export const coversGrant = (ending: Ending | undefined, root: number): Coverage => {
   if (ending === undefined) return undefined;
   if (ending.suspensions.length > 0) return 'suspended';
+  if (ending.floor !== undefined && !(root > ending.floor.sequence)) return 'revoked';
   if (ending.revocation === undefined) return undefined;
   const after = ending.revokedSequence !== undefined && root > ending.revokedSequence;
   return after ? undefined : 'revoked';
@@ -54,10 +67,11 @@ export const coversGrant = (ending: Ending | undefined, root: number): Coverage 
 export const coversCredential = (ending: Ending | undefined, age: CredentialAge | undefined, skewMs: number): Coverage => {
   if (ending === undefined) return undefined;
   if (ending.suspensions.length > 0) return 'suspended';
-  if (ending.revocation === undefined) return undefined;
   // An asserted identity without any instant is not covered as a credential; its grants are.
   if (age === undefined) return undefined;
-  if (ending.revokedAt === undefined) return 'revoked';
   const earliestIssue = age.issuedAt ?? age.expiresAt - age.maxAgeMs;
+  if (ending.floor !== undefined && !(earliestIssue > ending.floor.at + skewMs)) return 'revoked';
+  if (ending.revocation === undefined) return undefined;
+  if (ending.revokedAt === undefined) return 'revoked';
   return earliestIssue > ending.revokedAt + skewMs ? undefined : 'revoked';
 };

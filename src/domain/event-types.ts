@@ -12,6 +12,7 @@ const catalogue = {
   'grant.used': { ending: false, text: 'one of the limited uses of a grant was taken, by a `decision`' },
   'credential.used': { ending: false, text: 'a one-time credential or a proof of possession was seen; it counts no more' },
   'credential.forgotten': { ending: false, text: 'housekeeping dropped the records of `count` one-time credentials and proofs whose time is long over' },
+  'records.dropped': { ending: false, text: 'housekeeping dropped `count` records of one `kind` that were over long ago; their history stays' },
   'revocation.placed': { ending: true, text: 'access was ended by a selector, for good' },
   'suspension.placed': { ending: true, text: 'access was stopped by a selector, until it is lifted' },
   'suspension.lifted': { ending: false, text: 'a suspension was lifted, by another person than the one who placed it' },

@@ -46,8 +46,10 @@ const isTask = (value: JsonObject): boolean =>
   isInstant(value['openedAt']) && ['open', 'paused', 'closed'].includes(value['state'] as string) && isInstant(value['deadline']) &&
   optional(value['heartbeatMs'], (ms) => isCount(ms) && ms !== 0) && optional(value['lastBeatAt'], isInstant) && optional(value['closedBecause'], (cause) => (OVER_BY_TIME as readonly unknown[]).includes(cause)) && optional(value['reference'], isText);
 
+const isFloor = (value: unknown): boolean => isJsonObject(value) && isCount(value['sequence']) && isInstant(value['at']);
+
 const isEnding = (value: JsonObject): boolean =>
-  value['version'] === 1 && isText(value['selector']) && optional(value['revocation'], isText) &&
+  value['version'] === 1 && isText(value['selector']) && optional(value['revocation'], isText) && optional(value['floor'], isFloor) &&
   Array.isArray(value['suspensions']) && value['suspensions'].every((suspension) => isJsonObject(suspension) && isText(suspension['id']));
 
 const reader = <T>(check: (value: JsonObject) => boolean): ((value: JsonObject) => T | undefined) => {

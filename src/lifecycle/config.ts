@@ -52,6 +52,7 @@ export const lifecycleConfig = z
       .default({})
       .describe('who may do what with tasks of a kind, beside having the role issuer; `*` stands for kinds that are not listed. Without any, every kind is every issuer\'s; when some are listed and `*` is not, others can not be opened'),
     idempotencyKeepMs: z.int().min(60_000).max(30 * 24 * HOUR).default(24 * HOUR).describe('how long an Idempotency-Key is remembered'),
+    keepEndedMs: z.int().min(HOUR).max(10 * YEAR).default(90 * 24 * HOUR).describe('how long grants, closed tasks and endings are kept once they are over; an ending stays longer as long as anything that it could cover might live. Events stay'),
     sweepIntervalMs: z.int().min(100).max(HOUR).default(5_000).describe('pause between two rounds of housekeeping'),
   })
   .describe('tasks, grants and their ends');

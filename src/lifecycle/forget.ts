@@ -3,7 +3,7 @@
  * proof's time. Time never runs backwards (I9), so what has ended stays ended. The margin covers what could make something in time again all the same: processes whose
  * clocks differ by as much as is believed (`maxClockStepMs`, at most an hour), and a reload that gives less leeway to tokens or more age to proofs (at most 16 minutes).
  *
- * That they were used stays in the log. Grants, tasks and endings are never forgotten: they are the record, and ids don't come back.
+ * That they were used stays in the log. Grants, tasks and endings are another matter: see `compact.ts`.
  */
 import type { Clock } from '../decision/ports.ts';
 import type { EventType } from '../domain/event-types.ts';

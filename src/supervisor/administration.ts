@@ -5,6 +5,7 @@ import type { RefreshBundles } from '../admin/bundles.ts';
 import { createFindDecision } from '../audit/find-decision.ts';
 import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
 import type { Policy, Quarantine } from '../decision/ports.ts';
+import { createCompactor } from '../lifecycle/compact.ts';
 import { createForgetter } from '../lifecycle/forget.ts';
 import { createInspect } from '../lifecycle/inspect.ts';
 import { createLifecycle } from '../lifecycle/lifecycle.ts';
@@ -38,7 +39,13 @@ export interface Administration {
 /** The supervisor's policy has a budget of its own, so nothing here needs to be watched. */
 const UNWATCHED: Quarantine = { enter: () => true, leave: () => undefined };
 
+const DAY_MS = 86_400_000;
 const FORGET_PAUSE_MS = 60_000;
+const COMPACT_PAUSE_MS = 600_000;
+
+/** Of any issuer, in milliseconds; a development identity's is as short. */
+const longestCredential = ({ identity, limits }: Core['config']): number =>
+  limits.credentialSkewMs + Math.max(DAY_MS, ...identity.issuers.flatMap((issuer) => [issuer.maxCredentialAgeMs, 'maxCertificateAgeMs' in issuer ? issuer.maxCertificateAgeMs : 0]));
 
 export const createAdministration = (core: Core, parts: AdministrationParts): Administration => {
   const { config, clock, store, authenticator } = core;
@@ -78,6 +85,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const { realms } = config;
   const housekeeping = together([
     createSweeper({ store, clock, lifecycle, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
+    createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
   ]);
   return { fetch: (request) => app.fetch(request), housekeeping };

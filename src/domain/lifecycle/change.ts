@@ -115,6 +115,7 @@ export const endingAt = (loaded: Loaded, selector: Selector): Ending | undefined
   return {
     selector: value.selector,
     suspensions: value.suspensions,
+    ...(value.floor === undefined ? {} : { floor: value.floor }),
     ...(value.revocation === undefined ? {} : { revocation: value.revocation }),
     ...(record.marked === undefined ? {} : { revokedSequence: record.marked.sequence, revokedAt: record.marked.at }),
   };
