@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path';
 import { createAdminApp } from '../dist/admin/app.js';
 import { runCommand } from '../dist/command.js';
 import { configReference } from '../dist/config/reference.js';
+import * as alerts from '../dist/domain/alert.js';
 import * as events from '../dist/domain/event-types.js';
 import * as reasons from '../dist/domain/reasons.js';
+import { renderAlerts } from './reference/alerts.mjs';
 import { helpPages, printedBy, renderCli } from './reference/cli.mjs';
 import { demandTests } from './reference/demand-tests.mjs';
 import { renderDemands } from './reference/demands.mjs';
@@ -18,6 +20,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 const pages = {
   'configuration.md': configReference(),
+  'alerts.md': renderAlerts(alerts),
   'reasons.md': renderReasons(reasons),
   'events.md': renderEvents(events),
   'cli.md': renderCli(await helpPages((path) => printedBy(runCommand, [...path, '--help']))),

@@ -3,6 +3,7 @@
  * a known route is a 404 problem; nothing but health, metrics and the document of the API answers without a credential.
  */
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { alertEndpoints } from './alerts.ts';
 import { bundleEndpoints, type RefreshBundles } from './bundles.ts';
 import { clockEndpoints, type ResetClock } from './clock.ts';
 import type { FindDecision } from './decisions.ts';
@@ -27,7 +28,7 @@ export interface Health {
 export interface AdminDeps extends EndpointDeps {
   readonly lifecycle: Lifecycle;
   readonly inspect: Inspect;
-  readonly store: Pick<Store, 'list' | 'epoch'>;
+  readonly store: Pick<Store, 'list' | 'read' | 'epoch'>;
   readonly explain: Explain;
   readonly findDecision: FindDecision;
   readonly resetClock: ResetClock;
@@ -61,6 +62,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...clockEndpoints(deps.resetClock),
     ...bundleEndpoints(deps.refreshBundles),
     ...statusEndpoints(deps.status),
+    ...alertEndpoints(deps.lifecycle, deps.store),
   ];
   for (const definition of endpoints) addEndpoint(app, definition, deps);
 

@@ -9,6 +9,16 @@ const rows = (entries: readonly (readonly [string, string])[], helper: Help): st
   return entries.map(([term, text]) => `  ${helper.boxWrap(`${term.padEnd(left)}${text}`, WIDTH - 2).replaceAll('\n', `\n  ${' '.repeat(left)}`)}\n`).join('');
 };
 
+/** Commands that say they belong together (`helpGroup`) share a line. */
+const commandRows = (commands: readonly Command[]): readonly (readonly [string, string])[] => {
+  const grouped = new Map<string, readonly string[]>();
+  for (const child of commands) {
+    const text = child.helpGroup() || child.summary() || child.description();
+    grouped.set(text, [...(grouped.get(text) ?? []), child.name()]);
+  }
+  return [...grouped].map(([text, names]) => [names.join(', '), text]);
+};
+
 export const formatHelp = (command: Command, helper: Help): string => {
   const options = helper.visibleOptions(command).filter(({ long }) => long !== '--help');
   const commands = helper.visibleCommands(command).filter((child) => child.name() !== 'help');
@@ -17,7 +27,7 @@ export const formatHelp = (command: Command, helper: Help): string => {
     `Usage: ${helper.commandUsage(command)}\n`,
     command.description() === '' ? '' : `${helper.boxWrap(command.description(), WIDTH)}\n`,
     section('Arguments:', helper.visibleArguments(command).map((argument) => [helper.argumentTerm(argument), helper.argumentDescription(argument)])),
-    section('Commands:', commands.map((child) => [child.name(), child.summary() || child.description()])),
+    section('Commands:', commandRows(commands)),
     section('Options:', options.map((option) => [helper.optionTerm(option), helper.optionDescription(option)])),
   ].join('');
 };

@@ -1,6 +1,7 @@
 /** The command `curfew`: its tree, and how a run of it ends. Commands of the API mirror the API; local ones come from the starter. */
 import { Command, CommanderError } from 'commander';
 import { Failed } from './api-client.ts';
+import { addAlertCommands } from './commands/alert.ts';
 import { addClockCommands } from './commands/clock.ts';
 import { addEndingCommands } from './commands/ending.ts';
 import { addGrantCommands } from './commands/grant.ts';
@@ -26,6 +27,9 @@ const addLocal = (parent: Command, run: Run, name: string, local: LocalCommand, 
   });
 };
 
+/** Commands that share a line of the first page. */
+const GROUPS = { start: 'start for development on loopback, or from a configuration' } as const;
+
 /** The whole tree, for this run. */
 export const buildProgram = (run: Run): Command => {
   const { deps } = run;
@@ -42,8 +46,8 @@ export const buildProgram = (run: Run): Command => {
     .configureHelp({ formatHelp })
     .configureOutput({ writeOut: deps.stdout, writeErr: deps.stderr });
 
-  addLocal(program, run, 'dev', local.dev, 'start for development, on loopback');
-  addLocal(program, run, 'serve', local.serve, 'start for production, from a configuration');
+  addLocal(program, run, 'dev', local.dev, 'start for development, on loopback').helpGroup(GROUPS.start);
+  addLocal(program, run, 'serve', local.serve, 'start for production, from a configuration').helpGroup(GROUPS.start);
   const config = program.command('config').summary('check the configuration').description('The configuration.');
   addLocal(config, run, 'check', local['config check'], 'check the configuration without starting anything');
   addLocal(program, run, 'dev-token', {
@@ -60,6 +64,7 @@ export const buildProgram = (run: Run): Command => {
   addTaskCommands(program, run);
   addEndingCommands(program, run);
   addWhyCommands(program, run);
+  addAlertCommands(program, run);
   addStatusCommand(program, run);
   addPolicyCommands(program, run);
   addClockCommands(program, run);

@@ -1,6 +1,7 @@
 /** The whole configuration, assembled from what each module says about itself. */
 import { z } from 'zod';
 import { adminConfig } from '../admin/config.ts';
+import { alertsConfig } from '../alerts/config.ts';
 import { decisionLogConfig } from '../audit/config.ts';
 import { pepConfig, routeConfig } from '../gateways/config.ts';
 import { authzenConfig } from '../gateways/authzen/config.ts';
@@ -34,6 +35,7 @@ export const configSchema = z.strictObject({
   policy: policyConfig.prefault({}),
   store: storeConfig.prefault({}).describe('Where grants, tasks and endings are kept.'),
   lifecycle: lifecycleConfig.prefault({}),
+  alerts: alertsConfig.prefault({}),
   standing: z.array(standingConfig).max(1_000).default([]).describe('Exceptions to "no allow without a live grant", each with an owner, a reason and an end.'),
   limits: limitsConfig,
   decisionLog: decisionLogConfig.prefault({}).describe('Where every decision is written down.'),

@@ -7,6 +7,7 @@ import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Actor, Rule } from '../domain/lifecycle/change.ts';
 import { canonicalSelector, type SelectorInput } from '../domain/lifecycle/canonical-selector.ts';
+import { redeliverAlert, testAlert } from '../domain/lifecycle/alert-rules.ts';
 import { resetClock } from '../domain/lifecycle/clock-rules.ts';
 import { lift, revoke, suspend, suspensionRef, type EndCommand } from '../domain/lifecycle/ending-rules.ts';
 import { readEntitlement, type Entitlement } from '../domain/lifecycle/entitlement.ts';
@@ -68,6 +69,10 @@ export interface Lifecycle {
   suspend(call: Call, request: EndRequest, respondAsync: boolean): Promise<Executed>;
   lift(call: Call, request: { readonly id: string; readonly reason?: string | undefined; readonly persons: readonly string[] }): Promise<Executed>;
   setOperator(call: Call, id: string, roles: readonly Role[]): Promise<Executed>;
+  /** Tries whether alerts arrive. */
+  testAlert(call: Call): Promise<Executed>;
+  /** Delivers an alert that is over to every channel again. */
+  redeliverAlert(call: Call, id: string): Promise<Executed>;
   /** Records that the wall clock is accepted; works while the clock is not trusted. */
   resetClock(call: Call, request: { readonly reason: string; readonly behindMs: number }): Promise<Executed>;
 }
@@ -173,6 +178,8 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       return run(call, 'lift', `suspension/${request.id}`, lift({ ...request, workload, allowSelfLift: development }, call.actor));
     },
     setOperator: (call, id, roles) => run(call, 'operators.set', `operator/${id}`, setOperator(id, roles, call.actor)),
+    testAlert: (call) => run(call, 'alert.test', 'alert', testAlert(freshId(), call.actor)),
+    redeliverAlert: (call, id) => run(call, 'alert.redeliver', `alert/${id}`, redeliverAlert(id, call.actor)),
     resetClock: (call, { reason, behindMs }) => run(call, 'clock.reset', 'clock', resetClock(reason, behindMs, call.actor)),
   };
 };

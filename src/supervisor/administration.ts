@@ -12,6 +12,8 @@ import { createLifecycle } from '../lifecycle/lifecycle.ts';
 import { together, type Rounds } from '../lifecycle/rounds.ts';
 import { createSweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
+import type { SupervisorMetrics } from '../telemetry/metrics.ts';
+import { createAlerting } from './alerting.ts';
 import { createResetClock } from './clock-reset.ts';
 import { createExplain } from './explain.ts';
 import type { WorkerHealth } from './messages.ts';
@@ -26,6 +28,7 @@ export interface AdministrationParts {
   readonly resetWorkerClocks: () => void;
   readonly refreshBundles: RefreshBundles;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly alertMetrics: SupervisorMetrics['alerts'];
   readonly node: () => NodeWatch;
   readonly version: string;
   readonly log: Log;
@@ -87,6 +90,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     createSweeper({ store, clock, lifecycle, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
     createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
+    createAlerting(core, { log, metrics: parts.alertMetrics }),
   ]);
   return { fetch: (request) => app.fetch(request), housekeeping };
 };

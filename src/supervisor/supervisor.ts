@@ -100,6 +100,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
         return nodeMetrics.exposition(await pool.metrics());
       },
       node: () => node,
+      alertMetrics: metrics.alerts,
     };
     const toolchain = keepToolchain();
     cleanUps.push(toolchain.letGo);

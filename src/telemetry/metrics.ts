@@ -100,6 +100,7 @@ export interface SupervisorMetrics {
   readonly bundle: Gauge<'revision' | 'digest'>;
   readonly bundles: BundleMetrics;
   readonly bundleRefused: Gauge;
+  readonly alerts: { readonly pending: Gauge; readonly tries: Counter<'channel' | 'outcome'> };
   json(): Promise<MetricsJson>;
 }
 
@@ -116,6 +117,10 @@ export const createSupervisorMetrics = (): SupervisorMetrics => {
     },
     bundle: new Gauge({ name: 'curfew_bundle_active', help: '1 for the active bundle.', labelNames: ['revision', 'digest'] as const, registers }),
     bundleRefused: new Gauge({ name: 'curfew_bundle_refused', help: '1 while the newest bundle is refused and an older one decides.', registers }),
+    alerts: {
+      pending: new Gauge({ name: 'curfew_alerts_pending', help: 'Alerts that some channel has not had yet.', registers }),
+      tries: new Counter({ name: 'curfew_alert_tries_total', help: 'Tries to deliver an alert, by channel and what came of it.', labelNames: ['channel', 'outcome'] as const, registers }),
+    },
   };
   for (const cause of ['watchdog', 'crash'] as const) metrics.restarts.inc({ cause }, 0);
   return { ...metrics, json: () => registry.getMetricsAsJSON() };

@@ -42,6 +42,9 @@ const requests: Readonly<Record<string, readonly [method: string, path: string, 
   'operators.set': ['PUT', '/v1/operators/user:new', { roles: ['issuer'] }, ['configurer', 'bootstrap']],
   'node.read': ['GET', '/v1/status', undefined, ['issuer', 'approver', 'responder', 'configurer']],
   'bundle.refresh': ['POST', '/v1/bundles/refresh', undefined, ['configurer']],
+  'alert.read': ['GET', '/v1/alerts', undefined, ['issuer', 'approver', 'responder', 'configurer']],
+  'alert.test': ['POST', '/v1/alerts', undefined, ['responder', 'configurer']],
+  'alert.redeliver': ['POST', '/v1/alerts/x/redeliver', undefined, ['responder', 'configurer']],
   'clock.reset': ['POST', '/v1/clock/reset', { reason: 'set by hand' }, ['configurer']],
 };
 

@@ -6,6 +6,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { leavesOf, schemaTree, variantsOf, type SchemaNode } from '../../src/config/schema-tree.ts';
 import { variableName } from '../../src/config/variables.ts';
+import { ALERT_TYPES } from '../../src/domain/alert.ts';
 import { EVENT_TYPES } from '../../src/domain/event-types.ts';
 import { REASONS } from '../../src/domain/reasons.ts';
 import { COMMANDS } from '../../src/domain/lifecycle/roles.ts';
@@ -69,7 +70,7 @@ const untrueSpans = ({ path, ...document }: Document): readonly string[] =>
     if (/^CURFEW_[A-Z0-9_]+$/.test(span)) return variables.has(span) || /^CURFEW_(?:CONFIG|SERVER|TOKEN|REALM)$/.test(span) ? [] : [wrong];
     if (new RegExp(String.raw`^(?:${SECTIONS}|request|pep|realm|clock|credential|subject|grant|task|obligation|facts|claim|decision)(?:\[\])?\.[A-Za-z_.[\]-]+$`).test(span)) {
       return isSetting(span) || REASONS.some((reason) => reason === span)
-        || COMMANDS.some((command) => command === span) || EVENT_TYPES.some((type) => type === span) || span === 'http.send' || /\.(?:json|rego|yaml|ts|md)$/.test(span) ? [] : [wrong];
+        || COMMANDS.some((command) => command === span) || EVENT_TYPES.some((type) => type === span) || ALERT_TYPES.some((type) => type === span) || span === 'http.send' || /\.(?:json|rego|yaml|ts|md)$/.test(span) ? [] : [wrong];
     }
     return [];
   });

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { claimFor } from '../../src/decision/claim.ts';
 import type { Evaluation, Identity } from '../../src/decision/evaluation.ts';
+import * as alerts from '../../src/domain/alert.ts';
 import * as catalogue from '../../src/domain/event-types.ts';
 import type { Grant } from '../../src/domain/grant.ts';
 import type { Instant } from '../../src/domain/instant.ts';
 import { createForgetter, FORGET_AFTER_MS } from '../../src/lifecycle/forget.ts';
+import { renderAlerts } from '../../scripts/reference/alerts.mjs';
 import { renderEvents } from '../../scripts/reference/events.mjs';
 import { repositoryRoot } from '../parts.ts';
 import { sourceFiles } from '../tidy/source-files.ts';
@@ -48,6 +50,7 @@ test('demand(24): every command tells its own event, endings as endings, under g
   await lifecycle.lift(CALL, { id: suspension, persons: [] });
   await lifecycle.setOperator(CALL, 'user:alice', ['issuer']);
   await lifecycle.closeTask(CALL, task);
+  await lifecycle.testAlert(CALL);
   await lifecycle.resetClock(CALL, { reason: 'set by hand', behindMs: 0 });
   world.at.now += 60_000 + FORGET_AFTER_MS;
   await createForgetter({ ...world, realms: ['default'], pauseMs: 1, onError: () => undefined }).forget();
@@ -55,7 +58,7 @@ test('demand(24): every command tells its own event, endings as endings, under g
   const events = await world.store.events('default', { after: 0, limit: 100 });
   expect(events.map(({ type }) => type)).toEqual([
     'task.opened', 'task.beat', 'task.paused', 'task.resumed', 'grant.issued', 'credential.used', 'grant.used', 'revocation.placed', 'suspension.placed',
-    'suspension.lifted', 'operator.configured', 'task.closed', 'clock.reset', 'credential.forgotten',
+    'suspension.lifted', 'operator.configured', 'task.closed', 'alert.raised', 'clock.reset', 'credential.forgotten',
   ]);
   expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
   const endings = events.filter(({ type }) => isEnding(type as catalogue.EventType));
@@ -63,8 +66,8 @@ test('demand(24): every command tells its own event, endings as endings, under g
   expect(events.filter(({ endingSequence }) => endingSequence !== undefined)).toEqual(endings);
   expect(events.at(-1)?.data).toEqual({ count: 1 });
   for (const { type, data } of events.slice(0, -1)) expect(type.endsWith('.used') ? data['decision'] : data['by'], type).toBe(type.endsWith('.used') ? 'decision-1' : CALL.actor.id);
-  // The bootstrap credential is made where a store is opened for production, not by a command.
-  expect(new Set([...events.map(({ type }) => type), 'credential.forgotten', 'bootstrap.made'])).toEqual(new Set(EVENT_TYPES));
+  // The bootstrap credential is made where a store is opened for production, not by a command; what became of an alert is housekeeping's to tell.
+  expect(new Set([...events.map(({ type }) => type), 'credential.forgotten', 'bootstrap.made', 'alert.delivered'])).toEqual(new Set(EVENT_TYPES));
 });
 
 test('no event is made outside the catalogue', () => {
@@ -72,6 +75,10 @@ test('no event is made outside the catalogue', () => {
     [...text.matchAll(/\btype: '([a-z]+\.[a-z]+)'/g)].map(([, type]) => `${path}: ${type}`));
   expect(made.filter((line) => !EVENT_TYPES.some((type) => line.endsWith(`: ${type}`)))).toEqual([]);
   expect(made.length).toBeGreaterThan(8);
+});
+
+test('alerts.md is the catalogue of alerts (`npm run docs`)', () => {
+  expect(readFileSync(join(repositoryRoot, 'docs/reference/alerts.md'), 'utf8')).toBe(renderAlerts(alerts));
 });
 
 test('events.md is the catalogue (`npm run docs`)', () => {

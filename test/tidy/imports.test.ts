@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['decision'],
   // Reads from outside, to a cap, for every driver.
   ['bounded'],
-  ['time', 'store', 'lifecycle', 'identity', 'policy', 'audit', 'telemetry', 'grpc'],
+  ['time', 'store', 'lifecycle', 'identity', 'policy', 'audit', 'alerts', 'telemetry', 'grpc'],
   ['gateways', 'admin', 'cli'],
   ['config'],
   ['supervisor', 'demo', 'timeline', 'compose.ts', 'command.ts', 'main.ts'],
@@ -18,6 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
   // Executes on the store's port; knows no implementation.
   lifecycle: ['store/port.ts'],
+  alerts: ['store/port.ts'],
   // The transport that HTTP listeners share.
   admin: ['gateways/http/', 'store/port.ts'],
   gateways: ['grpc/'],
@@ -36,6 +37,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   jose: ['identity/', 'policy/signature/'],
   lmdb: ['store/embedded/'],
   ioredis: ['store/redis/'],
+  nodemailer: ['alerts/'],
   pino: ['telemetry/'],
   'prom-client': ['telemetry/'],
   protobufjs: ['grpc/', 'gateways/envoy/'],

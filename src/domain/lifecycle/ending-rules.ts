@@ -2,6 +2,7 @@
  * Revocations and suspensions: one record per selector, however much it covers. A revocation is final and may be repeated (the
  * latest counts). A suspension stands until another person than the one who placed it, or whom it concerns, lifts it.
  */
+import { raise, withAlerts } from '../alert.ts';
 import type { EndingRecord, Suspension } from '../ending.ts';
 import { endingRef, grantRef, taskRef, type RecordRef } from '../grant-refs.ts';
 import type { JsonObject } from '../json.ts';
@@ -70,6 +71,9 @@ const standing = (loaded: Loaded, selector: Selector): EndingRecord | undefined 
 
 const asJson = (record: EndingRecord | RevocationRecord | SuspensionRecord): JsonObject => record as unknown as JsonObject;
 
+/** What an alert says of it. */
+const told = ({ id, selector, reason, placedBy }: RevocationRecord): JsonObject => ({ id, kind: selector.kind, value: selector.value, reason, by: placedBy });
+
 const place = (
   command: EndCommand, own: RecordRef, loaded: Loaded, build: (ending: EndingRecord) => Ruling,
 ): Ruling => {
@@ -90,7 +94,7 @@ export const revoke = (command: EndCommand, actor: Actor): Rule => {
   return {
     ends: true,
     needs: placeNeeds(command, own),
-    judge: (loaded) => place(command, own, loaded, (ending) => {
+    judge: (loaded, now) => place(command, own, loaded, (ending) => {
       const { id, selector, reason, settleMs } = command;
       const record: RevocationRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: [...(command.notes ?? []), ...reachNotes(selector)] };
       const change: Change = {
@@ -101,7 +105,7 @@ export const revoke = (command: EndCommand, actor: Actor): Rule => {
         events: [{ type: 'revocation.placed', about: history(command, own), ending: true, data: { revocation: asJson(record), by: actor.id } }],
         reply: { revocation: asJson(record) },
       };
-      return { ok: true, change };
+      return { ok: true, change: withAlerts(change, [raise('access.revoked', id, now.latest, told(record))]) };
     }),
   };
 };
@@ -111,23 +115,21 @@ export const suspend = (command: EndCommand, actor: Actor): Rule => {
   return {
     ends: true,
     needs: placeNeeds(command, own),
-    judge: (loaded) => place(command, own, loaded, (ending) => {
+    judge: (loaded, now) => place(command, own, loaded, (ending) => {
       const { id, selector, reason, settleMs } = command;
       if (selector.kind === 'credential' || selector.kind === 'certificate') return invalid([{ path: '/selector/kind', message: 'can not be suspended; revoke it' }]);
       if (ending.suspensions.length >= SUSPENSIONS_MAX) return refuse('limit', `${SUSPENSIONS_MAX} suspensions stand on this selector already`);
       const record: SuspensionRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: command.notes ?? [] };
       const suspension: Suspension = { id, placedBy: actor.id, reason };
-      return {
-        ok: true,
-        change: {
-          puts: [
-            { key: endingRef(selector), value: asJson({ ...ending, suspensions: [...ending.suspensions, suspension] }) },
-            { key: own, value: asJson(record) },
-          ],
-          events: [{ type: 'suspension.placed', about: history(command, own), ending: true, data: { suspension: asJson(record), by: actor.id } }],
-          reply: { suspension: asJson(record) },
-        },
+      const change: Change = {
+        puts: [
+          { key: endingRef(selector), value: asJson({ ...ending, suspensions: [...ending.suspensions, suspension] }) },
+          { key: own, value: asJson(record) },
+        ],
+        events: [{ type: 'suspension.placed', about: history(command, own), ending: true, data: { suspension: asJson(record), by: actor.id } }],
+        reply: { suspension: asJson(record) },
       };
+      return { ok: true, change: withAlerts(change, [raise('access.suspended', id, now.latest, told(record))]) };
     }),
   };
 };

@@ -34,6 +34,9 @@ const floor = {
   'operators.set': { roles: ['configurer'], policy: 'asked' },
   'node.read': ANY,
   'bundle.refresh': { roles: ['configurer'], policy: 'not-asked' },
+  'alert.read': ANY,
+  'alert.test': { roles: ['responder', 'configurer'], policy: 'not-asked' },
+  'alert.redeliver': { roles: ['responder', 'configurer'], policy: 'not-asked' },
   'clock.reset': { roles: ['configurer'], policy: 'not-asked' },
 } as const satisfies Record<string, Floor>;
 

@@ -1,0 +1,41 @@
+/**
+ * One bounded POST to a configured URL: no redirects, certificates always checked, one deadline for the whole exchange, and nothing kept of
+ * what is answered but the status. Faults name no content.
+ */
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+
+export interface PostOptions {
+  readonly url: URL;
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** PEM of the authorities to trust instead of the well-known ones. */
+  readonly ca?: string | undefined;
+  readonly timeoutMs: number;
+}
+
+/** `status` is what the server answered, whatever it is. */
+export type Posted = { readonly status: number } | { readonly fault: string };
+
+export const post = ({ url, body, headers, ca, timeoutMs }: PostOptions): Promise<Posted> =>
+  new Promise((resolve) => {
+    const secure = url.protocol === 'https:';
+    const outgoing = (secure ? httpsRequest : httpRequest)(url, {
+      method: 'POST',
+      agent: false,
+      headers: { ...headers, 'content-length': Buffer.byteLength(body) },
+      ...(secure ? { rejectUnauthorized: true, minVersion: 'TLSv1.2' as const, ...(ca === undefined ? {} : { ca }) } : {}),
+    });
+    const end = (posted: Posted): void => {
+      clearTimeout(timer);
+      outgoing.destroy();
+      resolve(posted);
+    };
+    const timer = setTimeout(() => end({ fault: `gave no answer within ${timeoutMs} ms` }), timeoutMs);
+    outgoing.on('error', (error: NodeJS.ErrnoException) => end({ fault: `can't be reached (${error.code ?? 'unknown'})` }));
+    outgoing.on('response', (response) => {
+      response.on('error', () => undefined);
+      end(response.statusCode === undefined ? { fault: 'gave no status' } : { status: response.statusCode });
+    });
+    outgoing.end(body);
+  });
