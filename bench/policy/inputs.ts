@@ -43,7 +43,7 @@ export const inputOf = (bytes: number): JsonObject => {
     policyInput(
       { id: 'bench', realm: 'default', protocol: 'forward-auth', pep: { id: 'gateway', obligations: [] }, presented: { kind: 'none' }, input: {} },
       QUESTION, identityWith({ jti }), [{ fact, until: END }], facts, NOW,
-    ).value;
+    );
   const missing = bytes - bytesOf(make(''));
   if (missing < 0) throw new Error(`an input needs ${-missing} bytes more`);
   return make('x'.repeat(missing));
@@ -72,5 +72,5 @@ export const envoyInput = (): JsonObject => {
   if (evaluation.question === undefined || evaluation.refused !== undefined) throw new Error(`the request was refused: ${evaluation.refused}`);
   const sent = Object.keys((evaluation.input as { attributes: { request: { http: { headers: object } } } }).attributes.request.http.headers).length;
   if (sent !== 20) throw new Error(`${sent} headers`);
-  return policyInput(evaluation, evaluation.question, identityWith({}), [{ fact, until: END }], facts, NOW).value;
+  return policyInput(evaluation, evaluation.question, identityWith({}), [{ fact, until: END }], facts, NOW);
 };

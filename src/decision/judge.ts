@@ -42,14 +42,14 @@ export const createJudge = (deps: JudgeDeps): Judge => {
     // What is observed is decided in full: the policy is not told of an excuse.
     const excuse = progress.standing?.observe === false ? progress.standing.id : undefined;
     const input = policyInput(evaluation, question, identity, progress.live, facts, now.latest, excuse);
-    progress.input = input.value;
+    progress.input = input;
     // An earlier attempt's belong to another input.
     progress.result = undefined;
     progress.policyFault = 'policy.quarantined';
     if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
     let outcome: PolicyOutcome;
     try {
-      outcome = policy.evaluate(deps.entrypoint, input.value, now.latest, input.text);
+      outcome = policy.evaluate(deps.entrypoint, input, now.latest);
     } finally {
       deps.quarantine.leave();
     }

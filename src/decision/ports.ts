@@ -32,8 +32,8 @@ export interface Policy {
   /** Manifest revision, and SHA-256 (hex) of the bundle as loaded. */
   readonly revision: string;
   readonly digest: string;
-  /** Evaluates one entrypoint, such as `curfew/access/decision`. `now` is what Rego sees as `time.now_ns`; `text` is the input as JSON, where the caller has it. */
-  evaluate(entrypoint: string, input: JsonObject, now: Instant, text?: string): PolicyOutcome;
+  /** Evaluates one entrypoint, such as `curfew/access/decision`. `now` is what Rego sees as `time.now_ns`. */
+  evaluate(entrypoint: string, input: JsonObject, now: Instant): PolicyOutcome;
   /** Entitlement of the active bundle's `data.curfew.entitlements`, if it is there. */
   entitlement(id: string): JsonObject | undefined;
 }

@@ -124,7 +124,7 @@ export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions
     opaBuiltins,
     opaBuiltinsBytes,
     data: bundle.data,
-    evaluate: (entrypoint, input, now, text) => engine.evaluate(entrypoint, input, now, text),
+    evaluate: (entrypoint, input, now) => engine.evaluate(entrypoint, input, now),
     readsAt: (entrypoint, input, places, now) => engine.readsAt(entrypoint, input, places, now),
     entitlement: (id) => ownObject(entitlements, id),
   };

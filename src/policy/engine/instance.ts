@@ -7,10 +7,13 @@
 import { isUtf8 } from 'node:buffer';
 import * as opa from '@open-policy-agent/opa-wasm';
 import type { Instant } from '../../domain/instant.ts';
+import type { JsonValue } from '../../domain/json.ts';
 import type { Builtin, BuiltinContext } from '../builtins/builtin.ts';
 import { NotServed, notServed } from '../rego/not-served.ts';
 import { readRegoValue, writeRegoValue } from '../rego/value.ts';
 import { hideMarkers, isTrap } from './planted.ts';
+import { LAYOUT_SAMPLE, sameValues } from './samples-match.ts';
+import { createValueWriter, type ValueWriter, type WriterLimits } from './value-writer.ts';
 
 const PAGE_BYTES = 65_536;
 
@@ -39,22 +42,27 @@ interface PolicyExports {
 // Its types name the exports that its CommonJS form has; as a module they are members of the default export.
 const { LoadedPolicy } = (opa as unknown as { readonly default: typeof opa }).default;
 
-const EXPORTS = ['builtins', 'opa_malloc', 'opa_heap_ptr_set', 'opa_json_dump', 'opa_value_dump', 'opa_value_parse', 'opa_eval'] as const;
+const EXPORTS = ['builtins', 'opa_malloc', 'opa_heap_ptr_set', 'opa_heap_ptr_get', 'opa_json_dump', 'opa_value_dump', 'opa_value_parse', 'opa_eval', 'opa_eval_ctx_new', 'opa_eval_ctx_set_input', 'opa_eval_ctx_set_data', 'opa_eval_ctx_set_entrypoint', 'opa_eval_ctx_get_result', 'eval'] as const;
 
 export interface PolicyInstance {
   /** Ids of the entrypoints by name. */
   readonly entrypoints: ReadonlyMap<string, number>;
-  /** Result set as Rego text, which is JSON but for sets and keys that are no strings. Throws on any failure inside the policy. */
-  evaluate(entrypoint: number, inputText: string, now: Instant): string;
+  /**
+   * Result set as Rego text, which is JSON but for sets and keys that are no strings. Throws on any failure inside the policy, and
+   * what `textOf` throws: it is asked for the input as JSON where that is the only way to give it.
+   */
+  evaluate(entrypoint: number, input: JsonValue, textOf: () => string, now: Instant): string;
   /**
    * Does the outcome depend on the strings `markers` of the input, each there once? Throws on a failure inside the policy that
    * comes before it would; `undefined` when it can't be told.
    */
   reads(entrypoint: number, inputText: string, markers: readonly string[], now: Instant): boolean | undefined;
   memoryBytes(): number;
+  /** Inputs are written as values, not as text to be parsed. */
+  readonly takesValues: boolean;
 }
 
-export interface InstanceOptions {
+export interface InstanceOptions extends WriterLimits {
   readonly module: WebAssembly.Module;
   readonly dataText: string;
   readonly memoryBytesMax: number;
@@ -63,7 +71,7 @@ export interface InstanceOptions {
 }
 
 /** Makes an instance and loads its data; throws when the module, its builtins or its data don't fit. */
-export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuiltins }: InstanceOptions): PolicyInstance => {
+export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuiltins, ...writerLimits }: InstanceOptions): PolicyInstance => {
   const memory = new WebAssembly.Memory({ initial: 5, maximum: Math.floor(memoryBytesMax / PAGE_BYTES) });
   let bytes = Buffer.from(memory.buffer);
   // Growth replaces the buffer and leaves an old view empty.
@@ -73,6 +81,14 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
     const end = heap.indexOf(0, address);
     if (address === 0 || end === -1) throw new Error('the policy gave an address without text');
     return heap.toString('utf8', address, end);
+  };
+
+  /** Address of the value that a text means; 0 when it is none. */
+  const parse = (text: string): number => {
+    const length = Buffer.byteLength(text);
+    const address = wasm.opa_malloc(length);
+    view().write(text, address, 'utf8');
+    return wasm.opa_value_parse(address, length);
   };
 
   /** One for each evaluation. */
@@ -98,10 +114,7 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
       if (error instanceof NotServed || error instanceof RangeError || error instanceof PolicyAbort || error instanceof WebAssembly.RuntimeError) throw error;
       return 0;
     }
-    const length = Buffer.byteLength(text);
-    const address = wasm.opa_malloc(length);
-    view().write(text, address, 'utf8');
-    const parsed = wasm.opa_value_parse(address, length);
+    const parsed = parse(text);
     if (parsed === 0) throw new PolicyAbort('a builtin answered what the module can not read');
     return parsed;
   };
@@ -131,41 +144,66 @@ export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuilti
   const dataBytes = new TextEncoder().encode(dataText);
   loaded.setData(dataBytes.buffer.slice(dataBytes.byteOffset, dataBytes.byteOffset + dataBytes.byteLength));
   const dataEnd = loaded.dataHeapPtr as number;
+  wasm.opa_heap_ptr_set(dataEnd);
+  const constants = { null: parse('null'), true: parse('true'), false: parse('false') };
+  const writer = createValueWriter({ memory, heapStart: wasm.opa_heap_ptr_get(), reserve: wasm.opa_malloc, constants }, writerLimits);
+  const { heapStart } = writer;
 
   /** Address of the input's text. */
   const place = (inputText: string, length: number): number => {
-    wasm.opa_heap_ptr_set(dataEnd);
+    wasm.opa_heap_ptr_set(heapStart);
     const input = wasm.opa_malloc(length);
     view().write(inputText, input, 'utf8');
     return input;
   };
 
+  /** Address of the result, whose memory is good until the next evaluation. */
+  const evaluateInput = (entrypoint: number, input: number): number => {
+    const evaluation = wasm.opa_eval_ctx_new();
+    wasm.opa_eval_ctx_set_input(evaluation, input);
+    wasm.opa_eval_ctx_set_data(evaluation, loaded.dataAddr);
+    wasm.opa_eval_ctx_set_entrypoint(evaluation, entrypoint);
+    if (wasm.eval(evaluation) !== 0) throw new PolicyAbort('the evaluation failed');
+    return wasm.opa_eval_ctx_get_result(evaluation);
+  };
+
+  const writesAsItParses = (): boolean => {
+    const written = writer.write(LAYOUT_SAMPLE);
+    if (written === undefined) return false;
+    wasm.opa_heap_ptr_set(written.end);
+    const parsed = parse(JSON.stringify(LAYOUT_SAMPLE));
+    return parsed !== 0 && sameValues(memory, written.address, parsed);
+  };
+  const direct: ValueWriter | undefined = writesAsItParses() ? writer : undefined;
+
   return {
     entrypoints: new Map(Object.entries(loaded.entrypoints as Record<string, number>)),
+    takesValues: direct !== undefined,
     reads(entrypoint, inputText, markers, at) {
       builtinContext = { now: at };
       const length = Buffer.byteLength(inputText);
       const text = place(inputText, length);
       const input = wasm.opa_value_parse(text, length);
-      if (input === 0 || !hideMarkers(view(), dataEnd, wasm.opa_heap_ptr_get(), markers)) return undefined;
-      const evaluation = wasm.opa_eval_ctx_new();
-      wasm.opa_eval_ctx_set_input(evaluation, input);
-      wasm.opa_eval_ctx_set_data(evaluation, loaded.dataAddr);
-      wasm.opa_eval_ctx_set_entrypoint(evaluation, entrypoint);
+      if (input === 0 || !hideMarkers(view(), heapStart, wasm.opa_heap_ptr_get(), markers)) return undefined;
       try {
-        wasm.eval(evaluation);
-        wasm.opa_value_dump(wasm.opa_eval_ctx_get_result(evaluation));
+        wasm.opa_value_dump(evaluateInput(entrypoint, input));
         return false;
       } catch (error) {
         if (isTrap(error)) return true;
         throw error;
       }
     },
-    evaluate(entrypoint, inputText, at) {
+    evaluate(entrypoint, input, textOf, at) {
       builtinContext = { now: at };
+      const written = direct?.write(input);
+      if (written !== undefined) {
+        wasm.opa_heap_ptr_set(written.end);
+        return textAt(wasm.opa_value_dump(evaluateInput(entrypoint, written.address)));
+      }
+      const inputText = textOf();
       const length = Buffer.byteLength(inputText);
-      const input = place(inputText, length);
-      return textAt(wasm.opa_eval(0, entrypoint, loaded.dataAddr, input, length, input + length, VALUE_FORMAT));
+      const text = place(inputText, length);
+      return textAt(wasm.opa_eval(0, entrypoint, loaded.dataAddr, text, length, text + length, VALUE_FORMAT));
     },
     memoryBytes: () => memory.buffer.byteLength,
   };

@@ -1,4 +1,5 @@
 /** Numbers of a result that a double would change: OPA has their digits, so that giving them rounded would be a wrong answer. */
+import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import { decimalOf } from '../rego/number.ts';
 import { isRegoNumber, readRegoValue, type RegoValue } from '../rego/value.ts';
 
@@ -16,6 +17,12 @@ const isExact = (value: RegoValue): boolean => {
   if (typeof value !== 'object' || value === null) return true;
   if (value instanceof Map) return [...(value as ReadonlyMap<RegoValue, RegoValue>)].every(([key, inner]) => isExact(key) && isExact(inner));
   return [...(value as Iterable<RegoValue>)].every(isExact);
+};
+
+/** Is there a number in it? Names of members are none. */
+export const hasNumber = (value: JsonValue | undefined): boolean => {
+  if (typeof value !== 'object' || value === null) return typeof value === 'number';
+  return (Array.isArray(value) ? (value as readonly JsonValue[]) : Object.values(value as JsonObject)).some(hasNumber);
 };
 
 /** `undefined`, or a predicate; `text` is a result set as the module writes it. Costs one search for most results. */
