@@ -11,6 +11,7 @@ import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import { boundConnections } from '../../grpc/connections.ts';
 import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
+import { servePlainly, type PlainHandler } from './plain-connections.ts';
 
 /** PEM texts. */
 export interface HttpTls {
@@ -52,6 +53,10 @@ const refuseConnection = (error: NodeJS.ErrnoException, socket: Socket): void =>
   const status = STATUS_OF_ERROR.get(error.code ?? '') ?? '400 Bad Request';
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\ncache-control: no-store\r\n\r\n`, () => socket.destroy());
 };
+
+const LATE: NodeJS.ErrnoException = Object.assign(new Error('the question did not come in time'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+/** Between looks at connections that make others wait. */
+const CHECK_MS_MAX = 1_000;
 
 /** `bodyTooLarge`: the rest of the body was not waited for, and the connection ends with the answer. */
 export type HttpHandler = (incoming: IncomingMessage, response: ServerResponse, bodyTooLarge: boolean) => void;
@@ -126,7 +131,7 @@ const create = (limits: HttpLimits, tls: HttpTls | undefined, handle: RequestLis
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
-    connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, 1_000),
+    connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, CHECK_MS_MAX),
   };
   if (tls === undefined) return createServer(options, handle);
   const ask = { requestCert: tls.clientCa !== undefined, rejectUnauthorized: tls.clientCa !== undefined && tls.clientCertificate === 'required' };
@@ -139,6 +144,8 @@ export const startHttpServer = async (options: {
   readonly tls?: HttpTls | undefined;
   readonly limits: HttpLimits;
   readonly handle: HttpHandler;
+  /** Takes plain questions before they become requests of node; not over TLS. */
+  readonly plain?: PlainHandler;
   /** The handler reads the body itself and bounds it (of these requests); `limits.bodyBytesMax` does not count. */
   readonly readsBody?: boolean | ((incoming: IncomingMessage) => boolean);
   /** With as many connections as there may be, an idle one makes room for a new one. */
@@ -157,6 +164,11 @@ export const startHttpServer = async (options: {
       if (typeof readsBody === 'boolean' ? readsBody : readsBody(incoming)) options.handle(incoming, response, false);
       else afterBody(incoming, response, limits.bodyBytesMax, options.handle);
     });
+  });
+  const tickMs = Math.min(limits.headersTimeoutMs, CHECK_MS_MAX);
+  const plain = options.plain === undefined || options.tls !== undefined ? undefined : servePlainly(server, tickMs, {
+    limits, handle: options.plain, isClosing: () => closing, refuseLate: (socket) => refuseConnection(LATE, socket),
+    connections: { asked: (socket) => connections.asked(socket), answered: (socket) => connections.answered(socket) },
   });
   const connections = boundConnections(server, { max: limits.connectionsMax, idleGiveWay: options.idleGiveWay === true });
   // Node drops header lines beyond its own maximum without a word; whoever reads them counts them instead.
@@ -189,9 +201,15 @@ export const startHttpServer = async (options: {
         const lingered = setTimeout(() => {
           // Node does not count a connection as idle that never sent anything.
           for (const socket of connections.sockets) if (socket.bytesRead === 0) socket.destroy();
-          idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
+          idle = setInterval(() => {
+            server.closeIdleConnections();
+            plain?.closeIdle();
+          }, DRAIN_STEP_MS);
         }, Math.min(LINGER_MS, limits.drainMs));
-        const cut = setTimeout(() => server.closeAllConnections(), limits.drainMs);
+        const cut = setTimeout(() => {
+          server.closeAllConnections();
+          plain?.closeAll();
+        }, limits.drainMs);
         // Stops accepting. The server's own `close` would end idle connections at once, with questions under way on them.
         NetServer.prototype.close.call(server, () => {
           clearTimeout(lingered);
