@@ -12,6 +12,7 @@ import { addEndpoint, type EndpointDeps } from './endpoint.ts';
 import { endingEndpoints } from './endings.ts';
 import { grantEndpoints } from './grants.ts';
 import { operatorEndpoints } from './operators.ts';
+import { recordEndpoints, type RecordSource } from './record.ts';
 import { ANSWER_HEADERS, jsonAnswer, problemAnswer, type Problem } from './problem.ts';
 import { refuseRequest } from './request-guard.ts';
 import { statusEndpoints, type NodeStatus } from './status.ts';
@@ -23,6 +24,8 @@ import type { Store } from '../store/port.ts';
 export interface Health {
   readonly ok: boolean;
   readonly detail?: string;
+  /** Of a node: would an anchor tell that its store was put back? */
+  readonly rollback?: 'detectable' | 'undetectable';
 }
 
 export interface AdminDeps extends EndpointDeps {
@@ -34,6 +37,7 @@ export interface AdminDeps extends EndpointDeps {
   readonly resetClock: ResetClock;
   readonly refreshBundles: RefreshBundles;
   readonly status: NodeStatus;
+  readonly record: RecordSource;
   /** Prometheus exposition. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly live?: () => Health;
@@ -42,7 +46,7 @@ export interface AdminDeps extends EndpointDeps {
 }
 
 const healthAnswer = (health: Health): Response =>
-  jsonAnswer(health.ok ? 200 : 503, { status: health.ok ? 'ok' : 'unavailable', ...(health.detail === undefined ? {} : { detail: health.detail }) });
+  jsonAnswer(health.ok ? 200 : 503, { status: health.ok ? 'ok' : 'unavailable', ...(health.detail === undefined ? {} : { detail: health.detail }), ...(health.rollback === undefined ? {} : { rollback: health.rollback }) });
 
 export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
   const app = new OpenAPIHono();
@@ -63,6 +67,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...bundleEndpoints(deps.refreshBundles),
     ...statusEndpoints(deps.status),
     ...alertEndpoints(deps.lifecycle, deps.store),
+    ...recordEndpoints(deps.record),
   ];
   for (const definition of endpoints) addEndpoint(app, definition, deps);
 

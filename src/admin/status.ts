@@ -21,6 +21,7 @@ const statusAnswer = z.object({
     }).optional(),
   }).describe('of all realms, since the start'),
   issuers: z.array(z.object({ issuer: z.string(), keys: z.int().optional() })).describe('without `keys`: none could be had'),
+  rollback: z.enum(['detectable', 'undetectable']).describe('whether an anchor of the record would tell at the next start that the store was put back'),
   suspensions: z.object({ standing: z.int(), atLeast: z.boolean().describe('there are more than were looked at') }).describe('of this realm'),
 }).openapi('Status');
 

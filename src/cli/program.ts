@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { Failed } from './api-client.ts';
 import { addAlertCommands } from './commands/alert.ts';
+import { addAuditCommands } from './commands/audit.ts';
 import { addClockCommands } from './commands/clock.ts';
 import { addEndingCommands } from './commands/ending.ts';
 import { addGrantCommands } from './commands/grant.ts';
@@ -65,6 +66,7 @@ export const buildProgram = (run: Run): Command => {
   addEndingCommands(program, run);
   addWhyCommands(program, run);
   addAlertCommands(program, run);
+  addAuditCommands(program, run);
   addStatusCommand(program, run);
   addPolicyCommands(program, run);
   addClockCommands(program, run);

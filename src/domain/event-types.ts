@@ -20,6 +20,7 @@ const catalogue = {
   'bootstrap.made': { ending: false, text: 'the bootstrap credential of a new store was made' },
   'alert.raised': { ending: false, text: 'something that somebody should hear of: `alerts` has the ids. Alerts of a change are named by the event of that change' },
   'alert.delivered': { ending: false, text: 'an alert is over for some of its channels: delivered, or never to be; `deliveries` says which' },
+  'record.sealed': { ending: false, text: 'the events `from` to `through` were chained, and the chain was signed; see the guide on the record' },
   'clock.reset': { ending: false, text: 'an operator accepted the wall clock; `behindMs` is by how much it lay behind time already used' },
 } as const satisfies Record<string, { readonly ending: boolean; readonly text: string }>;
 

@@ -2,6 +2,7 @@
 import { createAdminApp } from '../admin/app.ts';
 import { bootstrapOperator, developmentOperator, firstOf, oidcOperator } from '../admin/authenticate-operator.ts';
 import type { RefreshBundles } from '../admin/bundles.ts';
+import { createSealer } from '../audit/record/sealer.ts';
 import { createFindDecision } from '../audit/find-decision.ts';
 import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
 import type { Policy, Quarantine } from '../decision/ports.ts';
@@ -9,6 +10,7 @@ import { createCompactor } from '../lifecycle/compact.ts';
 import { createForgetter } from '../lifecycle/forget.ts';
 import { createInspect } from '../lifecycle/inspect.ts';
 import { createLifecycle } from '../lifecycle/lifecycle.ts';
+import { newId } from '../lifecycle/new-id.ts';
 import { together, type Rounds } from '../lifecycle/rounds.ts';
 import { createSweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
@@ -18,6 +20,7 @@ import { createResetClock } from './clock-reset.ts';
 import { createExplain } from './explain.ts';
 import type { WorkerHealth } from './messages.ts';
 import type { OperatorToken } from './operator-token.ts';
+import type { OpenRecord } from './record.ts';
 import { createStatus, type NodeWatch } from './status.ts';
 
 export interface AdministrationParts {
@@ -31,6 +34,7 @@ export interface AdministrationParts {
   readonly alertMetrics: SupervisorMetrics['alerts'];
   readonly node: () => NodeWatch;
   readonly version: string;
+  readonly record: OpenRecord;
   readonly log: Log;
 }
 
@@ -69,8 +73,9 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     ]),
     policy, clock, lifecycle, inspect, store,
     explain: createExplain(decider, decisionLog.redactHeaders),
-    status: (realm) => createStatus({ node: parts.node(), clock, store, authenticator })(realm),
+    status: (realm) => createStatus({ node: parts.node(), clock, store, authenticator, rollback: parts.record.rollback })(realm),
     refreshBundles: parts.refreshBundles,
+    record: { store, keyId: parts.record.signer.keyId, publicJwk: parts.record.signer.publicJwk, rollback: parts.record.rollback },
     resetClock: createResetClock({ lifecycle, clock, tellWorkers: parts.resetWorkerClocks }),
     findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
       ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })
@@ -79,7 +84,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     live: () => ({ ok: true }),
     ready: async () => {
       const { ready, faults } = await parts.health();
-      return { ok: ready, ...(faults.length === 0 ? {} : { detail: faults.join('; ') }) };
+      return { ok: ready, rollback: parts.record.rollback, ...(faults.length === 0 ? {} : { detail: faults.join('; ') }) };
     },
     onError: onError('an admin request failed'),
     version: parts.version,
@@ -89,6 +94,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const housekeeping = together([
     createSweeper({ store, clock, lifecycle, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
     createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
+    createSealer({ store, clock, realms, signer: parts.record.signer, anchors: parts.record.anchors, holder: newId(clock.now().latest), everyMs: config.record.sealEveryMs, onError: onError('the record can not be sealed or anchored') }),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
     createAlerting(core, { log, metrics: parts.alertMetrics }),
   ]);

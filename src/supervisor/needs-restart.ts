@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 export const needsRestart = (before: Config, after: Config): readonly string[] => {
   const fixed: readonly (readonly [name: string, of: (config: Config) => unknown])[] = [
     ['store', ({ store }) => store],
+    ['record', ({ record }) => record],
     ['admin.host', ({ admin }) => admin.host],
     ['admin.port', ({ admin }) => admin.port],
     ['admin.tls, whether there is any', ({ admin }) => admin.tls === undefined],

@@ -1,5 +1,6 @@
 /** What `curfew status` shows, put together from those who know. Reading it costs a few reads of the store and one question to each worker. */
 import type { NodeStatus } from '../admin/status.ts';
+import type { Rollback } from '../audit/record/rollback.ts';
 import type { Clock } from '../decision/ports.ts';
 import type { IdentityAuthenticator } from '../identity/authenticator.ts';
 import { toRfc3339, type Instant } from '../domain/instant.ts';
@@ -45,6 +46,7 @@ export const watchNode = (node: NodeFacts, clock: Clock, onError: (error: unknow
 };
 
 export interface StatusDeps {
+  readonly rollback: Rollback;
   readonly node: NodeWatch;
   readonly clock: Pick<AdjustableClock, 'now' | 'behindMs'>;
   readonly store: Pick<Store, 'facts' | 'health' | 'list'>;
@@ -65,7 +67,7 @@ const storeOf = async (store: StatusDeps['store'], realm: string): Promise<JsonO
   return { ...told, position: formatPosition(position), endings: endings.sequence };
 };
 
-export const createStatus = ({ node, clock, store, authenticator }: StatusDeps): NodeStatus => async (realm) => {
+export const createStatus = ({ node, clock, store, authenticator, rollback }: StatusDeps): NodeStatus => async (realm) => {
   const [{ ready, faults }, metrics, stored, suspensions] = await Promise.all([node.health(), node.metrics(), storeOf(store, realm), suspensionsOf(store, realm)]);
   const counts = countsOf(metrics);
   const lately = node.rates.lately(counts);
@@ -80,6 +82,6 @@ export const createStatus = ({ node, clock, store, authenticator }: StatusDeps):
     store: stored,
     decisions: { allow: counts.allow, deny: counts.deny, unrecorded: counts.unrecorded, ...(lately === undefined ? {} : { lately: { ...lately, reasons: [...lately.reasons] } }) },
     issuers: authenticator.status().map(({ issuer, keys }) => ({ issuer, ...(keys === undefined ? {} : { keys }) })),
-    suspensions,
+    rollback, suspensions,
   };
 };

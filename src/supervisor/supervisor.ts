@@ -25,6 +25,7 @@ import type { Mode, WorkerPorts, WorkerStart } from './messages.ts';
 import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
+import { openRecord } from './record.ts';
 import { refreshBundles } from './refresh-bundles.ts';
 import { createShadowSource } from './shadow-source.ts';
 import { createQuarantineBook } from './watchdog/quarantine.ts';
@@ -79,6 +80,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const { clock, store } = core;
     const mark = await startClockMark(clock, (instant) => store.writeClockMark(instant), (error) => log.error('the clock mark can not be written', { detail: errorText(error) }));
     cleanUps.push(mark.stop);
+    const record = await openRecord(core);
     const freePorts = await findFreePorts(loaded.config);
     const operatorToken = await openOperatorToken(core, options.developmentDir, log);
 
@@ -89,7 +91,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     };
     const parts: AdministrationParts = {
       policy: () => (age.mayDecide() ? holder.active.policy : undefined),
-      operatorToken, log,
+      operatorToken, log, record,
       version: options.version,
       health: async () => nodeHealth(await pool.health(), clock.now().trusted, notices()),
       resetWorkerClocks: () => pool.broadcast({ type: 'reset-clock' }),

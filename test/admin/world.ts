@@ -42,6 +42,7 @@ export const createAdminWorld = async (over: Partial<AdminDeps> = {}, lifecycle:
     authenticate: async (token) => OPERATORS[token], policy: () => world.at.policy, clock: world.clock, onError: (error) => errors.push(error),
     lifecycle: world.lifecycle, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
     status: async (realm) => ({ realm }),
+    record: { store: world.store, keyId: 'k', publicJwk: { kty: 'OKP' }, rollback: 'undetectable' },
     refreshBundles: async () => ({ result: 'unchanged', revision: 'r1', digest: 'd1' }),
     resetClock: (call, reason) => world.lifecycle.resetClock(call, { reason, behindMs: 0 }),
     ...over,

@@ -22,6 +22,8 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
   // The transport that HTTP listeners share.
   admin: ['gateways/http/', 'store/port.ts'],
   gateways: ['grpc/'],
+  // The record is made of what the store logged.
+  audit: ['store/port.ts', 'lifecycle/rounds.ts'],
 };
 
 /** One home a package. */
@@ -34,7 +36,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   're2js': ['policy/'],
   'ipaddr.js': ['policy/'],
   'tar-stream': ['policy/bundle/'],
-  jose: ['identity/', 'policy/signature/'],
+  jose: ['identity/', 'policy/signature/', 'audit/record/'],
   lmdb: ['store/embedded/'],
   ioredis: ['store/redis/'],
   nodemailer: ['alerts/'],

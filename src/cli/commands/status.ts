@@ -41,7 +41,7 @@ const issuerText = (item: JsonValue): string => {
 };
 
 export const statusText = (status: JsonObject): string => {
-  const { ready, faults, now, version, startedAt, workers, bundle, clock, store, decisions, issuers, suspensions } = status;
+  const { ready, faults, now, version, startedAt, workers, bundle, clock, store, decisions, issuers, suspensions, rollback } = status;
   const restarts = member(workers, 'restarts');
   const quarantined = number(member(workers, 'quarantined'));
   const behind = number(member(clock, 'behindMs'));
@@ -54,7 +54,7 @@ export const statusText = (status: JsonObject): string => {
     `bundle: ${word(member(bundle, 'revision'))}, for ${agoText(member(bundle, 'since'), now)}\n  ${word(member(bundle, 'digest'))}`,
     `clock: ${member(clock, 'trusted') === true ? 'trusted' : 'NOT TRUSTED'}${behind === 0 ? '' : `, ${roughly(behind)} behind time already used`}`,
     `store: ${member(store, 'readable') === true ? 'readable' : 'NOT READABLE'}, ${member(store, 'writable') === true ? 'writable' : 'NOT WRITABLE'}`
-      + (member(store, 'detail') === undefined ? '' : ` (${word(member(store, 'detail'))})`) + `\n  position ${word(member(store, 'position'))}, ${number(member(store, 'endings'))} endings`,
+      + (member(store, 'detail') === undefined ? '' : ` (${word(member(store, 'detail'))})`) + `\n  position ${word(member(store, 'position'))}, ${number(member(store, 'endings'))} endings${rollback === 'detectable' ? '' : '; no anchor would tell if it were put back'}`,
     `decisions: ${number(member(decisions, 'allow'))} allowed, ${number(member(decisions, 'deny'))} denied${unrecorded === 0 ? '' : `, ${unrecorded} RECORDS LOST`}${latelyText(member(decisions, 'lately'))}`,
     `suspensions: ${number(member(suspensions, 'standing'))}${member(suspensions, 'atLeast') === true ? ' or more' : ''} standing`,
     `issuers: ${listOf(issuers).length === 0 ? 'none' : listOf(issuers).map(issuerText).join(', ')}`,

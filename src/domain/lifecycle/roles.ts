@@ -30,6 +30,7 @@ const floor = {
   'ending.read': ANY,
   explain: ANY,
   'decision.read': ANY,
+  'record.read': ANY,
   'operators.read': { roles: ['configurer'], policy: 'not-asked' },
   'operators.set': { roles: ['configurer'], policy: 'asked' },
   'node.read': ANY,
