@@ -1,11 +1,13 @@
 /** The only place that picks implementations. Gives a worker what it decides with, and the supervisor what it administers with. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { passes } from './alerts/channel.ts';
 import { openDecisionSink } from './audit/open-sink.ts';
 import type { LineSink } from './audit/line-sink.ts';
 import type { Config } from './config/schema.ts';
 import { createDecider, type Decider } from './decision/decide.ts';
 import type { Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './decision/ports.ts';
+import { alertSeverity } from './domain/alert.ts';
 import type { DurationMs, Instant } from './domain/instant.ts';
 import { createAuthzen } from './gateways/authzen/gateway.ts';
 import { createEnvoyGateway } from './gateways/envoy/gateway.ts';
@@ -143,6 +145,7 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
   development: mode === 'development',
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
   peps: new Set(config.peps.map(({ id }) => id)),
+  emergencyChannels: config.alerts.channels.filter((channel) => passes(channel)({ type: 'break-glass.used', severity: alertSeverity('break-glass.used') })).length,
 });
 
 const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfServiceDeps => {

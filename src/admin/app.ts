@@ -15,6 +15,7 @@ import { operatorEndpoints } from './operators.ts';
 import { recordEndpoints, type RecordSource } from './record.ts';
 import { ANSWER_HEADERS, jsonAnswer, problemAnswer, type Problem } from './problem.ts';
 import { refuseRequest } from './request-guard.ts';
+import { reviewEndpoints } from './reviews.ts';
 import { statusEndpoints, type NodeStatus } from './status.ts';
 import { taskEndpoints } from './tasks.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
@@ -38,6 +39,8 @@ export interface AdminDeps extends EndpointDeps {
   readonly refreshBundles: RefreshBundles;
   readonly status: NodeStatus;
   readonly record: RecordSource;
+  /** Entitlements for emergencies are tried at least so often. */
+  readonly drillEveryMs: number;
   /** Prometheus exposition. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly live?: () => Health;
@@ -68,6 +71,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...statusEndpoints(deps.status),
     ...alertEndpoints(deps.lifecycle, deps.store),
     ...recordEndpoints(deps.record),
+    ...reviewEndpoints({ lifecycle: deps.lifecycle, store: deps.store, now: () => deps.clock.now().latest, drillEveryMs: deps.drillEveryMs }),
   ];
   for (const definition of endpoints) addEndpoint(app, definition, deps);
 

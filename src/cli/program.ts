@@ -7,6 +7,7 @@ import { addClockCommands } from './commands/clock.ts';
 import { addEndingCommands } from './commands/ending.ts';
 import { addGrantCommands } from './commands/grant.ts';
 import { addPolicyCommands } from './commands/policy.ts';
+import { addReviewCommands } from './commands/review.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addTaskCommands } from './commands/task.ts';
 import { addWhyCommands } from './commands/why.ts';
@@ -29,7 +30,7 @@ const addLocal = (parent: Command, run: Run, name: string, local: LocalCommand, 
 };
 
 /** Commands that share a line of the first page. */
-const GROUPS = { start: 'start for development on loopback, or from a configuration' } as const;
+const GROUPS = { start: 'start for development on loopback, or from a configuration', told: 'alerts; reviews of emergency access' } as const;
 
 /** The whole tree, for this run. */
 export const buildProgram = (run: Run): Command => {
@@ -67,9 +68,11 @@ export const buildProgram = (run: Run): Command => {
   addWhyCommands(program, run);
   addAlertCommands(program, run);
   addAuditCommands(program, run);
+  addReviewCommands(program, run);
   addStatusCommand(program, run);
   addPolicyCommands(program, run);
   addClockCommands(program, run);
+  for (const command of program.commands) if (['alert', 'review'].includes(command.name())) command.helpGroup(GROUPS.told);
   return program;
 };
 

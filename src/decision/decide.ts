@@ -10,7 +10,7 @@
 import type { Instant, TimeInterval } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { allowing, denying } from './answer.ts';
-import { claimFault, claimFor, type ClaimCommit, type ClaimOutcome } from './claim.ts';
+import { claimFault, claimFor, firstUseTaken, type ClaimCommit, type ClaimOutcome } from './claim.ts';
 import { unchanged, youngEnough } from './confirm.ts';
 import { coverFault, coveringRefs } from './cover.ts';
 import { Denied, storeDenied } from './denied.ts';
@@ -167,12 +167,13 @@ export const createDecider = (deps: DecideDeps): Decider => {
       if (store.confirmsBy === 'age') progress.now = trustedNow(options?.at);
       let conclusion = judge(evaluation, question, progress, claimed !== undefined);
       const grant = conclusion.relied?.fact.grant.id ?? '';
-      const claim = options !== undefined || claimed !== undefined ? undefined : claimFor(evaluation, progress.identity, conclusion.relied);
+      const claim = options !== undefined || claimed !== undefined ? undefined : claimFor(evaluation, progress.identity, conclusion.relied, progress.now.latest);
       if (claimed !== undefined && claimed !== grant) throw new Denied('facts.stale');
       if (claim !== undefined) {
         const outcome = await within(store.commit(claim), startedMs, 'claim.unknown').catch((error: unknown) => {
           throw error instanceof Denied ? error : new Denied('claim.unknown', error);
         });
+        if (firstUseTaken(outcome)) continue;
         const fault = claimFault(outcome);
         if (fault === undefined) claimed = grant;
         else {

@@ -119,6 +119,7 @@ export const readFacts = (answer: FactsAnswer, workload: string | undefined): Fa
         version: row.modified.sequence,
         root: grant.root ?? row.created.sequence,
         ancestorsPresent: grant.chain.length === 0 ? NO_ANCESTORS : new Set(grant.chain.filter(({ id }) => records.has(`grant/${id}`)).map(({ id }) => id)),
+        ...(grant.model === 'break-glass' ? { used: records.has(`review/${grant.id}`) } : {}),
         ...(grant.uses === undefined ? {} : { usesLeft: grant.uses - readUses(records.get(`uses/${grant.id}`)?.value) }),
       });
     }

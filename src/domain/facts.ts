@@ -13,6 +13,8 @@ export interface GrantFact {
   /** `grant.root`, or the sequence of its own commit. */
   readonly root: number;
   readonly usesLeft?: number;
+  /** Break-glass: its first use was recorded. */
+  readonly used?: boolean;
   /** Ids of ancestors whose record is there. */
   readonly ancestorsPresent: ReadonlySet<string>;
 }

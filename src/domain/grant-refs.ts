@@ -1,5 +1,6 @@
 /** Which records a decision on a grant needs: computed once at issue and stored with the grant, so that one read brings all. */
 import type { Grant, GrantCore } from './grant.ts';
+import { reviewRef } from './review.ts';
 import { selectorKey, workloadSelectors, type Selector } from './selector.ts';
 
 /** Selectors that cover a grant because of what it rests on, without those of its workload. */
@@ -27,6 +28,7 @@ export const grantRefs = (grant: Grant): readonly RecordRef[] => {
   const refs = grantSelectors(grant).map(endingRef);
   if (grant.task !== undefined) refs.push(taskRef(grant.task));
   if (grant.uses !== undefined) refs.push(usesRef(grant.id));
+  if (grant.model === 'break-glass') refs.push(reviewRef(grant.id));
   for (const ancestor of grant.chain) {
     refs.push(grantRef(ancestor.id), ...grantSelectors(ancestor).map(endingRef), ...workloadSelectors(ancestor.workload).map(endingRef));
     if (ancestor.task !== undefined) refs.push(taskRef(ancestor.task));

@@ -35,10 +35,12 @@ const isCore = (value: unknown): value is GrantCore & JsonObject =>
   optional(value['task'], isText) && optional(value['entitlement'], isText) &&
   isTexts(value['owners']) && Array.isArray(value['approvals']) && value['approvals'].every(isApproval);
 
+const isReviewRule = (value: unknown): boolean => isJsonObject(value) && isText(value['by']) && isCount(value['withinMs']);
+
 const isGrant = (value: JsonObject): boolean =>
   value['version'] === 1 && isCore(value) && isText(value['realm']) && isText(value['epoch']) && isText(value['issuedBy']) &&
   isInstant(value['issuedAt']) && typeof value['direct'] === 'boolean' && isText(value['justification']) && isText(value['tier']) &&
-  optional(value['root'], isCount) && optional(value['uses'], isCount) && optional(value['reference'], isText) &&
+  optional(value['root'], isCount) && optional(value['uses'], isCount) && optional(value['reference'], isText) && optional(value['review'], isReviewRule) &&
   Array.isArray(value['chain']) && value['chain'].every(isCore);
 
 const isTask = (value: JsonObject): boolean =>

@@ -27,6 +27,6 @@ export const createAdmit = ({ store, credentialSkewMs }: AdmitDeps): AdmitIdenti
   const answer = await store.facts({ realm, keys: coveringSelectors(evaluation, identity).map(endingRef) });
   const covered = coverFault(evaluation, identity, readFacts(answer, identity.workload), credentialSkewMs);
   if (covered !== undefined) return covered;
-  const claim = claimFor(evaluation, identity, undefined);
+  const claim = claimFor(evaluation, identity, undefined, now.latest);
   return claim === undefined ? undefined : claimFault(await store.commit(claim));
 };

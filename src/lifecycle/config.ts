@@ -45,12 +45,22 @@ const taskKinds = z.record(
   }),
 );
 
+const emergencyConfig = z
+  .strictObject({
+    frequentUses: z.int().min(1).max(1_000).default(3).describe('so many uses of one entitlement within `frequentWithinMs` raise an alarm; drills do not count'),
+    frequentWithinMs: z.int().min(60_000).max(YEAR).default(30 * 24 * HOUR),
+    drillEveryMs: z.int().min(60_000).max(10 * YEAR).default(90 * 24 * HOUR).describe('each entitlement for emergencies is tried at least so often, else an alarm'),
+  })
+  .describe('emergency access (break-glass)');
+export type EmergencyConfig = z.infer<typeof emergencyConfig>;
+
 export const lifecycleConfig = z
   .strictObject({
     caps: capsConfig.prefault({}),
     taskKinds: taskKinds
       .default({})
       .describe('who may do what with tasks of a kind, beside having the role issuer; `*` stands for kinds that are not listed. Without any, every kind is every issuer\'s; when some are listed and `*` is not, others can not be opened'),
+    breakGlass: emergencyConfig.prefault({}),
     idempotencyKeepMs: z.int().min(60_000).max(30 * 24 * HOUR).default(24 * HOUR).describe('how long an Idempotency-Key is remembered'),
     keepEndedMs: z.int().min(HOUR).max(10 * YEAR).default(90 * 24 * HOUR).describe('how long grants, closed tasks and endings are kept once they are over; an ending stays longer as long as anything that it could cover might live. Events stay'),
     sweepIntervalMs: z.int().min(100).max(HOUR).default(5_000).describe('pause between two rounds of housekeeping'),

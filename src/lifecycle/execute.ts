@@ -128,6 +128,7 @@ export const createExecute = (deps: ExecuteDeps): Execute => {
   const commit = async (execution: Execution, change: Change, reply: JsonObject, expect: Commit['expect']): Promise<CommitOutcome> =>
     store.commit({
       realm: execution.realm, expect, puts: change.puts, events: traced(change.events, execution.traceparent),
+      ...(change.drops === undefined ? {} : { drops: change.drops }),
       ...(change.before === undefined ? {} : { before: change.before }),
       ...(execution.idempotency === undefined ? {} : { idempotency: boundTo(execution.idempotency, execution.realm, reply, deps.idempotencyKeepMs) }),
     });

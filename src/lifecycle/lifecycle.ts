@@ -7,12 +7,15 @@ import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Actor, Rule } from '../domain/lifecycle/change.ts';
 import { canonicalSelector, type SelectorInput } from '../domain/lifecycle/canonical-selector.ts';
+import type { Alert } from '../domain/alert.ts';
 import { redeliverAlert, testAlert } from '../domain/lifecycle/alert-rules.ts';
 import { resetClock } from '../domain/lifecycle/clock-rules.ts';
+import { guardEmergency } from '../domain/lifecycle/emergency-guard.ts';
 import { lift, revoke, suspend, suspensionRef, type EndCommand } from '../domain/lifecycle/ending-rules.ts';
 import { readEntitlement, type Entitlement } from '../domain/lifecycle/entitlement.ts';
 import type { IssueGrant } from '../domain/lifecycle/grant-terms.ts';
 import { issueGrant } from '../domain/lifecycle/issue-grant.ts';
+import { closeReview, noteEntitlement, overdueReview, raiseOnce, type CloseReview } from '../domain/lifecycle/review-rules.ts';
 import { setOperator } from '../domain/lifecycle/operator-rules.ts';
 import type { Role } from '../domain/lifecycle/roles.ts';
 import type { TaskKinds } from '../domain/lifecycle/task-kinds.ts';
@@ -36,6 +39,8 @@ export interface LifecycleDeps {
   /** A command that ends access is enforced everywhere so long after its commit: `maxFactsAgeMs + pepCacheMaxMs`. */
   readonly enforcementMs: number;
   readonly settle?: Settle;
+  /** How many channels of alerts take that emergency access was used. Absent: whether there are enough is not asked. */
+  readonly emergencyChannels?: number;
   /** Names of the enforcement points, where they are known. */
   readonly peps?: ReadonlySet<string>;
   /** Ids in place of random ones, for what must come out the same twice. */
@@ -71,11 +76,20 @@ export interface Lifecycle {
   setOperator(call: Call, id: string, roles: readonly Role[]): Promise<Executed>;
   /** Tries whether alerts arrive. */
   testAlert(call: Call): Promise<Executed>;
+  closeReview(call: Call, request: Omit<CloseReview, 'anybody'>): Promise<Executed>;
+  /** An overdue review stops what it stops. */
+  stopOverdue(call: Call, grant: string): Promise<Executed>;
+  /** An alert that comes with no other change. */
+  raiseOnce(call: Call, make: (now: Instant) => Alert): Promise<Executed>;
+  noteEntitlement(call: Call, entitlement: string): Promise<Executed>;
   /** Delivers an alert that is over to every channel again. */
   redeliverAlert(call: Call, id: string): Promise<Executed>;
   /** Records that the wall clock is accepted; works while the clock is not trusted. */
   resetClock(call: Call, request: { readonly reason: string; readonly behindMs: number }): Promise<Executed>;
 }
+
+/** One that is away must not be the only one to hear of it. */
+const EMERGENCY_CHANNELS_MIN = 2;
 
 export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const { store, clock, config, policy, development, enforcementMs } = deps;
@@ -160,11 +174,17 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     issueGrant: async (call, terms) => {
       const active = policy();
       if (active === undefined) return { ok: false, failure: { code: 'unavailable', detail: 'no policy bundle is active; nothing was issued' } };
-      const rule = issueGrant(freshId(), terms, call.actor, {
+      const id = freshId();
+      const rule = issueGrant(id, terms, call.actor, {
         realm: call.realm, epoch: store.epoch, bundleRevision: active.revision, caps, anyDirect: development,
         entitlement: entitlementOf(terms.entitlement, active), issuers: workloadIssuers(terms.workload),
       });
-      return run(call, 'grant.issue', `holder/${terms.workload}`, rule);
+      if (terms.model !== 'break-glass') return run(call, 'grant.issue', `holder/${terms.workload}`, rule);
+      if (!development && !((deps.emergencyChannels ?? EMERGENCY_CHANNELS_MIN) >= EMERGENCY_CHANNELS_MIN)) {
+        return { ok: false, failure: { code: 'unavailable', detail: `emergency access needs ${EMERGENCY_CHANNELS_MIN} channels of alerts that hear of its use (alerts.channels); nothing was issued` } };
+      }
+      const subject = { grant: id, workload: terms.workload, entitlement: terms.entitlement, persons: [terms.owner, call.actor.id] };
+      return run(call, 'grant.issue', `holder/${terms.workload}`, guardEmergency(rule, subject));
     },
     revoke: (call, request, respondAsync) => end(call, 'revoke', revoke, request, respondAsync),
     suspend: (call, request, respondAsync) => end(call, 'suspend', suspend, request, respondAsync),
@@ -178,6 +198,10 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       return run(call, 'lift', `suspension/${request.id}`, lift({ ...request, workload, allowSelfLift: development }, call.actor));
     },
     setOperator: (call, id, roles) => run(call, 'operators.set', `operator/${id}`, setOperator(id, roles, call.actor)),
+    closeReview: (call, request) => run(call, 'review.close', `review/${request.grant}`, closeReview({ ...request, anybody: development }, call.actor)),
+    stopOverdue: (call, grant) => run(call, 'review.stop', `review/${grant}`, overdueReview(grant, enforcedMs(), call.actor)),
+    raiseOnce: (call, make) => run(call, 'alert.raise', 'alert', raiseOnce(make, call.actor)),
+    noteEntitlement: (call, entitlement) => run(call, 'drill.note', `drill/${entitlement}`, noteEntitlement(entitlement, call.actor)),
     testAlert: (call) => run(call, 'alert.test', 'alert', testAlert(freshId(), call.actor)),
     redeliverAlert: (call, id) => run(call, 'alert.redeliver', `alert/${id}`, redeliverAlert(id, call.actor)),
     resetClock: (call, { reason, behindMs }) => run(call, 'clock.reset', 'clock', resetClock(reason, behindMs, call.actor)),

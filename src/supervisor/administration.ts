@@ -12,6 +12,7 @@ import { createInspect } from '../lifecycle/inspect.ts';
 import { createLifecycle } from '../lifecycle/lifecycle.ts';
 import { newId } from '../lifecycle/new-id.ts';
 import { together, type Rounds } from '../lifecycle/rounds.ts';
+import { createReviewWatch } from '../lifecycle/review-watch.ts';
 import { createSweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import type { SupervisorMetrics } from '../telemetry/metrics.ts';
@@ -80,6 +81,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
       ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })
       : async () => undefined,
+    drillEveryMs: config.lifecycle.breakGlass.drillEveryMs,
     metrics: parts.metrics,
     live: () => ({ ok: true }),
     ready: async () => {
@@ -96,6 +98,10 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
     createSealer({ store, clock, realms, signer: parts.record.signer, anchors: parts.record.anchors, holder: newId(clock.now().latest), everyMs: config.record.sealEveryMs, onError: onError('the record can not be sealed or anchored') }),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
+    createReviewWatch({
+      store, clock, lifecycle, realms, config: config.lifecycle.breakGlass, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed,
+      entitlements: () => [],
+    }),
     createAlerting(core, { log, metrics: parts.alertMetrics }),
   ]);
   return { fetch: (request) => app.fetch(request), housekeeping };

@@ -120,9 +120,34 @@ test('the document of the API lists every route', async () => {
   expect(world.errors).toEqual([]);
   expect(status).toBe(200);
   expect(Object.keys(body.paths).filter((path) => !path.includes('realm')).sort()).toEqual([
-    '/v1/alerts', '/v1/alerts/{id}', '/v1/alerts/{id}/redeliver', '/v1/audit', '/v1/audit/events', '/v1/bundles/refresh', '/v1/clock/reset', '/v1/decisions/{id}', '/v1/explain', '/v1/grants', '/v1/grants/{id}', '/v1/operators', '/v1/operators/{id}', '/v1/revocations', '/v1/revocations/{id}', '/v1/status',
-    '/v1/suspensions', '/v1/suspensions/{id}', '/v1/suspensions/{id}/lift', '/v1/tasks', '/v1/tasks/{id}',
-    '/v1/tasks/{id}/close', '/v1/tasks/{id}/heartbeat', '/v1/tasks/{id}/pause', '/v1/tasks/{id}/resume',
+    '/v1/alerts',
+    '/v1/alerts/{id}',
+    '/v1/alerts/{id}/redeliver',
+    '/v1/audit',
+    '/v1/audit/events',
+    '/v1/bundles/refresh',
+    '/v1/clock/reset',
+    '/v1/decisions/{id}',
+    '/v1/drills',
+    '/v1/explain',
+    '/v1/grants',
+    '/v1/grants/{id}',
+    '/v1/operators',
+    '/v1/operators/{id}',
+    '/v1/reviews',
+    '/v1/reviews/{id}',
+    '/v1/revocations',
+    '/v1/revocations/{id}',
+    '/v1/status',
+    '/v1/suspensions',
+    '/v1/suspensions/{id}',
+    '/v1/suspensions/{id}/lift',
+    '/v1/tasks',
+    '/v1/tasks/{id}',
+    '/v1/tasks/{id}/close',
+    '/v1/tasks/{id}/heartbeat',
+    '/v1/tasks/{id}/pause',
+    '/v1/tasks/{id}/resume',
   ]);
   expect(body.paths['/v1/grants'].post.requestBody.content['application/json'].schema.properties.expiresAt).toMatchObject({ type: 'string', format: 'date-time' });
 });

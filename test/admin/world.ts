@@ -43,6 +43,7 @@ export const createAdminWorld = async (over: Partial<AdminDeps> = {}, lifecycle:
     lifecycle: world.lifecycle, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
     status: async (realm) => ({ realm }),
     record: { store: world.store, keyId: 'k', publicJwk: { kty: 'OKP' }, rollback: 'undetectable' },
+    drillEveryMs: 90 * 24 * 3_600_000,
     refreshBundles: async () => ({ result: 'unchanged', revision: 'r1', digest: 'd1' }),
     resetClock: (call, reason) => world.lifecycle.resetClock(call, { reason, behindMs: 0 }),
     ...over,

@@ -26,7 +26,7 @@ afterEach(async () => {
 
 const use = async (oneTime: string, expiresAt: number, realm = 'default'): Promise<string> => {
   const evaluation = { id: 'd', realm, pep: {} } as unknown as Evaluation;
-  const claim = claimFor(evaluation, { credential: { oneTime, expiresAt: expiresAt as Instant } } as unknown as Identity, undefined);
+  const claim = claimFor(evaluation, { credential: { oneTime, expiresAt: expiresAt as Instant } } as unknown as Identity, undefined, T0 as Instant);
   return claim === undefined ? 'nothing to claim' : (await world.store.commit(claim)).outcome;
 };
 const seen = async (realm = 'default'): Promise<number> => (await world.store.list(realm, { kind: 'once', limit: 1_000 })).items.length;

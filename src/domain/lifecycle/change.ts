@@ -71,6 +71,8 @@ export interface Change {
     readonly ending: boolean;
     readonly data: JsonObject;
   }[];
+  /** Records that are there no more. */
+  readonly drops?: readonly RecordRef[];
   /** Committed before this instant, or judged again: what it relies on ends then. */
   readonly before?: Instant;
   /** What the command answers; a replay of the same command is given it again. */

@@ -110,26 +110,38 @@ export const revoke = (command: EndCommand, actor: Actor): Rule => {
   };
 };
 
+/** The parts of a change that places a suspension; `undefined` where it stands already or can't be placed. */
+export const suspensionParts = (command: EndCommand, loaded: Loaded, actor: Actor) => {
+  const own = suspensionRef(command.id);
+  const ending = standing(loaded, command.selector);
+  if (loaded.record(own) !== undefined || ending === undefined || ending.suspensions.length >= SUSPENSIONS_MAX) return undefined;
+  const { id, selector, reason, settleMs } = command;
+  const record: SuspensionRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: command.notes ?? [] };
+  const suspension: Suspension = { id, placedBy: actor.id, reason };
+  return {
+    id, record,
+    puts: [
+      { key: endingRef(selector), value: asJson({ ...ending, suspensions: [...ending.suspensions, suspension] }) },
+      { key: own, value: asJson(record) },
+    ],
+    event: { type: 'suspension.placed' as const, about: history(command, own), ending: true, data: { suspension: asJson(record), by: actor.id } },
+  };
+};
+
 export const suspend = (command: EndCommand, actor: Actor): Rule => {
   const own = suspensionRef(command.id);
   return {
     ends: true,
     needs: placeNeeds(command, own),
     judge: (loaded, now) => place(command, own, loaded, (ending) => {
-      const { id, selector, reason, settleMs } = command;
+      const { selector } = command;
       if (selector.kind === 'credential' || selector.kind === 'certificate') return invalid([{ path: '/selector/kind', message: 'can not be suspended; revoke it' }]);
       if (ending.suspensions.length >= SUSPENSIONS_MAX) return refuse('limit', `${SUSPENSIONS_MAX} suspensions stand on this selector already`);
-      const record: SuspensionRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: command.notes ?? [] };
-      const suspension: Suspension = { id, placedBy: actor.id, reason };
-      const change: Change = {
-        puts: [
-          { key: endingRef(selector), value: asJson({ ...ending, suspensions: [...ending.suspensions, suspension] }) },
-          { key: own, value: asJson(record) },
-        ],
-        events: [{ type: 'suspension.placed', about: history(command, own), ending: true, data: { suspension: asJson(record), by: actor.id } }],
-        reply: { suspension: asJson(record) },
-      };
-      return { ok: true, change: withAlerts(change, [raise('access.suspended', id, now.latest, told(record))]) };
+      const parts = suspensionParts(command, loaded, actor);
+      if (parts === undefined) return UNREADABLE;
+      const { puts, event, record } = parts;
+      const change: Change = { puts, events: [event], reply: { suspension: asJson(record) } };
+      return { ok: true, change: withAlerts(change, [raise('access.suspended', record.id, now.latest, told(record))]) };
     }),
   };
 };

@@ -35,6 +35,8 @@ const floor = {
   'operators.set': { roles: ['configurer'], policy: 'asked' },
   'node.read': ANY,
   'bundle.refresh': { roles: ['configurer'], policy: 'not-asked' },
+  'review.read': ANY,
+  'review.close': { roles: ['approver', 'responder'], policy: 'not-asked' },
   'alert.read': ANY,
   'alert.test': { roles: ['responder', 'configurer'], policy: 'not-asked' },
   'alert.redeliver': { roles: ['responder', 'configurer'], policy: 'not-asked' },
