@@ -16,6 +16,8 @@ import type { HttpApi } from './gateways/http/api.ts';
 import { createHttpGateway, type RunningHttpGateway } from './gateways/http/gateway.ts';
 import type { GrpcTls } from './grpc/server.ts';
 import { httpRules } from './gateways/http-question.ts';
+import { createOpa } from './gateways/opa/gateway.ts';
+import { servesNode } from './gateways/opa/node.ts';
 import { createPepAuthenticator, type PepAuthenticator } from './gateways/pep.ts';
 import type { SelfServiceDeps } from './gateways/self-service/routes.ts';
 import { createAuthenticator, type IdentityAuthenticator } from './identity/authenticator.ts';
@@ -176,13 +178,20 @@ const readGrpcTls = ({ tls }: Config['grpc']): GrpcTls | undefined =>
 export interface GatewayParts extends Decider {
   readonly ready: () => { readonly ready: boolean; readonly detail?: string };
   readonly policy: () => LoadedPolicy | undefined;
+  readonly version: string;
+  /** Of the whole node, as Prometheus reads it; rejects when it can't be had. */
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
 /** Protocols that ask in JSON on the HTTP listener. */
-const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
+const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
   const common = { decide, peps, rulesFor: httpRules(config.routes), realm: config.http.realm, fineReasons: mode === 'development', monotonicMs: clock.monotonicMs };
   const search = { data: () => policy()?.data, scopesOf: scopesOf(store, clock) };
-  return config.authzen.enabled ? [createAuthzen({ ...common, explain, config: config.authzen, search })] : [];
+  const node = { version, ready, metrics, bundle: policy, serves: servesNode };
+  return [
+    ...(config.authzen.enabled ? [createAuthzen({ ...common, explain, config: config.authzen, search })] : []),
+    ...(config.opa.enabled ? [createOpa({ ...common, config: config.opa, node })] : []),
+  ];
 };
 
 /** Listens; rejects, with nothing left open, when an address can't be had. */

@@ -15,6 +15,7 @@ const common = (evaluation: Evaluation, progress: Progress, decidedAt: Instant) 
   decidedAt,
   policyRevision: progress.policy?.revision ?? '',
   ...(progress.identity === undefined ? {} : { workload: progress.identity.workload }),
+  ...(evaluation.rule === undefined || progress.result === undefined ? {} : { result: progress.result }),
   ...(progress.facts === undefined ? {} : { position: formatPosition(progress.facts.position) }),
 });
 

@@ -26,7 +26,7 @@ export const recordOf = (evaluation: Evaluation, progress: Progress, decision: D
         }),
     input: progress.input ?? evaluation.input,
     policy: {
-      revision: policy?.revision ?? '', digest: policy?.digest ?? '', entrypoint,
+      revision: policy?.revision ?? '', digest: policy?.digest ?? '', entrypoint: evaluation.rule ?? entrypoint,
       ...(progress.result === undefined ? {} : { result: progress.result }),
       ...(progress.policyFault === undefined ? {} : { fault: progress.policyFault }),
     },

@@ -70,6 +70,11 @@ export interface Evaluation {
   readonly input: JsonObject;
   /** W3C trace context, carried through. */
   readonly traceparent?: string;
+  /**
+   * The rule that is asked, as a path, where the protocol names one (OPA); absent: the configured one. Under a standing entry its
+   * result may be any value: data, not a decision.
+   */
+  readonly rule?: string;
   /** What the protocol can't carry to the gateway; an allow that asks for it is denied with `obligation.unsupported`. */
   readonly unable?: Unable;
   /** The transport sends answers no sooner than the event loop's turn ends; so no other evaluation is made in the rest of it. */
@@ -142,6 +147,8 @@ interface DecisionBase {
   readonly policyRevision: string;
   /** Position of the facts, formatted; absent when none were read. */
   readonly position?: string;
+  /** What the rule said, where the evaluation names one; on a denial also what the guard did not let stand. */
+  readonly result?: JsonValue;
 }
 
 export interface Allow extends DecisionBase {

@@ -11,7 +11,7 @@ import { policyInput } from './input.ts';
 import type { DecisionLimits, PolicyOutcome, Quarantine } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
 import { observing } from './standing.ts';
-import { readVerdict, type Verdict } from './verdict.ts';
+import { plainVerdict, readVerdict, type Verdict } from './verdict.ts';
 import { weigh } from './weigh.ts';
 
 export interface JudgeDeps {
@@ -49,7 +49,7 @@ export const createJudge = (deps: JudgeDeps): Judge => {
     if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
     let outcome: PolicyOutcome;
     try {
-      outcome = policy.evaluate(deps.entrypoint, input, now.latest);
+      outcome = policy.evaluate(evaluation.rule ?? deps.entrypoint, input, now.latest);
     } finally {
       deps.quarantine.leave();
     }
@@ -57,7 +57,7 @@ export const createJudge = (deps: JudgeDeps): Judge => {
     if (outcome.kind === 'undefined') throw new Denied('policy.undefined');
     if (outcome.kind === 'failed') throw new Denied(outcome.reason, outcome.detail);
     progress.result = outcome.value;
-    const read = readVerdict(outcome.value);
+    const read = evaluation.rule !== undefined && excuse !== undefined ? plainVerdict(outcome.value) : readVerdict(outcome.value);
     if (!read.ok) throw new Denied(read.reason);
     // What was meant for the upstream on allow must not reach the client when the guard denies.
     if (!read.verdict.yes) progress.denial = read.verdict.shaping;

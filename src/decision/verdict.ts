@@ -95,3 +95,9 @@ export const readVerdict = (value: JsonValue): ReadVerdict => {
     },
   };
 };
+
+/** Of a rule that need not decide (OPA's data, under a standing entry): no only where it says no, and nothing in it is taken for more than data. */
+export const plainVerdict = (value: JsonValue): ReadVerdict => {
+  const said = isJsonObject(value) ? ['allow', 'allowed'].filter((name) => Object.hasOwn(value, name)).map((name) => value[name]) : [value !== false];
+  return { ok: true, verdict: { yes: said.every((answer) => answer === true), shaping: EMPTY_SHAPING } };
+};

@@ -7,6 +7,7 @@ import { BUNDLE_LIMITS, type BundleLimits } from './bundle/limits.ts';
 import { readBundle } from './bundle/read-bundle.ts';
 import type { Builtin } from './builtins/builtin.ts';
 import { builtinNamed, isRefused, whyNotServed } from './builtins/registry.ts';
+import { createDocuments } from './documents.ts';
 import { createEngine, type Engine, type EngineLimits } from './engine/engine.ts';
 import { loadOpaBuiltins, type LoadedOpaBuiltins, type OpaBuiltins } from './toolchain/opa-builtins.ts';
 
@@ -124,7 +125,7 @@ export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions
     opaBuiltins,
     opaBuiltinsBytes,
     data: bundle.data,
-    evaluate: (entrypoint, input, now) => engine.evaluate(entrypoint, input, now),
+    evaluate: createDocuments(engine, bundle.data),
     readsAt: (entrypoint, input, places, now) => engine.readsAt(entrypoint, input, places, now),
     entitlement: (id) => ownObject(entitlements, id),
   };

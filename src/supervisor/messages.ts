@@ -9,6 +9,7 @@ export type Mode = 'development' | 'production';
 /** What a worker is started with. */
 export interface WorkerStart {
   readonly mode: Mode;
+  readonly version: string;
   /** Gives the configuration when parsed by its schema. */
   readonly rawConfig: JsonObject;
   /** The bundle that the supervisor has accepted. */
@@ -44,6 +45,8 @@ export type ToWorker =
   | { readonly type: 'reload-tls' }
   /** An operator accepted the wall clock as it is. */
   | { readonly type: 'reset-clock' }
+  /** What the worker asked for; without a text it can't be had. */
+  | { readonly type: 'exposition'; readonly id: number; readonly contentType: string; readonly text?: string }
   | { readonly type: 'drain' };
 
 export const CLOCK_UNTRUSTED = 'the clock is not trusted';
@@ -63,5 +66,7 @@ export type FromWorker =
   | { readonly type: 'bundle'; readonly digest: string; readonly fault?: string }
   | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricsJson }
   | { readonly type: 'health'; readonly id: number; readonly health: WorkerHealth }
+  /** It wants the metrics of the whole node. */
+  | { readonly type: 'want-exposition'; readonly id: number }
   /** The last words of a worker that drained. */
   | { readonly type: 'drained'; readonly metrics: MetricsJson };

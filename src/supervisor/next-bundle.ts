@@ -3,9 +3,10 @@ import { policyOptions } from '../compose.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../decision/ports.ts';
 import type { SourceBundle } from '../policy/source/bundle-source.ts';
+import { isCompiled } from '../policy/source/check-bundles.ts';
 import { prepareBundle, type PreparedBundle } from '../policy/source/prepare-bundle.ts';
 import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
-import { startBoundedPolicy, startSpareThread, type BoundedPolicy, type SpareThread } from './bounded-policy.ts';
+import { PolicyRefused, startBoundedPolicy, startSpareThread, type BoundedPolicy, type SpareThread } from './bounded-policy.ts';
 import { tryPolicy } from './trial.ts';
 
 export interface NextBundle {
@@ -19,9 +20,9 @@ const LOAD_POLICY_MS = 30_000;
 /** Whoever saves in a folder saves again soon; and a candidate for the shadow may be compiled at this moment. */
 const staysWarm = ({ policy: { bundle, bundles, shadow } }: Config): boolean => shadow !== undefined || [bundle, ...bundles].some(({ directory }) => directory !== undefined);
 
-const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBundle, spare: SpareThread, clock: Clock): Promise<NextBundle> => {
+const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBundle, spare: SpareThread, clock: Clock, load = policyOptions(config)): Promise<NextBundle> => {
   const { evaluationBudgetMs } = config.limits;
-  const policy = await startBoundedPolicy(bundle, { load: policyOptions(config), evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS }, spare);
+  const policy = await startBoundedPolicy(bundle, { load, evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS }, spare);
   try {
     await test?.();
     await tryPolicy(policy, { entrypoint: config.policy.entrypoint, clock, evaluationBudgetMs });
@@ -34,9 +35,21 @@ const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBun
 
 /** Rejects with what is wrong with the bundles, by name and with file and line where there is one. */
 export const nextBundle = async (config: Config, bundles: readonly SourceBundle[], toolchain: KeptToolchain, clock: Clock): Promise<NextBundle> => {
-  const spare = startSpareThread();
+  let spare = startSpareThread();
+  const prepare = (everyRule: boolean): Promise<PreparedBundle> => prepareBundle(bundles, { entrypoints: [config.policy.entrypoint], everyRule, toolchain: toolchain.get });
   try {
-    return await loadAndTry(config, await prepareBundle(bundles, { entrypoints: [config.policy.entrypoint], toolchain: toolchain.get }), spare, clock);
+    const everything = config.opa.enabled && !bundles.some(isCompiled) ? await prepare(true).catch(() => undefined) : undefined;
+    if (everything !== undefined) {
+      try {
+        return await loadAndTry(config, everything, spare, clock, { ...policyOptions(config), opaBuiltins: false });
+      } catch (error) {
+        // A rule that decides nothing must not cost the bundle, nor OPA's own builtins.
+        if (!(error instanceof PolicyRefused)) throw error;
+        await spare.worker.terminate();
+        spare = startSpareThread();
+      }
+    }
+    return await loadAndTry(config, await prepare(false), spare, clock);
   } catch (error) {
     await spare.worker.terminate();
     throw error;

@@ -22,6 +22,7 @@ import { createChanges, showBundle } from './changes.ts';
 import { startClockMark } from './clock-mark.ts';
 import { findFreePorts, withPorts } from './free-ports.ts';
 import type { Mode, WorkerPorts, WorkerStart } from './messages.ts';
+import { tellExpositions } from './exposition.ts';
 import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
@@ -104,6 +105,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       node: () => node,
       alertMetrics: metrics.alerts,
     };
+    cleanUps.push(tellExpositions(parts.metrics));
     const toolchain = keepToolchain();
     cleanUps.push(toolchain.letGo);
     const holder: Holder = { active: await makeActive(loaded, core, parts, toolchain, log) };
@@ -130,6 +132,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       const { raw, bundle, policy } = holder.active;
       return {
         mode, bundle,
+        version: options.version,
         digest: policy.digest,
         rawConfig: withPorts(raw, freePorts),
         quarantine: book.list(),

@@ -124,6 +124,8 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
       case 'hello':
         Promise.resolve(start).then((known) => send({ type: 'start', start: known }), () => undefined);
         return;
+      // Answered where all workers are known.
+      case 'want-exposition': return;
       case 'pulse': return watch.pulse();
       case 'ready': return resolveReady(message.ports);
       case 'failed': return rejectReady(new WorkerFailed(message.message, message.kind));

@@ -5,6 +5,7 @@ import type { DecisionSink } from '../decision/ports.ts';
 import type { LoadedPolicy } from '../policy/load-policy.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createWorkerMetrics, type MetricsJson } from '../telemetry/metrics.ts';
+import { createExpositionAsker } from './exposition.ts';
 import type { Asked, FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { watchReadiness } from './readiness.ts';
 import { rehearse } from './rehearse.ts';
@@ -37,7 +38,8 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     write: (record) => {
       metrics.sink.write(record);
       decisionLog.write(record);
-      shadow.offer(record);
+      // A candidate is asked what the configured rule says.
+      if (record.policy.entrypoint === config.policy.entrypoint) shadow.offer(record);
     },
   };
   const allMetrics = async (scraped: boolean): Promise<MetricsJson> => [...(await metrics.json(scraped)), ...(await shadow.metrics())];
@@ -53,10 +55,13 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   let { bundleUntil } = start;
   const activePolicy = (): LoadedPolicy | undefined => (bundleUntil === undefined || core.clock.now().latest < bundleUntil ? policy : undefined);
   const decider = composeDecider(core, { policy: activePolicy, sink, quarantine: watchdog });
+  const expositions = createExpositionAsker(tell);
   let draining = false;
   const readiness = watchReadiness(core, () => activePolicy() !== undefined && !draining, (ready) => gateways.grpc.setServing(ready));
   const gateways = await startGateways(core, {
     ...decider,
+    version: start.version,
+    metrics: expositions.ask,
     policy: activePolicy,
     ready: () => {
       const { ready, faults } = readiness.now();
@@ -125,6 +130,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
           }
         }
         case 'reset-clock': return core.clock.reset();
+        case 'exposition': return expositions.receive(message);
         case 'drain': return void drain().catch(fatal);
       }
     },

@@ -20,6 +20,8 @@ import { mergeData } from './merge-data.ts';
 export interface PrepareOptions {
   /** Entrypoints that must be there. */
   readonly entrypoints: readonly string[];
+  /** Every package and every rule without arguments an entrypoint too, where Rego is compiled. */
+  readonly everyRule?: boolean;
   /** Opened when there is something to compile. */
   readonly toolchain: () => Promise<Toolchain>;
 }
@@ -126,7 +128,7 @@ const compileSources = async (bundles: readonly SourceBundle[], options: Prepare
     const malformed = dataFaults(sources);
     if (malformed.length > 0) throw new SourcesRefused(malformed);
     const entrypoints = [...new Set([...options.entrypoints, ...usualEntrypoints(sources)])];
-    const built = await toolchain.compile(sources, { entrypoints });
+    const built = await toolchain.compile(sources, { entrypoints, everyRule: options.everyRule === true });
     const { archive } = await packBundle(built, nameFor(bundles), givenRevision(bundles));
     return { archive, test: () => named(async () => runTests(await options.toolchain(), sources)) };
   });

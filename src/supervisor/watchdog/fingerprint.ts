@@ -12,7 +12,7 @@ export const fingerprintOf = (evaluation: Evaluation, identity: Identity | undef
   return JSON.stringify([
     bounded(evaluation.realm),
     identity === undefined ? null : bounded(identity.workload),
-    bounded(JSON.stringify([question?.action, question?.resource.type, question?.resource.id])),
+    bounded(JSON.stringify([question?.action, question?.resource.type, question?.resource.id, ...(evaluation.rule === undefined ? [] : [evaluation.rule])])),
   ]);
 };
 

@@ -1,0 +1,162 @@
+/**
+ * OPA's REST API as OPA's clients know it: documents of the active bundle, decided like everything else. A path that the configuration lists
+ * is governed by what its input asks for, any other by its own name; the answer says by what. Writing and compiling are not served.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
+import type { Decider } from '../../decision/decide.ts';
+import type { Decision } from '../../decision/evaluation.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { Reason } from '../../domain/reasons.ts';
+import type { PepConfig } from '../config.ts';
+import { writeJson, type HttpApi } from '../http/api.ts';
+import { identifyCaller, traceOf } from '../http/caller.ts';
+import type { HttpRequest } from '../http/request.ts';
+import type { HttpQuestionRules } from '../http-question.ts';
+import type { PepAuthenticator } from '../pep.ts';
+import { pointerSteps } from '../subject.ts';
+import { decisionHeaders, INPUT_MISSING, NO_EXPLANATION, opaError, resultOf, type OpaErrorCode } from './answer.ts';
+import { parametersOf, pathOf, readAsk, sinceNs, type Ask, type Style } from './ask.ts';
+import type { OpaConfig } from './config.ts';
+import { pathMatches } from './path.ts';
+import { opaEvaluation, opaRefusal, type OpaAsker } from './question.ts';
+import { serveNode, type OpaNode } from './node.ts';
+
+export interface OpaDeps {
+  readonly decide: Decider['decide'];
+  readonly config: OpaConfig;
+  readonly peps: PepAuthenticator;
+  readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
+  /** Of the listener; `undefined` leaves it to the enforcement point. */
+  readonly realm: string | undefined;
+  readonly fineReasons: boolean;
+  readonly monotonicMs: () => number;
+  readonly node: OpaNode;
+}
+
+const isOn = (parameters: URLSearchParams, name: string): boolean => parameters.has(name) && !/^(?:false|0|off)$/i.test(parameters.get(name) ?? '');
+
+/** OPA compresses answers from this size on. */
+const GZIP_BYTES_MIN = 1_024;
+
+const writeOpa = (request: HttpRequest, response: ServerResponse, status: number, value: unknown, headers: readonly string[] = []): void => {
+  if (response.headersSent || response.destroyed) return;
+  const text = JSON.stringify(value, undefined, isOn(parametersOf(request.target), 'pretty') ? 2 : undefined);
+  const takesGzip = (request.headers.get('accept-encoding') ?? []).some((line) => /(?:^|,)\s*gzip\s*(?:,|$|;\s*q=(?:1|0\.\d*[1-9]))/i.test(line));
+  if (!takesGzip || text.length < GZIP_BYTES_MIN) return writeJson(response, status, text, headers);
+  const packed = gzipSync(text);
+  response.writeHead(status, ['content-type', 'application/json', 'content-encoding', 'gzip', 'cache-control', 'no-store', 'content-length', String(packed.length), ...headers]);
+  response.end(packed);
+};
+
+interface Route {
+  readonly style: Style;
+  readonly path: string | undefined;
+}
+
+const routeOf = (path: string, { defaultDecision }: OpaConfig): Route | undefined => {
+  if (path === '/') return { style: 'v0', path: defaultDecision };
+  if (path === '/v1/query') return { style: 'query', path: undefined };
+  for (const style of ['v1', 'v0'] as const) {
+    const base = `/${style}/data`;
+    if (path === base || path.startsWith(`${base}/`)) return { style, path: path.slice(base.length) };
+  }
+  return undefined;
+};
+
+/** Not served, whatever the method. */
+const ELSEWHERE = /^\/v1\/(?:compile|policies|batch)(?:\/|$)/;
+
+export const createOpa = (deps: OpaDeps): HttpApi => {
+  const { config, decide, fineReasons } = deps;
+  const credentialAt = pointerSteps(config.credentialAt);
+  const formOf = (path: string) => config.paths.find((entry) => pathMatches(entry.path, path))?.question;
+
+  const refuse = async (request: HttpRequest, response: ServerResponse, asker: OpaAsker, reason: Reason, status: number, code: OpaErrorCode, message: string): Promise<void> => {
+    const evaluation = opaRefusal(randomUUID(), reason, asker);
+    const write = (): void => {
+      const headers = ['x-curfew-decision-id', evaluation.id];
+      if (evaluation.refused !== 'pep.unauthenticated') return writeOpa(request, response, status, opaError(code, message), headers);
+      return writeOpa(request, response, 401, opaError('unauthorized', 'the enforcement point did not prove who it is'), [...headers, 'www-authenticate', 'Bearer realm="curfew"']);
+    };
+    await decide(evaluation, write).then(write);
+  };
+
+  /** The members beside the result. */
+  const extras = (request: HttpRequest, ask: Ask, decision: Decision, startedMs: number): JsonObject => {
+    const parameters = parametersOf(request.target);
+    const handlerNs = sinceNs(startedMs, deps.monotonicMs);
+    const explain = parameters.get('explain');
+    const traced = explain !== null && explain !== '' && explain !== 'off';
+    const bundles = { curfew: { revision: decision.policyRevision } };
+    return {
+      decision_id: decision.id,
+      ...(isOn(parameters, 'metrics') || isOn(parameters, 'instrument')
+        ? { metrics: { timer_rego_input_parse_ns: ask.parseNs, timer_rego_query_eval_ns: Math.max(0, handlerNs - ask.parseNs), timer_server_handler_ns: handlerNs } }
+        : {}),
+      ...(isOn(parameters, 'provenance') ? { provenance: { version: deps.node.version, build_commit: '', build_timestamp: '', build_hostname: '', bundles } } : {}),
+      ...(traced ? { explanation: [], warning: NO_EXPLANATION } : {}),
+      ...(ask.inputMissing && ask.style === 'v1' && request.method === 'POST' ? { warning: INPUT_MISSING } : {}),
+    };
+  };
+
+  const write = (request: HttpRequest, response: ServerResponse, ask: Ask, decision: Decision, startedMs: number): void => {
+    const headers = decisionHeaders(decision, fineReasons);
+    if (!decision.allow && decision.reason === 'pep.unauthenticated') {
+      return writeOpa(request, response, 401, opaError('unauthorized', 'the enforcement point did not prove who it is'), [...headers, 'www-authenticate', 'Bearer realm="curfew"']);
+    }
+    const result = resultOf(decision);
+    if (ask.style === 'v0') {
+      return result === undefined
+        ? writeOpa(request, response, 404, opaError('undefined_document', 'document undefined'), headers)
+        : writeOpa(request, response, 200, result, headers);
+    }
+    const members = extras(request, ask, decision, startedMs);
+    if (ask.style === 'v1') return writeOpa(request, response, 200, { ...(result === undefined ? {} : { result }), ...members }, headers);
+    const binding = ask.variable === undefined ? { expressions: [{ value: result, text: ask.expression, location: { row: 1, col: 1 } }] } : { [ask.variable]: result };
+    const { decision_id: _id, ...told } = members;
+    return writeOpa(request, response, 200, { ...(result === undefined ? {} : { result: [binding] }), ...told }, headers);
+  };
+
+  const answer = async (request: HttpRequest, incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const startedMs = deps.monotonicMs();
+    const caller = identifyCaller(request, deps.peps, deps.realm);
+    const asker: OpaAsker = { caller, rules: deps.rulesFor(caller.config), credentialAt, base: { ...traceOf(request), arrivedMs: startedMs } };
+    const path = pathOf(request.target);
+    const route = routeOf(path, config);
+    if (request.tooLarge || caller.fault === 'pep.unauthenticated') {
+      response.shouldKeepAlive = false;
+      return refuse(request, response, asker, 'request.too_large', 431, 'invalid_parameter', 'too many header lines');
+    }
+    if (route === undefined) return refuse(request, response, asker, 'request.malformed', 501, 'invalid_operation', 'this is not served: policies come in bundles');
+    const methods = path === '/' ? ['POST'] : ['GET', 'POST'];
+    if (!methods.includes(request.method)) return refuse(request, response, asker, 'request.malformed', 405, 'invalid_operation', `only ${methods.join(' and ')}`);
+    const read = await readAsk(route.style, route.path, request, incoming, config.bodyBytesMax, deps.monotonicMs);
+    if (!read.ok) {
+      const { status, code, message, unread = false } = read.fault;
+      if (unread) response.shouldKeepAlive = false;
+      return refuse(request, response, asker, status === 413 ? 'request.too_large' : 'request.malformed', status, code, message);
+    }
+    const { ask } = read;
+    const evaluation = ask.path === undefined ? opaRefusal(randomUUID(), 'request.malformed', asker) : opaEvaluation(randomUUID(), ask.path, formOf(ask.path), ask.input, asker);
+    const send = (decision: Decision): void => write(request, response, ask, decision, startedMs);
+    await decide(evaluation, send).then(send);
+  };
+
+  return {
+    serves: (target) => {
+      const path = pathOf(target);
+      return routeOf(path, config) !== undefined || ELSEWHERE.test(path) || deps.node.serves(path);
+    },
+    handle: async (request, incoming, response) => {
+      try {
+        if (deps.node.serves(pathOf(request.target))) await serveNode(deps.node, request, response, identifyCaller(request, deps.peps, deps.realm));
+        else await answer(request, incoming, response);
+      } catch {
+        if (response.headersSent) response.destroy();
+        else writeJson(response, 500, JSON.stringify(opaError('internal_error', 'something failed here')));
+      }
+    },
+  };
+};

@@ -1,0 +1,131 @@
+/** Clients of OPA against the real program: OPA's own SDK, APISIX's plugin by its shape, curl; a policy folder whose every rule can be asked; and the end of a grant. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { OPAClient } from '@open-policy-agent/opa';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildToolchain } from '../../scripts/toolchain.mjs';
+import { describeWith, repositoryRoot } from '../parts.ts';
+import { until } from '../support/until.ts';
+import { startCurfew, temporaryDirectory, type Curfew } from './curfew.ts';
+
+const WORKLOAD = 'spiffe://dev.local/ci/deployer';
+const TOKEN = 'opa-client-token-0123456789';
+
+const SHOP = `package shop.authz
+
+default allow := false
+
+allow if {
+	input.method == "GET"
+	data.shop.open
+}
+
+roles := ["reader", "writer"]
+
+verdict := {"allow": allow, "roles": roles}
+
+greet(name) := sprintf("hello %s", [name])
+
+broken := http.send({"method": "GET", "url": "http://127.0.0.1:1"})
+`;
+
+const GATE = `package gate
+
+allow if count(input.curfew.grants) > 0
+`;
+
+const PACK = join(repositoryRoot, 'policies/curfew');
+
+const CONFIG = `
+peps:
+  - id: app
+    token: { env: APP_TOKEN }
+    asserts: ["*"]
+    hosts: [shop.local]
+policy: { bundle: { directory: policy } }
+opa:
+  paths:
+    - { path: gate/allow, question: apisix }
+standing:
+  - id: shop-roles
+    match: { peps: [app], scopes: [{ actions: [query], resource: { type: opa, id: shop/** } }] }
+    identity: optional
+    owner: team:shop
+    reason: rules that decide nothing by themselves
+    end: 2099-01-01T00:00:00Z
+`;
+
+describeWith(['go'], 'OPA clients', () => {
+  let curfew: Curfew;
+  let remove: () => void;
+  let base: string;
+  beforeAll(async () => {
+    buildToolchain();
+    const directory = temporaryDirectory();
+    ({ remove } = directory);
+    const policy = join(directory.path, 'policy');
+    mkdirSync(policy);
+    for (const [name, text] of [['shop.rego', SHOP.replace(/\nbroken .*\n/, '\n')], ['gate.rego', GATE], ['data.json', '{"shop":{"open":true,"list":[1,2,{"x":"y"}]}}']] as const) writeFileSync(join(policy, name), text);
+    for (const name of ['access.rego', 'admin.rego']) copyFileSync(join(PACK, name), join(policy, name));
+    writeFileSync(join(directory.path, 'curfew.yaml'), CONFIG);
+    curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'], env: { APP_TOKEN: TOKEN } });
+    base = `http://127.0.0.1:${curfew.ports.http}`;
+  }, 180_000);
+  afterAll(async () => {
+    await curfew?.stop();
+    remove?.();
+  });
+
+  const client = (): OPAClient => new OPAClient(base, { headers: { authorization: `Bearer ${TOKEN}` } });
+
+  test("OPA's SDK evaluates rules, packages' parts and data under a standing entry, and hears of what is undefined", async () => {
+    expect(await client().evaluate('shop/authz/allow', { method: 'GET' })).toBe(true);
+    expect(await client().evaluate('shop/authz/allow', { method: 'POST' })).toBe(false);
+    expect(await client().evaluate('shop/authz/roles')).toEqual(['reader', 'writer']);
+    expect(await client().evaluate('shop/authz/verdict/roles/1', { method: 'GET' })).toBe('writer');
+    expect(await client().evaluate('shop/authz', { method: 'GET' })).toMatchObject({ allow: true, roles: ['reader', 'writer'] });
+    expect(await client().evaluate('shop/list/2/x', {})).toBe('y');
+    expect(await client().evaluate('shop/authz/nothing', {})).toBeUndefined();
+    // Neither granted nor standing.
+    expect(await client().evaluate('curfew/access/decision', {})).toBeUndefined();
+    await expect(new OPAClient(base).evaluate('shop/authz/allow', { method: 'GET' })).rejects.toThrow();
+  });
+
+  test("demand(1) APISIX's plugin: allowed under a grant, denied when it is revoked", async () => {
+    const token = await curfew.mint(WORKLOAD);
+    const ask = async (): Promise<{ result?: unknown; governed: string | null; reason: string | null }> => {
+      // As the plugin sends it: no header but the content type can be set there, so the token is the listener's to know.
+      const response = await fetch(`${base}/v1/data/gate/allow`, {
+        method: 'POST', headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
+        body: JSON.stringify({ input: { type: 'http', request: { scheme: 'http', path: '/orders/42', headers: { host: 'shop.local', authorization: `Bearer ${token}` }, query: {}, port: 9080, method: 'GET', host: 'shop.local' }, var: { remote_addr: '127.0.0.1', timestamp: 1 } } }),
+      });
+      const body = (await response.json()) as { result?: unknown };
+      return { ...('result' in body ? { result: body.result } : {}), governed: response.headers.get('x-curfew-governed'), reason: response.headers.get('x-curfew-reason') };
+    };
+    expect(await ask()).toEqual({ governed: null, reason: 'grant.none' });
+    const grant = await curfew.grant(WORKLOAD);
+    expect(await ask()).toEqual({ result: true, governed: 'grant', reason: null });
+    await curfew.admin('POST', '/v1/revocations', { selector: { kind: 'grant', value: grant.id }, reason: 'test' });
+    expect(await ask()).toEqual({ governed: null, reason: 'grant.revoked' });
+  });
+
+  test('curl, as its scripts do it; the metrics are those of the node', () => {
+    const curl = (...args: string[]): string => execFileSync('curl', ['-s', '-H', `Authorization: Bearer ${TOKEN}`, ...args], { encoding: 'utf8' });
+    expect(JSON.parse(curl(`${base}/v1/data/shop/authz/allow`, '-d', '{"input":{"method":"GET"}}'))).toMatchObject({ result: true });
+    expect(curl(`${base}/v0/data/shop/authz/roles`, '-d', '{}')).toBe('["reader","writer"]');
+    expect(JSON.parse(curl(`${base}/v1/query?q=data.shop.list`))).toMatchObject({ result: [{ expressions: [{ value: [1, 2, { x: 'y' }] }] }] });
+    expect(curl(`${base}/health?bundles`)).toBe('{}');
+    const metrics = curl(`${base}/metrics`);
+    expect(metrics).toMatch(/curfew_decisions_total\{result="allow",reason="none",protocol="opa"\} \d+/);
+    expect(metrics).toContain('curfew_workers_ready 1');
+  });
+
+  test('a rule that decides nothing and can not be served costs the bundle nothing but its other rules', async () => {
+    writeFileSync(join(curfew.directory, 'policy/shop.rego'), SHOP);
+    // Compiled without them: what the decision needs stays, and nothing is refused.
+    await until('the bundle without every rule', async () => (await client().evaluate('shop/authz/roles')) === undefined);
+    const { status } = await curfew.ask(await curfew.mint(WORKLOAD), '/orders/42', { 'x-curfew-pep-token': TOKEN });
+    expect(status).toBe(403);
+  });
+});
