@@ -5,7 +5,7 @@ import { passes } from './alerts/channel.ts';
 import { openDecisionSink } from './audit/open-sink.ts';
 import type { LineSink } from './audit/line-sink.ts';
 import type { Config } from './config/schema.ts';
-import { createDecider, type Decider } from './decision/decide.ts';
+import { createDecider, type Decider, type FactsStore } from './decision/decide.ts';
 import type { Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './decision/ports.ts';
 import { alertSeverity } from './domain/alert.ts';
 import type { DurationMs, Instant } from './domain/instant.ts';
@@ -50,6 +50,8 @@ export interface Core {
   readonly mode: Mode;
   readonly clock: AdjustableClock;
   readonly store: NodeStore;
+  /** Of the same store; may answer from memory. */
+  readonly decidesBy: FactsStore;
   readonly authenticator: IdentityAuthenticator;
   close(): Promise<void>;
 }
@@ -76,6 +78,7 @@ const openStore = async ({ config: { store, realms }, mode, clockMark }: CoreOpt
   const secrets = { readFile: (path: string) => readFileSync(path, 'utf8'), env: (name: string) => process.env[name] };
   return (await import('./store/redis/open.ts')).openRedisStore({
     config: store.redis, mode, clock, secrets,
+    decides: clockMark !== undefined,
     // The supervisor, which is started without a mark, keeps it.
     memory: { path: join(store.path, 'redis-seen.json'), keeper: clockMark === undefined, realms },
   });
@@ -91,11 +94,13 @@ export const openCore = async (options: CoreOptions): Promise<Core> => {
   const { authority } = store;
   const clock = authority === undefined ? own : authorityClock(own, authority, config.store.redis.maxClockSkewMs);
   const authenticator = await openAuthenticator(options, clock);
+  const leased = store.leases === undefined ? undefined : (await import('./store/leased/open.ts')).openLeasedStore(store, { clock, bytesMax: config.store.redis.memoBytesMax });
   return {
     config, mode, clock, store, authenticator,
+    decidesBy: leased ?? store,
     close: async () => {
       authenticator.close();
-      await store.close();
+      await (leased ?? store).close();
     },
   };
 };
@@ -133,7 +138,7 @@ export const composeDecider = (core: Core, parts: { readonly policy: () => Polic
   createDecider({
     ...parts,
     clock: core.clock,
-    store: core.store,
+    store: core.decidesBy,
     authenticator: core.authenticator,
     entrypoint: core.config.policy.entrypoint,
     limits: decisionLimits(core.config),
@@ -146,6 +151,7 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
   config: config.lifecycle,
   development: mode === 'development',
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
+  pepCacheMs: config.limits.pepCacheMaxMs,
   peps: new Set(config.peps.map(({ id }) => id)),
   emergencyChannels: config.alerts.channels.filter((channel) => passes(channel)({ type: 'break-glass.used', severity: alertSeverity('break-glass.used') })).length,
 });

@@ -28,7 +28,7 @@ export const allowing = (evaluation: Evaluation, progress: Progress, conclusion:
     allow: true,
     shaping: verdict.shaping,
     validUntil,
-    cacheUntil: Math.min(validUntil, plus(decidedAt, Math.min(verdict.maxCacheMs ?? 0, limits.pepCacheMaxMs))) as Instant,
+    cacheUntil: Math.min(validUntil, progress.lease?.leaseEnds ?? validUntil, plus(decidedAt, Math.min(verdict.maxCacheMs ?? 0, limits.pepCacheMaxMs))) as Instant,
     ...(relied === undefined ? {} : { grant: relied.fact.grant.id }),
     ...(standing === undefined ? {} : { standing: standing.id }),
     ...(maxStreamMs === undefined ? {} : { maxStreamMs }),

@@ -21,7 +21,12 @@ export const unchanged = (endings: () => Mark | Promise<Mark>, { endingsMark }: 
   return mark instanceof Promise ? mark.then(same) : same(mark);
 };
 
-/** Of both clocks: the monotonic one stands still while the machine sleeps, the other may be set. */
-export const youngEnough = ({ factsReadMs, factsReadAt }: Progress, clock: Clock, maxFactsAgeMs: number): boolean =>
-  factsReadMs !== undefined && factsReadAt !== undefined &&
-  clock.monotonicMs() - factsReadMs < maxFactsAgeMs && clock.now().latest - factsReadAt < maxFactsAgeMs;
+/**
+ * What was answered from memory says it of itself. Else by age on both clocks: the monotonic one stands still while the machine
+ * sleeps, the other may be set.
+ */
+export const youngEnough = ({ lease, factsReadMs, factsReadAt }: Progress, clock: Clock, maxFactsAgeMs: number): boolean =>
+  lease?.holds !== undefined
+    ? lease.holds()
+    : factsReadMs !== undefined && factsReadAt !== undefined &&
+      clock.monotonicMs() - factsReadMs < maxFactsAgeMs && clock.now().latest - factsReadAt < maxFactsAgeMs;

@@ -133,6 +133,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
     const answer = await readStore(() => store.facts(request), startedMs);
     const facts = readFacts(answer, identity?.workload);
     progress.facts = facts;
+    progress.lease = answer;
     progress.faults = new Map();
     progress.live = [];
     const fault = coverFault(evaluation, identity, facts, limits.credentialSkewMs);

@@ -54,7 +54,7 @@ export const recordOf = (evaluation: Evaluation, progress: Progress, decision: D
       : { allow: false, reason: decision.reason, ...(decision.grant === undefined ? {} : { grant: decision.grant }) },
     ...(progress.detail === undefined ? {} : { detail: progress.detail }),
     durationUs: Math.round(durationMs * 1000),
-    ...(progress.factsReadMs === undefined || progress.checkedMs === undefined ? {} : { factsAgeUs: Math.round((progress.checkedMs - progress.factsReadMs) * 1000) }),
+    ...(progress.factsReadMs === undefined || progress.checkedMs === undefined ? {} : { factsAgeUs: Math.round((progress.checkedMs - (progress.lease?.provenMs ?? progress.factsReadMs)) * 1000) }),
     ...(evaluation.traceparent === undefined ? {} : { traceparent: evaluation.traceparent }),
   };
 };

@@ -40,6 +40,11 @@ export interface FactsAnswer {
   readonly records: ReadonlyMap<string, FactRecord>;
   readonly rows: readonly FactRecord[];
   readonly ended: readonly FactRecord[];
+  /** Answered from memory, under a lease that ends then: is it still the truth, and may it still be relied on? */
+  readonly holds?: () => boolean;
+  readonly leaseEnds?: Instant;
+  /** On the monotonic clock: they were the truth then, or later. */
+  readonly provenMs?: number;
 }
 
 const NO_ANCESTORS: ReadonlySet<string> = new Set();

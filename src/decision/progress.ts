@@ -4,6 +4,7 @@ import type { Instant, TimeInterval } from '../domain/instant.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { Reason } from '../domain/reasons.ts';
 import type { Identity, Shaping } from './evaluation.ts';
+import type { FactsAnswer } from './gather.ts';
 import type { LiveGrant } from './input.ts';
 import type { Policy } from './ports.ts';
 import type { StandingEntry } from './standing.ts';
@@ -19,6 +20,8 @@ export interface Progress {
   checkedMs?: number;
   /** When they were asked for, on the clock, where their age counts. */
   factsReadAt?: Instant;
+  /** What their answer says of itself, where it came from memory. */
+  lease?: Pick<FactsAnswer, 'holds' | 'leaseEnds' | 'provenMs'>;
   faults: Map<string, Reason>;
   live: readonly LiveGrant[];
   input?: JsonObject;

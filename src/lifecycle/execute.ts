@@ -9,6 +9,7 @@ import type { Change, Fault, Loaded, LoadedRecord, RefusalCode, Rule } from '../
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import type { Position } from '../domain/position.ts';
+import type { Enforcement, Holder } from '../store/leases.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type CommitOutcome, type RecordKey, type Store } from '../store/port.ts';
 import { createTurns } from './turns.ts';
 
@@ -28,6 +29,10 @@ export interface Done {
   readonly reply: JsonObject;
   /** An earlier command with this idempotency key did it. */
   readonly replayed: boolean;
+  /** Who may answer from memory, as the commit saw it. */
+  readonly holders?: readonly Holder[] | undefined;
+  /** What became of them, once it is enforced; and how long that took since before the command. */
+  readonly enforced?: { readonly by: readonly Enforcement[]; readonly tookMs: number };
 }
 
 export type Executed = Done | { readonly ok: false; readonly failure: Failure };
@@ -119,8 +124,8 @@ export const createExecute = (deps: ExecuteDeps): Execute => {
   };
 
   const conclude = (outcome: CommitOutcome, reply: JsonObject): Executed | undefined => {
-    if (outcome.outcome === 'committed') return { ok: true, position: outcome.position, at: outcome.at, reply, replayed: false };
-    if (outcome.outcome === 'replayed') return { ok: true, position: outcome.position, at: outcome.at, reply: isJsonObject(outcome.reply) ? outcome.reply : {}, replayed: true };
+    if (outcome.outcome === 'committed') return { ok: true, position: outcome.position, at: outcome.at, reply, replayed: false, holders: outcome.holders };
+    if (outcome.outcome === 'replayed') return { ok: true, position: outcome.position, at: outcome.at, reply: isJsonObject(outcome.reply) ? outcome.reply : {}, replayed: true, holders: outcome.holders };
     if (outcome.outcome === 'key-reused') return failed('key-reused', 'this idempotency key was used for another command; nothing was changed');
     return undefined;
   };

@@ -24,6 +24,7 @@ import { isJsonObject } from '../domain/json.ts';
 import { selectorKey, type Selector } from '../domain/selector.ts';
 import type { Store } from '../store/port.ts';
 import type { LifecycleConfig } from './config.ts';
+import { createEnforce, leasesMs } from './enforce.ts';
 import { createExecute, type Executed, type Execution, type Idempotency } from './execute.ts';
 import { newId } from './new-id.ts';
 import { createSettle, type Settle } from './settle.ts';
@@ -38,6 +39,8 @@ export interface LifecycleDeps {
   readonly development: boolean;
   /** A command that ends access is enforced everywhere so long after its commit: `maxFactsAgeMs + pepCacheMaxMs`. */
   readonly enforcementMs: number;
+  /** The part of it for what PEPs keep, which begins when the last answer was written. */
+  readonly pepCacheMs?: number;
   readonly settle?: Settle;
   /** How many channels of alerts take that emergency access was used. Absent: whether there are enough is not asked. */
   readonly emergencyChannels?: number;
@@ -97,6 +100,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const kinds: TaskKinds = new Map(Object.entries(config.taskKinds));
   const settle = deps.settle ?? createSettle(clock);
   const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
+  const enforce = createEnforce({ store, clock, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 });
   const execute = createExecute({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
 
@@ -110,9 +114,8 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     run(call, command, `task/${id}`, rule({ id, kinds, actor: call.actor, realm: call.realm }), remember);
 
   const taskEnd = (command: string, rule: (task: TaskCommand) => Rule) => async (call: Call, id: string, respondAsync = false): Promise<Executed> => {
-    const executed = await taskCommand(command, rule)(call, id, { respondAsync });
-    if (executed.ok && !respondAsync && call.actor.kind !== 'system') await settle(enforcedMs());
-    return executed;
+    const waits = !respondAsync && call.actor.kind !== 'system';
+    return enforce(call.realm, 0, waits, () => taskCommand(command, rule)(call, id, { respondAsync }));
   };
 
   const entitlementOf = (id: string | undefined, active: Pick<Policy, 'entitlement'>): Entitlement | 'absent' | 'unreadable' | undefined => {
@@ -147,13 +150,11 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       return { ok: false, failure: { code: 'invalid', detail: `${path} ${message}`, faults: [{ path, message }] } };
     }
     const { selector } = canonical;
-    const settleMs = enforcedMs();
+    const least = enforcedMs();
+    const settleMs = Math.max(least, await leasesMs(store, call.realm));
     const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs, notes: await unknownNote(call.realm, selector) };
-    const executed = await run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync });
     // A replay waits too: the first call may still be waiting, or its process may have ended before it could.
-    // It may have been committed over a connection that is newer than the one that was there.
-    if (executed.ok && !respondAsync) await settle(Math.max(settleMs, enforcedMs()));
-    return executed;
+    return enforce(call.realm, least, !respondAsync, () => run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync }));
   };
 
   const suspendedWorkload = async (realm: string, id: string): Promise<string | undefined> => {

@@ -10,6 +10,7 @@
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import type { Position } from '../domain/position.ts';
+import type { Enforcement, Holder, Leases } from './leases.ts';
 
 /** Names one record of a realm. `id` is any string; implementations make keys injective. */
 export interface RecordKey {
@@ -49,6 +50,8 @@ export interface FactsQuery {
     readonly wanted?: (record: StoredRecord) => boolean;
     /** When no row is wanted, read up to so many rows that ended at or before `endsAfter`, latest first (for the reason of a denial only). */
     readonly lookBack?: number;
+    /** Also tell where each row stands. Not every store can. */
+    readonly places?: boolean;
   };
 }
 
@@ -62,6 +65,19 @@ export interface FactsRead {
   readonly ended: readonly StoredRecord[];
   /** The owner has more rows than the store reads (`ROWS_MAX`): those beyond are left out, the ones that end last are kept. */
   readonly truncated: boolean;
+  /** Of `rows` and of `ended`, where the query asked for them. */
+  readonly places?: { readonly rows: readonly RowPlace[]; readonly ended: readonly RowPlace[] };
+  /** Read from memory, under a lease until `leaseEnds`: is it still the truth, and may it still be relied on? */
+  readonly holds?: () => boolean;
+  readonly leaseEnds?: Instant;
+  /** On the monotonic clock: they were the truth then, or later. */
+  readonly provenMs?: number;
+}
+
+export interface RowPlace {
+  readonly end: Instant;
+  /** Names of the records that it refers to. */
+  readonly refs: readonly string[];
 }
 
 export const ROWS_MAX = 1_000;
@@ -137,8 +153,9 @@ export interface Commit {
 }
 
 export type CommitOutcome =
-  | { readonly outcome: 'committed'; readonly position: Position; readonly at: Instant }
-  | { readonly outcome: 'replayed'; readonly position: Position; readonly at: Instant; readonly reply: JsonValue }
+  /** `holders`: who may answer from memory, as this commit saw it, when it ended something. */
+  | { readonly outcome: 'committed'; readonly position: Position; readonly at: Instant; readonly holders?: readonly Holder[] }
+  | { readonly outcome: 'replayed'; readonly position: Position; readonly at: Instant; readonly reply: JsonValue; readonly holders?: readonly Holder[] }
   | { readonly outcome: 'conflict'; readonly key: RecordKey }
   | { readonly outcome: 'exhausted'; readonly key: RecordKey }
   | { readonly outcome: 'late' }
@@ -176,6 +193,13 @@ export interface Store {
   readonly confirmsBy?: 'endings' | 'age';
   /** How much longer than by their age alone facts may be in use that an ending makes wrong, when it is committed now. Absent: 0. */
   fenceMs?(): number;
+  /** Who may answer from memory in this realm now. Absent: nobody can. */
+  holders?(realm: string): Promise<readonly Holder[]>;
+  /**
+   * Resolves when nobody can rely any more on what was read from memory before this sequence. `holders`: as the commit saw them.
+   * Never rejects: a holder that can't be asked is waited for.
+   */
+  enforced?(realm: string, sequence: number, holders?: readonly Holder[]): Promise<readonly Enforcement[]>;
   facts(query: FactsQuery): FactsRead | Promise<FactsRead>;
   /** The endings' mark as it is now, for the re-check; sees every commit acknowledged before the call. */
   endings(realm: string): EndingsMark | Promise<EndingsMark>;
@@ -210,4 +234,6 @@ export interface NodeStore extends Store {
   authority?(): AuthorityOffset | undefined;
   /** Is it `holder`'s turn at this piece of housekeeping for the next `ms`? Absent: it always is. */
   takeTurn?(name: string, holder: string, ms: number): Promise<boolean>;
+  /** Where a process may answer from what it has read while it holds a lease. */
+  readonly leases?: Leases;
 }

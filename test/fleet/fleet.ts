@@ -30,10 +30,12 @@ export interface Answer {
 
 export interface Fleet {
   readonly nodes: readonly Curfew[];
-  /** The status of one question of the workload. */
+  /** A credential of the workload, for 5 minutes. */
+  credential(): string;
+  /** The status of one question of the workload, with a new credential. */
   ask(node: Curfew): Promise<number>;
   /** The whole answer. */
-  answer(node: Curfew): ReturnType<Curfew['ask']>;
+  answer(node: Curfew, credential?: string): ReturnType<Curfew['ask']>;
   /** A grant for what is asked; resolves to its id. */
   issue(node: Curfew): Promise<string>;
   revoke(node: Curfew, grant: string): Promise<Answer>;
@@ -63,10 +65,11 @@ export const startFleet = async (redis: string, size = 2): Promise<Fleet> => {
     });
     return { status: response.status, body: await response.json() };
   };
-  const answer = (node: Curfew) => node.ask(svid(), '/deploy/1', { 'x-forwarded-method': 'POST' });
+  const answer = (node: Curfew, credential = svid()) => node.ask(credential, '/deploy/1', { 'x-forwarded-method': 'POST' });
   const read = (node: Curfew, path: string): Promise<Answer> => admin(node, operator('rita', 'responders'), 'GET', path);
   return {
     nodes, answer, read,
+    credential: svid,
     ask: async (node) => (await answer(node)).status,
     issue: async (node) => {
       const ines = operator('ines', 'issuers');

@@ -9,7 +9,7 @@ export const openTestRedis = (location: string, clock: Pick<Clock, 'now'>): Prom
   openRedisStore({
     config: redisStoreConfig.parse({ durability: 'memory', ...JSON.parse(location) }),
     mode: 'development',
-    clock,
+    clock: { ...clock, monotonicMs: () => performance.now() },
     secrets: { readFile: () => '', env: (name) => process.env[name] },
     instant: () => clock.now().latest,
   });

@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
 /** Beside the rule: what a module may use of its own layer, and why. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
   // Executes on the store's port; knows no implementation.
-  lifecycle: ['store/port.ts'],
+  lifecycle: ['store/port.ts', 'store/leases.ts'],
   alerts: ['store/port.ts'],
   // The transport that HTTP listeners share.
   admin: ['gateways/http/', 'store/port.ts'],

@@ -12,6 +12,7 @@ export interface MemoSpace {
 export interface Memo<V> {
   get(key: string): V | undefined;
   set(key: string, value: V): void;
+  delete(key: string): void;
 }
 
 /** All memos of the space together hold about `bytesMax` bytes. */
@@ -47,6 +48,10 @@ export const createMemo = <V extends { readonly cost: number }>(space: MemoSpace
     set: (key, value) => {
       turn();
       keep(key, value);
+    },
+    delete: (key) => {
+      young.delete(key);
+      old.delete(key);
     },
   };
 };

@@ -3,7 +3,8 @@ import type { Instant } from '../../domain/instant.ts';
 import { canonicalJson, type JsonValue } from '../../domain/json.ts';
 import { checkCommit, eventsOf } from '../commit-checks.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type CommitOutcome, type EventDraft } from '../port.ts';
-import { historyPrefix, idempotencyField, numberText, ownerPrefix, recordField } from './keys.ts';
+import { holdersOf } from './holders.ts';
+import { historyPrefix, idempotencyField, numberText, ownerPrefix, realmChannel, recordField } from './keys.ts';
 import { encodeBody } from './record.ts';
 import type { Seal } from './seal.ts';
 
@@ -62,6 +63,7 @@ export const commitArguments = (commit: Commit, { epoch, seal, now }: CommitCont
     ...listed(commit.increments ?? [], ({ key, max }) => [recordField(key), max, encodeBody(seal, realm, key, {}).body]),
     ...listed(commit.drops ?? [], (key) => [recordField(key)]),
     ...listed(events, eventArguments),
+    realmChannel(realm),
   ];
 };
 
@@ -69,7 +71,10 @@ const text = (value: unknown): string => (Buffer.isBuffer(value) ? value.toStrin
 
 export const commitOutcome = (commit: Commit, reply: readonly unknown[], { epoch, seal }: CommitContext): CommitOutcome => {
   const [what, first, second, third] = reply.map(text) as [string, string, string, string];
-  const stamped = () => ({ position: { epoch, sequence: Number(first) }, at: Number(second) as Instant });
+  const stamped = () => {
+    const holders = holdersOf(reply.at(-1));
+    return { position: { epoch, sequence: Number(first) }, at: Number(second) as Instant, ...(holders.length === 0 ? {} : { holders }) };
+  };
   switch (what) {
     case 'committed':
       return { outcome: 'committed', ...stamped() };

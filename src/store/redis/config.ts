@@ -38,7 +38,9 @@ export const redisStoreConfig = z
       .union([z.enum(['memory', 'fsync']), z.strictObject({ replicated: z.int().min(1).max(10) })])
       .default('fsync')
       .describe('How durable a confirmed commit is. `fsync`: on the disk of the primary. `replicated: n`: besides, at n replicas, which must be all. `memory`: lost with the server. The server must be set up so: a weaker one is refused at the start and denies later'),
-    leaseMs: z.int().min(100).max(60_000).default(1_000).describe('With `durability: {replicated}`: how long a node may read from a primary after its replicas last confirmed that they follow it. After a change of primary `revoke` waits so long'),
+mode: z.enum(['strict', 'leased']).default('strict').describe('`strict`: every decision reads its facts from the primary. `leased`: a node answers from what it has read while it holds a lease; `revoke` waits until every such node has said that it knows, or its lease is over'),
+    leaseMs: z.int().min(100).max(60_000).default(1_000).describe('How long a lease lasts: the right to answer from memory (`mode: leased`), and to read from a primary that replicas follow. The same on every node. `revoke` waits so long for a node that does not say that it knows, and after a change of primary'),
+    memoBytesMax: z.int().min(1_048_576).max(2 ** 34).default(16 * 2 ** 20).describe('With `mode: leased`: how much one worker remembers of what it has read, about'),
     readTimeoutMs: z.int().min(10).max(60_000).default(1_000).describe('A read not answered by then fails. Decisions end at limits.decisionDeadlineMs in any case'),
     commitTimeoutMs: z.int().min(10).max(60_000).default(5_000).describe('A commit not answered by then has an unknown outcome'),
     connectTimeoutMs: z.int().min(10).max(60_000).default(5_000).describe('For connecting, at the start and again. A connection on which nothing comes for so long although something is waited for is given up'),

@@ -200,3 +200,29 @@ export const connect = (options: ConnectionOptions): Connection => {
     close: () => client.disconnect(),
   };
 };
+
+/** A connection that hears what others publish. What is published while there is none is not heard. */
+export interface Listener {
+  hear(channel: string): void;
+  close(): void;
+}
+
+/** `heard` is also called, with no message, for every channel when there is a connection again. */
+export const listen = (options: ConnectionOptions, heard: (channel: string, message: string | undefined) => void): Listener => {
+  const client = clientOf(options);
+  const channels = new Set<string>();
+  const subscribe = (channel: string): void => void client.subscribe(channel).then(() => heard(channel, undefined), () => undefined);
+  client.on('error', () => undefined);
+  if (client instanceof Cluster) client.on('+node', hearAllErrors);
+  else hearAllErrors(client);
+  client.on('ready', () => channels.forEach(subscribe));
+  client.on('message', heard);
+  client.connect().catch(() => undefined);
+  return {
+    hear: (channel) => {
+      channels.add(channel);
+      if (client.status === 'ready') subscribe(channel);
+    },
+    close: () => client.disconnect(),
+  };
+};

@@ -1,5 +1,6 @@
 /** A facts query as the arguments of its script, and the script's answer as facts. */
-import { recordKeyText, ROWS_MAX, type FactsQuery, type FactsRead, type StoredRecord } from '../port.ts';
+import type { Instant } from '../../domain/instant.ts';
+import { recordKeyText, ROWS_MAX, type FactsQuery, type FactsRead, type RowPlace, type StoredRecord } from '../port.ts';
 import { numberText, ownerPrefix, recordField } from './keys.ts';
 import { decodeRecord, type RecordReply } from './record.ts';
 import type { Seal } from './seal.ts';
@@ -8,11 +9,19 @@ import type { Seal } from './seal.ts';
 export const factsArguments = (query: FactsQuery): readonly (string | number)[] => {
   const keys = [query.keys.length, ...query.keys.map(recordField)];
   if (query.index === undefined) return keys;
-  const { owner, endsAfter, lookBack = 0 } = query.index;
+  const { owner, endsAfter, lookBack = 0, places } = query.index;
   const prefix = ownerPrefix(owner);
   // Rows are the prefix, the end in digits, the field; `:` sorts after every digit.
   const next = `${prefix}${numberText(endsAfter + 1)}`;
-  return [...keys, Buffer.byteLength(prefix, 'utf8'), `(${prefix}:`, `[${next}`, ROWS_MAX + 1, `(${next}`, `[${prefix}`, Math.max(0, lookBack)];
+  return [...keys, Buffer.byteLength(prefix, 'utf8'), `(${prefix}:`, `[${next}`, ROWS_MAX + 1, `(${next}`, `[${prefix}`, Math.max(0, lookBack), places === true ? '1' : '0'];
+};
+
+/** Follows the reply of a row whose place was asked for. */
+type PlaceReply = readonly [end: Buffer, refs: readonly Buffer[]];
+
+const placeOf = (reply: readonly unknown[]): RowPlace => {
+  const [end, refs] = reply.slice(-2) as unknown as PlaceReply;
+  return { end: Number(end.toString('latin1')) as Instant, refs: refs.map((ref) => ref.toString('utf8')) };
 };
 
 type FactsReply = readonly [what: Buffer, sequence: Buffer, endings: Buffer, hash: Buffer, read: readonly RecordReply[], live: readonly RecordReply[], ended: readonly RecordReply[]];
@@ -35,5 +44,6 @@ export const factsRead = (query: FactsQuery, answer: readonly unknown[], { epoch
     rows,
     ended: anyWanted ? [] : ended.map(decode),
     truncated: live.length > ROWS_MAX,
+    ...(query.index?.places === true ? { places: { rows: live.slice(0, ROWS_MAX).map(placeOf), ended: anyWanted ? [] : ended.map(placeOf) } } : {}),
   };
 };

@@ -23,6 +23,9 @@ export const FENCE_PREFIX = 'cf:{}fence:';
 
 const realmTag = (realm: string): string => (PLAIN_REALM.test(realm) ? realm : `~${digest(realm)}`);
 
+/** On which commits of the realm say that they happened. */
+export const realmChannel = (realm: string): string => `cf:{${realmTag(realm)}}:changed`;
+
 /** The realm's name within `META_KEY`. */
 export const realmField = (realm: string): string => `realm:${realmTag(realm)}`;
 
@@ -44,6 +47,10 @@ export interface RealmKeys {
   /** What was done under which idempotency key, and until when that counts. */
   readonly replays: string;
   readonly replayEnds: string;
+  /** Stream of the last commits by sequence: the one before, and what each of them touched. Trimmed; a gap means: read anew. */
+  readonly changes: string;
+  /** Who may answer from memory: holder -> row. */
+  readonly holders: string;
 }
 
 const realms = new Map<string, RealmKeys>();
@@ -54,7 +61,7 @@ export const realmKeys = (realm: string): RealmKeys => {
   const at = (name: string): string => `cf:{${realmTag(realm)}}:${name}`;
   const keys = {
     state: at('state'), records: at('records'), kinds: at('kinds'), index: at('index'), events: at('events'), endings: at('endings'),
-    history: at('history'), replays: at('replays'), replayEnds: at('replay-ends'),
+    history: at('history'), replays: at('replays'), replayEnds: at('replay-ends'), changes: at('changes'), holders: at('holders'),
   };
   if (realms.size >= MEMO_MAX) realms.clear();
   realms.set(realm, keys);

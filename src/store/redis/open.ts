@@ -1,10 +1,11 @@
 /** Opens the Redis store: looks at the server before it touches anything, and refuses with what to do. */
 import type { Clock } from '../../decision/ports.ts';
 import type { Instant } from '../../domain/instant.ts';
+import { untilOver } from '../leases.ts';
 import { StoreUnavailable, type NodeStore } from '../port.ts';
 import { redisConfigFault } from './config-fault.ts';
 import type { RedisStoreConfig } from './config.ts';
-import { connect, type ConnectionOptions } from './connection.ts';
+import { connect, type Connection, type ConnectionOptions } from './connection.ts';
 import { startFence, type Fence } from './fence.ts';
 import { openMarks, type StoreMode } from './marks.ts';
 import { createSeal } from './seal.ts';
@@ -17,11 +18,13 @@ export interface RedisStoreOptions {
   readonly config: RedisStoreConfig;
   /** A store belongs to the mode that made it. */
   readonly mode: StoreMode;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'monotonicMs'>;
   readonly secrets: { readonly readFile: (path: string) => string; readonly env: (name: string) => string | undefined };
   /** In place of the server's time; for tests. */
   readonly instant?: () => Instant;
   readonly lookEveryMs?: number;
+  /** This process decides, and may answer from memory where `mode: leased` says so. */
+  readonly decides?: boolean;
   /** Where this node keeps what it knows of the server; one of its processes, the keeper, writes it. */
   readonly memory?: { readonly path: string; readonly keeper: boolean; readonly realms: readonly string[] };
 }
@@ -55,6 +58,16 @@ const whenThere = async (attempt: () => Promise<void>, waitMs: number, now: () =
       await new Promise((resolve) => { setTimeout(resolve, RETRY_AT_START_MS); });
     }
   }
+};
+
+/** A server that writes nothing down forgets leases when it restarts, and those who hold them don't. */
+const sinceConnected = (connection: Connection, clock: Pick<Clock, 'monotonicMs'>, leaseMs: number): (() => number) => {
+  let generation = connection.generation();
+  let since = clock.monotonicMs();
+  return () => {
+    if (connection.generation() !== generation) [generation, since] = [connection.generation(), clock.monotonicMs()];
+    return Math.max(0, untilOver(leaseMs) - Math.floor(clock.monotonicMs() - since));
+  };
 };
 
 /** Looks at every realm now and then, so that what this node knows is fresh, and writes it down when it has changed. */
@@ -142,7 +155,10 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       reads, writes, epoch, watch, witness, commitTimeoutMs,
       seal: createSeal(integrityKey === undefined ? undefined : Buffer.from(integrityKey, 'utf8')),
       readTimeoutMs: config.readTimeoutMs,
-      replicas,
+      replicas, clock,
+      leaseMs: config.leaseMs,
+      ...(config.mode === 'leased' && options.decides === true ? { leasesOver: connection } : {}),
+      ...(config.mode === 'leased' && durability === 'memory' ? { settleMs: sinceConnected(writes, clock, config.leaseMs) } : {}),
       ...(fence === undefined ? {} : { fence }),
       ...(options.instant === undefined ? {} : { instant: options.instant }),
     });

@@ -11,12 +11,15 @@
  * and doesn't know it, is not asked (`docs/guides/redis.md`).
  */
 import { isInstant, type Instant } from '../../domain/instant.ts';
+import type { Clock } from '../../decision/ports.ts';
+import { createEnforced } from '../leased/enforce.ts';
 import { StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
 import { commitArguments, commitOutcome } from './commit.ts';
-import { scriptOf, type Connection, type Script } from './connection.ts';
+import { scriptOf, type Connection, type ConnectionOptions, type Script } from './connection.ts';
 import { factsArguments, factsRead } from './facts.ts';
 import type { Fence } from './fence.ts';
 import { realmKeys, recordField } from './keys.ts';
+import { createLeases, createRows } from './leases.ts';
 import { makeRealm } from './marks.ts';
 import { eventsAfter, fieldsOfKind, rowsOfOwner } from './pages.ts';
 import type { Seal } from './seal.ts';
@@ -44,6 +47,12 @@ export interface RedisStoreParts {
   readonly commitTimeoutMs: number;
   /** Replicas that must have a commit before it counts as confirmed; 0: none. */
   readonly replicas: number;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+  readonly leaseMs: number;
+  /** This process may answer from memory; how it connects once more, to hear of commits. */
+  readonly leasesOver?: ConnectionOptions;
+  /** How long leases of this server's earlier lives may last, where it forgets them. */
+  readonly settleMs?: () => number;
   /** In place of the server's time; for tests. */
   readonly instant?: () => Instant;
 }
@@ -110,10 +119,17 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
     return new Map([...read.records.values()].map((record) => [recordField(record.key), record]));
   };
 
+  const leaseParts = { connection: replicas > 0 ? writes : reads, epoch, replicas, timeoutMs: Math.min(readTimeoutMs, parts.leaseMs), watch, witness, onRealm };
+  const rows = createRows(leaseParts);
+  const leases = parts.leasesOver === undefined ? undefined : createLeases(leaseParts, parts.leaseMs, parts.leasesOver);
+
   return {
     epoch,
     confirmsBy: 'age',
-    fenceMs: () => fence?.settleMs() ?? 0,
+    fenceMs: () => (fence?.settleMs() ?? 0) + (parts.settleMs?.() ?? 0),
+    ...(leases === undefined ? {} : { leases }),
+    holders: (realm) => rows.read(realm),
+    enforced: createEnforced({ holders: rows.read, clock: parts.clock, leaseMs: parts.leaseMs }),
     facts,
     endings: async (realm): Promise<EndingsMark> => (await facts({ realm, keys: [] })).endings,
     commit,
@@ -150,6 +166,7 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
       closed = true;
       watch.stop();
       fence?.stop();
+      leases?.close();
       // What was asked for before is still answered.
       const until = commitTimeoutMs / 5;
       for (let waited = 0; reads.waiting() + writes.waiting() > 0 && waited < until; waited += 1) await new Promise((resolve) => { setTimeout(resolve, 5); });

@@ -26,7 +26,7 @@ const messageOf = async (work: Promise<unknown>): Promise<string> =>
 describeWith(['redis'], 'a primary with replicas', () => {
   const real = createClock({ maxClockStepMs: 60_000 });
   const slept = { ms: 0 };
-  const clock = { now: () => { const { earliest, latest, trusted } = real.now(); return { earliest: (earliest + slept.ms) as Instant, latest: (latest + slept.ms) as Instant, trusted }; } };
+  const clock = { monotonicMs: real.monotonicMs, now: () => { const { earliest, latest, trusted } = real.now(); return { earliest: (earliest + slept.ms) as Instant, latest: (latest + slept.ms) as Instant, trusted }; } };
   const openAt = async (port: number, more: object = {}): Promise<NodeStore> => {
     const store = await openRedisStore({
       config: redisStoreConfig.parse({ port, durability: { replicated: 1 }, leaseMs: LEASE_MS, connectTimeoutMs: 2_000, readTimeoutMs: 400, commitTimeoutMs: 800, ...more }),

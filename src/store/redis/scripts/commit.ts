@@ -6,15 +6,18 @@
  *   epoch, now ('' = the server's), before ('' = ever), replay field ('' = none), digest, reply, keep ms,
  *   number of events,
  *   expect {field, version}, puts {field, body, count, row, mark, refs (-1 = as they are) {field}},
- *   increments {field, max, body}, drops {field}, events {head, middle, tail, ending, about {prefix}}
+ *   increments {field, max, body}, drops {field}, events {head, middle, tail, ending, about {prefix}}, channel
+ *
+ * Answers `committed`, sequence, instant, rows of the holders (of a commit that ends something, and of a replay); or why not.
  */
 import { RECORD_FORMAT } from '../record.ts';
+import { CHANGES_KEPT } from './renew.ts';
 import { sha256Lua } from './sha256.ts';
 import { storedLua } from './stored.ts';
 
 export const commitLua = `
 ${sha256Lua}
-local state, records, kinds, index, events, endings, history, replays, replayEnds = unpack(KEYS)
+local state, records, kinds, index, events, endings, history, replays, replayEnds, changes, holders = unpack(KEYS)
 local taken = 0
 local function take() taken = taken + 1 return ARGV[taken] end
 local function count() return tonumber(take()) end
@@ -28,6 +31,7 @@ end
 local found = redis.call('HMGET', state, 'epoch', 'sequence', 'at', 'endings', 'hash')
 if found[1] ~= epoch then return {'epoch', found[1] or ''} end
 local sequence, at, ended, hash = tonumber(found[2]), math.max(now, tonumber(found[3])), tonumber(found[4]), found[5]
+local previous, endedBefore = found[2], ended
 
 local replay, digest, reply, keep = take(), take(), take(), count()
 if replay ~= '' then
@@ -35,7 +39,7 @@ if replay ~= '' then
   kept = kept and cmsgpack.unpack(kept)
   if kept and now < kept[4] then
     if kept[1] ~= digest then return {'key-reused'} end
-    return {'replayed', text(kept[2]), text(kept[3]), kept[5]}
+    return {'replayed', text(kept[2]), text(kept[3]), kept[5], redis.call('HGETALL', holders)}
   end
 end
 if before and not (now < before) then return {'late'} end
@@ -99,19 +103,30 @@ for i = 1, count() do
   end
   for each = 1, count() do redis.call('ZADD', history, 0, take() .. string.format('%015.0f', sequence)) end
 end
+local owners = {}
+local function place(field, row) owners[#owners + 1] = string.sub(row, 1, #row - #field - 15) end
 for _, field in ipairs(fields) do
   local record = changed[field]
   if created[field] then
     redis.call('ZADD', kinds, 0, field)
-    if record[11] ~= '' then redis.call('ZADD', index, 0, record[11]) end
+    if record[11] ~= '' then
+      redis.call('ZADD', index, 0, record[11])
+      place(field, record[11])
+    end
   end
   redis.call('HSET', records, field, cmsgpack.pack(record))
 end
 for _, drop in ipairs(drops) do
   redis.call('HDEL', records, drop[1])
   redis.call('ZREM', kinds, drop[1])
-  if drop[2] and drop[2][11] ~= '' then redis.call('ZREM', index, drop[2][11]) end
+  fields[#fields + 1] = drop[1]
+  if drop[2] and drop[2][11] ~= '' then
+    redis.call('ZREM', index, drop[2][11])
+    place(drop[1], drop[2][11])
+  end
 end
+-- One that is refused leaves a gap, and whoever follows reads anew.
+redis.pcall('XADD', changes, 'MAXLEN', '~', ${CHANGES_KEPT}, text(sequence) .. '-0', 'p', previous, 'n', cmsgpack.pack({fields, owners}))
 redis.call('HSET', state, 'sequence', text(sequence), 'at', text(at), 'endings', text(ended), 'hash', hash)
 if replay ~= '' then
   for _, field in ipairs(redis.call('ZRANGEBYSCORE', replayEnds, '-inf', now, 'LIMIT', 0, 4)) do
@@ -121,5 +136,7 @@ if replay ~= '' then
   redis.call('HSET', replays, replay, cmsgpack.pack({digest, sequence, at, now + keep, reply}))
   redis.call('ZADD', replayEnds, now + keep, replay)
 end
-return {'committed', text(sequence), text(at)}
+-- A hint to who follows; whoever misses it looks by itself.
+redis.pcall('PUBLISH', take(), ended > endedBefore and '1' or '0')
+return {'committed', text(sequence), text(at), ended > endedBefore and redis.call('HGETALL', holders) or {}}
 `;

@@ -1,0 +1,197 @@
+/**
+ * What one process remembers of one realm: records that are there and records that are not, and the rows of owners. All of it is
+ * the truth at one position, `position`, however it was read:
+ *
+ * - A change at sequence s forgets what was read before s of what it touched.
+ * - What was read at p is kept only if everything up to p is not applied yet or just so (p >= position), and is used only once it is.
+ *
+ * So an answer is one snapshot, as if it had been read whole at `position`. Uses of grants and one-time tokens are never remembered.
+ */
+import type { Instant } from '../../domain/instant.ts';
+import type { Followed } from '../leases.ts';
+import { recordKeyText, type EndingsMark, type FactsQuery, type FactsRead, type RecordKey, type RowPlace, type StoredRecord } from '../port.ts';
+import { createMemo, type Memo, type MemoSpace } from '../embedded/memo.ts';
+
+interface Kept {
+  /** The position of the read that brought it. */
+  readonly at: number;
+  readonly record: StoredRecord | undefined;
+  readonly cost: number;
+}
+
+/** What a list of names led to, exact while nothing was applied since. */
+interface Resolved {
+  readonly applied: number;
+  readonly present: readonly (readonly [text: string, record: StoredRecord])[];
+}
+
+interface Row extends RowPlace {
+  readonly name: string;
+  resolved?: Resolved;
+}
+
+/** Rows of an owner that end after `from`, latest first, and the last ones that ended by then. */
+interface KeptOwner {
+  readonly at: number;
+  readonly from: Instant;
+  readonly rows: readonly Row[];
+  readonly ended: readonly Row[];
+  readonly cost: number;
+}
+
+export interface Names {
+  nameOf(key: RecordKey): string;
+  ownerNameOf(owner: string): string;
+}
+
+export interface RealmMemory {
+  /** Everything up to it is applied; `undefined`: nothing is remembered yet. */
+  readonly position: number | undefined;
+  readonly endings: EndingsMark | undefined;
+  /** Another number after every `forget`. */
+  readonly life: number;
+  answer(query: FactsQuery): Omit<FactsRead, 'position' | 'endings'> | undefined;
+  /** `life`: when the read was sent. `query.index.places` must have been set. */
+  keep(life: number, query: FactsQuery, read: FactsRead): void;
+  apply(followed: Followed): void;
+  forget(): void;
+}
+
+/** Rows that ended, for the reason of a denial. */
+export const LOOK_BACK = 8;
+/** They are counted; what was read of them is old at once. */
+const NEVER_KEPT: ReadonlySet<string> = new Set(['uses', 'once']);
+const ENTRY_COST = 300;
+const OBJECT_FACTOR = 2.5;
+
+const never = (name: string): boolean => NEVER_KEPT.has(name.slice(0, name.indexOf('/')));
+
+/** Realms of one process share `space`. */
+export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory => {
+  let records: Memo<Kept>;
+  let owners: Memo<KeptOwner>;
+  let position: number | undefined;
+  let endings: EndingsMark | undefined;
+  let life = 0;
+  /** Batches of changes that were applied. */
+  let applied = 0;
+  /** By list: gateways ask with the same list of keys as long as they ask for the same identity. */
+  let lists = new WeakMap<readonly RecordKey[], Resolved>();
+
+  const forget = (): void => {
+    records = createMemo<Kept>(space);
+    owners = createMemo<KeptOwner>(space);
+    lists = new WeakMap();
+    position = undefined;
+    endings = undefined;
+    life += 1;
+    applied += 1;
+  };
+  forget();
+
+  const usable = <T extends { readonly at: number }>(kept: T | undefined): kept is T => kept !== undefined && position !== undefined && kept.at <= position;
+
+  const resolve = (wanted: readonly string[]): Resolved | undefined => {
+    const present: (readonly [string, StoredRecord])[] = [];
+    for (const name of wanted) {
+      const kept = records.get(name);
+      if (!usable(kept)) return undefined;
+      if (kept.record !== undefined) present.push([recordKeyText(kept.record.key), kept.record]);
+    }
+    return { applied, present };
+  };
+  const listed = (keys: readonly RecordKey[]): Resolved | undefined => {
+    const known = lists.get(keys);
+    if (known?.applied === applied) return known;
+    const resolved = resolve(keys.map(names.nameOf));
+    if (resolved !== undefined) lists.set(keys, resolved);
+    return resolved;
+  };
+  const refsOf = (row: Row): Resolved | undefined => {
+    if (row.resolved?.applied === applied) return row.resolved;
+    const resolved = resolve(row.refs);
+    if (resolved !== undefined) row.resolved = resolved;
+    return resolved;
+  };
+  const recordOf = ({ name }: Row): StoredRecord | undefined => {
+    const kept = records.get(name);
+    return usable(kept) ? kept.record : undefined;
+  };
+
+  const answer = (query: FactsQuery): Omit<FactsRead, 'position' | 'endings'> | undefined => {
+    const asked = listed(query.keys);
+    if (asked === undefined) return undefined;
+    const found = new Map<string, StoredRecord>(asked.present);
+    if (query.index === undefined) return { records: found, rows: [], ended: [], truncated: false };
+    const { owner, endsAfter, wanted, lookBack = 0 } = query.index;
+    const kept = owners.get(names.ownerNameOf(owner));
+    if (!usable(kept) || !(kept.from <= endsAfter) || !(lookBack <= LOOK_BACK)) return undefined;
+    const over = kept.rows.findIndex(({ end }) => !(endsAfter < end));
+    const live = over < 0 ? kept.rows.length : over;
+    const rows: StoredRecord[] = [];
+    let anyWanted = false;
+    for (let index = 0; index < live; index += 1) {
+      const row = kept.rows[index] as Row;
+      const record = recordOf(row);
+      if (record === undefined) return undefined;
+      rows.push(record);
+      if (wanted !== undefined && !wanted(record)) continue;
+      anyWanted = true;
+      const refs = refsOf(row);
+      if (refs === undefined) return undefined;
+      for (const [text, one] of refs.present) found.set(text, one);
+    }
+    const back = anyWanted ? [] : [...kept.rows.slice(live), ...kept.ended].slice(0, lookBack).map(recordOf);
+    if (back.includes(undefined)) return undefined;
+    return { records: found, rows, ended: back as StoredRecord[], truncated: false };
+  };
+
+  const put = (at: number, name: string, record: StoredRecord | undefined): void => {
+    if (never(name)) return;
+    const known = records.get(name);
+    // Whoever has the same record already keeps its object, which others have understood before.
+    if (known !== undefined && known.at > at) return;
+    const same = known?.record !== undefined && known.record.modified.sequence === record?.modified.sequence;
+    const cost = ENTRY_COST + name.length + (record === undefined ? 0 : JSON.stringify(record.value).length * OBJECT_FACTOR);
+    records.set(name, { at, cost, record: same ? known.record : record });
+  };
+  const keep = (then: number, query: FactsQuery, read: FactsRead): void => {
+    const at = read.position.sequence;
+    if (then !== life || position === undefined || !(at >= position)) return;
+    const byName = new Map([...read.records.values()].map((record) => [names.nameOf(record.key), record]));
+    for (const key of query.keys) {
+      const name = names.nameOf(key);
+      put(at, name, byName.get(name));
+    }
+    if (query.index === undefined || read.places === undefined || read.truncated) return;
+    const { places } = read;
+    const rowsOf = (found: readonly StoredRecord[], of: readonly RowPlace[]): readonly Row[] =>
+      found.map((record, index) => {
+        const name = names.nameOf(record.key);
+        put(at, name, record);
+        return { name, ...(of[index] as RowPlace) };
+      });
+    const rows = rowsOf(read.rows, places.rows);
+    for (const { refs } of rows) for (const name of refs) put(at, name, byName.get(name));
+    const name = names.ownerNameOf(query.index.owner);
+    owners.set(name, { at, from: query.index.endsAfter, rows, ended: rowsOf(read.ended, places.ended), cost: ENTRY_COST * (1 + rows.length) });
+  };
+
+  const apply = ({ sequence, endings: mark, whole, changes }: Followed): void => {
+    if (!whole) forget();
+    for (const change of changes) {
+      for (const name of change.records) if ((records.get(name)?.at ?? change.sequence) < change.sequence) records.delete(name);
+      for (const name of change.owners) if ((owners.get(name)?.at ?? change.sequence) < change.sequence) owners.delete(name);
+    }
+    if (changes.length > 0) applied += 1;
+    position = sequence;
+    endings = mark;
+  };
+
+  return {
+    get position() { return position; },
+    get endings() { return endings; },
+    get life() { return life; },
+    answer, keep, apply, forget,
+  };
+};

@@ -1,0 +1,17 @@
+/** Rows of a realm's holders as the scripts write them: `count lease applied node`. */
+import type { DurationMs } from '../../domain/instant.ts';
+import type { Holder } from '../leases.ts';
+import { StoreUnavailable } from '../port.ts';
+
+const ROW = /^(\d{1,15}) (\d{1,15}) (\d{1,15}) (.*)$/;
+
+/** From an answer to `HGETALL`. A row that can't be understood is one that can't be waited for: it throws. */
+export const holdersOf = (reply: unknown): readonly Holder[] => {
+  const flat = (Array.isArray(reply) ? reply : []).map(String);
+  return flat.flatMap((text, index) => {
+    if (index % 2 === 0) return [];
+    const [, count, leaseMs, applied, node] = ROW.exec(text) ?? [];
+    if (node === undefined) throw new StoreUnavailable('the row of a lease is damaged: it is not known how long it lasts');
+    return [{ holder: flat[index - 1] as string, node, leaseMs: Number(leaseMs) as DurationMs, count: Number(count), applied: Number(applied) }];
+  });
+};

@@ -1,0 +1,95 @@
+/**
+ * Leases on a Redis server: one row a holder and realm, written by renewals, four a lease. With replicas a renewal counts when all
+ * of them confirmed it, so that whoever is promoted knows every lease that counts.
+ */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Instant } from '../../domain/instant.ts';
+import type { Followed, Holder, Leases } from '../leases.ts';
+import { StoreUnavailable } from '../port.ts';
+import { listen, scriptOf, type Connection, type ConnectionOptions, type Listener, type Script } from './connection.ts';
+import { holdersOf } from './holders.ts';
+import { ownerPrefix, realmChannel, realmKeys, recordField } from './keys.ts';
+import { acknowledgeLua } from './scripts/acknowledge.ts';
+import { renewLua } from './scripts/renew.ts';
+import type { Watch } from './watch.ts';
+import type { Witness } from './witness.ts';
+
+const RENEW = scriptOf(renewLua);
+const ACKNOWLEDGE = scriptOf(acknowledgeLua);
+/** Of one answer; who is further behind reads anew. */
+const CHANGES_MAX = 1_000;
+const HOLDERS_MAX = 1_000;
+
+export interface LeaseParts {
+  /** The one that commits go over: replicas confirm what one connection wrote. */
+  readonly connection: Connection;
+  readonly epoch: string;
+  readonly replicas: number;
+  readonly timeoutMs: number;
+  readonly watch: Watch;
+  readonly witness: Witness;
+  /** Runs a script on a realm that exists; rejects where it is of another store. */
+  readonly onRealm: (connection: Connection, timeoutMs: number, script: Script, realm: string, keys: readonly string[], args: readonly (string | number)[]) => Promise<readonly unknown[]>;
+}
+
+export interface Rows {
+  /** All rows; `over`: those that are dropped first, if they are as they were. */
+  read(realm: string, over?: readonly Holder[]): Promise<readonly Holder[]>;
+}
+
+const acknowledging = ({ connection, epoch, timeoutMs, onRealm }: LeaseParts) => async (realm: string, args: readonly (string | number)[]): Promise<readonly Holder[]> => {
+  const { state, holders } = realmKeys(realm);
+  const answer = await onRealm(connection, timeoutMs, ACKNOWLEDGE, realm, [state, holders], [epoch, ...args]);
+  return holdersOf(answer[1]);
+};
+
+export const createRows = (parts: LeaseParts): Rows => {
+  const acknowledge = acknowledging(parts);
+  return { read: (realm, over = []) => acknowledge(realm, ['', '', ...over.flatMap(({ holder, count }) => [holder, count])]) };
+};
+
+type RenewReply = readonly [what: Buffer, sequence: Buffer, endings: Buffer, hash: Buffer, at: Buffer, hashThen: Buffer, whole: Buffer, changes: readonly (readonly [Buffer, readonly Buffer[], readonly Buffer[]])[]];
+
+const texts = (buffers: readonly Buffer[]): readonly string[] => buffers.map((buffer) => buffer.toString('utf8'));
+
+export const createLeases = (parts: LeaseParts, leaseMs: number, topology: ConnectionOptions): Leases & { close(): void } => {
+  const { connection, epoch, replicas, timeoutMs, watch, witness, onRealm } = parts;
+  const acknowledge = acknowledging(parts);
+  const holder = randomBytes(12).toString('base64url');
+  const node = `${hostname().replaceAll(/[^\w.-]/g, '_').slice(0, 128)}/${process.pid}`;
+  const hearers = new Map<string, (ending: boolean) => void>();
+  let listener: Listener | undefined;
+
+  const follow = async (realm: string, from: number | undefined, count?: number): Promise<Followed> => {
+    watch.check();
+    const { state, endings, changes, holders } = realmKeys(realm);
+    const known = witness.known(realm);
+    const generation = connection.generation();
+    const own = count === undefined ? [] : [holder, count, leaseMs, node, HOLDERS_MAX];
+    const answer = await onRealm(connection, timeoutMs, RENEW, realm, [state, endings, changes, holders], [epoch, known?.endings.sequence ?? 0, from ?? '', CHANGES_MAX, ...own]);
+    if (String(answer[0]) === 'full') throw new StoreUnavailable(`redis: ${HOLDERS_MAX} processes hold leases already`);
+    if (count !== undefined && replicas > 0) {
+      const reached = await connection.command(timeoutMs, 'WAIT', replicas, leaseMs);
+      if (!(Number(reached) >= replicas) || connection.generation() !== generation) throw new StoreUnavailable('redis: the replicas do not confirm the lease');
+    }
+    const [, sequence, ended, hash, at, hashThen, whole, touched] = answer as RenewReply;
+    const seen = { sequence: Number(sequence.toString('latin1')), endings: { sequence: Number(ended.toString('latin1')), hash: hash.toString('latin1') } };
+    watch.reached(Number(at.toString('latin1')) as Instant);
+    witness.see(realm, known, seen, hashThen.toString('latin1'));
+    return { ...seen, whole: whole.toString('latin1') === '1', changes: touched.map(([at_, records, owners]) => ({ sequence: Number(at_.toString('latin1')), records: texts(records), owners: texts(owners) })) };
+  };
+  return {
+    leaseMs, follow,
+    nameOf: recordField,
+    ownerNameOf: ownerPrefix,
+    acknowledge: async (realm, applied) => void (await acknowledge(realm, [holder, applied ?? ''])),
+    hear: (realm, heard) => {
+      const channel = realmChannel(realm);
+      hearers.set(channel, heard);
+      listener ??= listen(topology, (name, message) => hearers.get(name)?.(message !== '0'));
+      listener.hear(channel);
+    },
+    close: () => listener?.close(),
+  };
+};

@@ -1,0 +1,46 @@
+/**
+ * The `renew` script: what happened since a position and, for who asks under a holder's name, a lease: the right to answer from
+ * what was read, once all of that is applied.
+ *
+ * KEYS: state, changes, holders. ARGV: epoch, sequence of an ending (0 = none), position ('' = nothing is remembered), most
+ * changes; for a renewal also holder, count, lease ms, node, most holders.
+ * Answers position, endings, hash, instant of the last commit, hash up to the ending asked about, whether the changes are whole
+ * (1 or 0), and the changes: sequence, and the fields and owners that it touched.
+ */
+
+/** Commits of a realm whose changes are kept, more or less. Whoever is further behind reads everything anew. */
+export const CHANGES_KEPT = 4_096;
+
+/** Gives `found` of the realm's state, and `hashThen`, the hash up to the ending in `ARGV[2]`. Uses the local keys `state` and `endings`. */
+export const seenLua = `
+local found = redis.call('HMGET', state, 'epoch', 'sequence', 'endings', 'hash', 'at')
+if found[1] ~= ARGV[1] then return {'epoch', found[1] or ''} end
+local function hashThen()
+  if ARGV[2] == found[3] then return found[4] end
+  if ARGV[2] == '0' then return '' end
+  local entry = redis.call('XRANGE', endings, ARGV[2] .. '-0', ARGV[2] .. '-0')[1]
+  return entry and entry[2][4] or ''
+end
+`;
+
+export const renewLua = `
+local state, endings, changes, holders = unpack(KEYS)
+${seenLua}
+local touched, whole = {}, '1'
+local reached = ARGV[3]
+if reached ~= '' then
+  for _, entry in ipairs(redis.call('XRANGE', changes, '(' .. reached .. '-0', '+', 'COUNT', ARGV[4])) do
+    if entry[2][2] ~= reached then break end
+    reached = string.sub(entry[1], 1, -3)
+    local names = cmsgpack.unpack(entry[2][4])
+    touched[#touched + 1] = {reached, names[1], names[2]}
+  end
+  if reached ~= found[2] then touched, whole = {}, '0' end
+end
+local holder, count, lease, node, most = unpack(ARGV, 5)
+if holder then
+  if not redis.call('HGET', holders, holder) and redis.call('HLEN', holders) >= tonumber(most) then return {'full'} end
+  redis.call('HSET', holders, holder, count .. ' ' .. lease .. ' ' .. (ARGV[3] == '' and found[2] or ARGV[3]) .. ' ' .. node)
+end
+return {'renewed', found[2], found[3], found[4], found[5], hashThen(), whole, touched}
+`;
