@@ -8,7 +8,7 @@
  * - A realm that nobody asks about any more gives its lease back.
  */
 import type { Clock } from '../../decision/ports.ts';
-import { plus, type DurationMs, type Instant } from '../../domain/instant.ts';
+import { plus, type Instant } from '../../domain/instant.ts';
 import type { Leases } from '../leases.ts';
 import type { RealmMemory } from './memory.ts';
 
@@ -130,7 +130,7 @@ export const createLease = ({ realm, leases, memory, clock, gatherMs, acknowledg
     ends: () => {
       if (held === undefined || memory.position === undefined) return undefined;
       const lasts = clock.monotonicMs() - held.sentMs < leaseMs && clock.now().latest - held.sentAt < leaseMs;
-      return lasts ? plus(held.sentAt, leaseMs as DurationMs) : undefined;
+      return lasts ? plus(held.sentAt, leaseMs) : undefined;
     },
     provenMs: () => provenMs,
     lookSoon, drop, stop,
