@@ -131,8 +131,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
     progress.factsReadMs = clock.monotonicMs();
     if (store.confirmsBy === 'age') progress.factsReadAt = clock.now().latest;
     const answer = await readStore(() => store.facts(request), startedMs);
-    const facts = readFacts(answer, identity?.workload);
-    progress.facts = facts;
+    const facts = (progress.facts = readFacts(answer, identity?.workload));
     progress.lease = answer;
     progress.faults = new Map();
     progress.live = [];
