@@ -18,7 +18,7 @@ const entitlements = (): object =>
       `shop-orders-${index}`,
       {
         description: 'Reads orders of the shop.', owner: 'team:shop', fallbackOwner: 'team:platform', model: 'time-boxed', direct: true, maxTtlMs: 3_600_000,
-        tier: 'standard', scopes: [{ actions: ['GET', 'HEAD'], resource: { type: 'http', id: 'shop.local/orders/**' } }],
+        alerts: ['team:platform'], orphan: { unusedMs: 2_592_000_000, action: 'flag' }, tier: 'standard', scopes: [{ actions: ['GET', 'HEAD'], resource: { type: 'http', id: 'shop.local/orders/**' } }],
       },
     ]),
   );

@@ -3,6 +3,8 @@ import { notice, table } from './page.mjs';
 
 /** Names of the commands that a help page lists. */
 export const commandsIn = (help) => {
+  const grouped = /^Commands \([^)]*\):\n((?: {2}.*\n)*)/m.exec(help)?.[1];
+  if (grouped !== undefined) return grouped.replaceAll(/^ {2}[a-z ]+: /gm, '').split(/[,\s]+/).filter((name) => name !== '');
   const section = /^Commands:\n((?: {2}.*\n)*)/m.exec(help)?.[1] ?? '';
   return [...section.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map(([, name]) => name);
 };

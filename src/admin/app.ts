@@ -10,6 +10,7 @@ import type { FindDecision } from './decisions.ts';
 import { decisionEndpoints, type Explain } from './decisions.ts';
 import { addEndpoint, type EndpointDeps } from './endpoint.ts';
 import { endingEndpoints } from './endings.ts';
+import { entitlementEndpoints } from './entitlements.ts';
 import { grantEndpoints } from './grants.ts';
 import { operatorEndpoints } from './operators.ts';
 import { recordEndpoints, type RecordSource } from './record.ts';
@@ -18,6 +19,7 @@ import { refuseRequest } from './request-guard.ts';
 import { reviewEndpoints } from './reviews.ts';
 import { statusEndpoints, type NodeStatus } from './status.ts';
 import { taskEndpoints } from './tasks.ts';
+import type { ActiveEntitlements } from '../lifecycle/entitlements.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { Store } from '../store/port.ts';
@@ -31,6 +33,7 @@ export interface Health {
 
 export interface AdminDeps extends EndpointDeps {
   readonly lifecycle: Lifecycle;
+  readonly entitlements: () => ActiveEntitlements | undefined;
   readonly inspect: Inspect;
   readonly store: Pick<Store, 'list' | 'read' | 'epoch'>;
   readonly explain: Explain;
@@ -64,6 +67,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...taskEndpoints(deps.lifecycle, deps.inspect),
     ...grantEndpoints(deps.lifecycle, deps.inspect),
     ...endingEndpoints(deps.lifecycle, deps.inspect),
+    ...entitlementEndpoints(deps.entitlements),
     ...operatorEndpoints(deps.lifecycle, deps.store),
     ...decisionEndpoints(deps.explain, deps.findDecision),
     ...clockEndpoints(deps.resetClock),

@@ -9,14 +9,17 @@ const rows = (entries: readonly (readonly [string, string])[], helper: Help): st
   return entries.map(([term, text]) => `  ${helper.boxWrap(`${term.padEnd(left)}${text}`, WIDTH - 2).replaceAll('\n', `\n  ${' '.repeat(left)}`)}\n`).join('');
 };
 
-/** Commands that say they belong together (`helpGroup`) share a line. */
-const commandRows = (commands: readonly Command[]): readonly (readonly [string, string])[] => {
-  const grouped = new Map<string, readonly string[]>();
+/** So many fit with a line each; more are named by group. */
+const LINES_MAX = 14;
+
+const commandRows = (commands: readonly Command[]): (readonly [string, string])[] => {
+  if (commands.length <= LINES_MAX) return commands.map((child) => [child.name(), child.summary() || child.description()]);
+  const groups = new Map<string, string[]>();
   for (const child of commands) {
-    const text = child.helpGroup() || child.summary() || child.description();
-    grouped.set(text, [...(grouped.get(text) ?? []), child.name()]);
+    const group = child.helpGroup() || 'more';
+    groups.set(group, [...(groups.get(group) ?? []), child.name()]);
   }
-  return [...grouped].map(([text, names]) => [names.join(', '), text]);
+  return [...groups].map(([group, names]) => [`${group}:`, names.join(', ')]);
 };
 
 export const formatHelp = (command: Command, helper: Help): string => {
@@ -27,7 +30,7 @@ export const formatHelp = (command: Command, helper: Help): string => {
     `Usage: ${helper.commandUsage(command)}\n`,
     command.description() === '' ? '' : `${helper.boxWrap(command.description(), WIDTH)}\n`,
     section('Arguments:', helper.visibleArguments(command).map((argument) => [helper.argumentTerm(argument), helper.argumentDescription(argument)])),
-    section('Commands:', commandRows(commands)),
+    section(commands.length > LINES_MAX ? 'Commands (each with a --help of its own):' : 'Commands:', commandRows(commands)),
     section('Options:', options.map((option) => [helper.optionTerm(option), helper.optionDescription(option)])),
   ].join('');
 };

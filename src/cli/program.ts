@@ -5,6 +5,7 @@ import { addAlertCommands } from './commands/alert.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addClockCommands } from './commands/clock.ts';
 import { addEndingCommands } from './commands/ending.ts';
+import { addEntitlementCommands } from './commands/entitlement.ts';
 import { addGrantCommands } from './commands/grant.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addReviewCommands } from './commands/review.ts';
@@ -31,6 +32,14 @@ const addLocal = (parent: Command, run: Run, name: string, local: LocalCommand, 
 
 /** Commands that share a line of the first page. */
 const GROUPS = { start: 'start for development on loopback, or from a configuration', told: 'alerts; reviews of emergency access' } as const;
+/** How the many commands are told in the first help. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  start: ['dev', 'serve', 'config', 'dev-token'],
+  'get access': ['entitlement', 'request', 'approve', 'deny', 'cancel', 'break-glass', 'grant', 'task'],
+  'end access': ['revoke', 'suspend', 'lift'],
+  'look into it': ['explain', 'decision', 'alert', 'status'],
+  'set it up': ['operator', 'person', 'workload', 'policy', 'clock'],
+};
 
 /** The whole tree, for this run. */
 export const buildProgram = (run: Run): Command => {
@@ -48,8 +57,8 @@ export const buildProgram = (run: Run): Command => {
     .configureHelp({ formatHelp })
     .configureOutput({ writeOut: deps.stdout, writeErr: deps.stderr });
 
-  addLocal(program, run, 'dev', local.dev, 'start for development, on loopback').helpGroup(GROUPS.start);
-  addLocal(program, run, 'serve', local.serve, 'start for production, from a configuration').helpGroup(GROUPS.start);
+  addLocal(program, run, 'dev', local.dev, 'start for development, on loopback');
+  addLocal(program, run, 'serve', local.serve, 'start for production, from a configuration');
   const config = program.command('config').summary('check the configuration').description('The configuration.');
   addLocal(config, run, 'check', local['config check'], 'check the configuration without starting anything');
   addLocal(program, run, 'dev-token', {
@@ -65,6 +74,7 @@ export const buildProgram = (run: Run): Command => {
   addGrantCommands(program, run);
   addTaskCommands(program, run);
   addEndingCommands(program, run);
+  addEntitlementCommands(program, run);
   addWhyCommands(program, run);
   addAlertCommands(program, run);
   addAuditCommands(program, run);
@@ -73,6 +83,7 @@ export const buildProgram = (run: Run): Command => {
   addPolicyCommands(program, run);
   addClockCommands(program, run);
   for (const command of program.commands) if (['alert', 'review'].includes(command.name())) command.helpGroup(GROUPS.told);
+  for (const [group, names] of Object.entries(GROUPS)) for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(group);
   return program;
 };
 

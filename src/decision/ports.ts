@@ -36,6 +36,7 @@ export interface Policy {
   evaluate(entrypoint: string, input: JsonObject, now: Instant): PolicyOutcome;
   /** Entitlement of the active bundle's `data.curfew.entitlements`, if it is there. */
   entitlement(id: string): JsonObject | undefined;
+  entitlementIds(): readonly string[];
 }
 
 /** Takes records; never throws, never blocks the answer. */

@@ -28,6 +28,8 @@ export const capsConfig = z
       .catchall(standard)
       .prefault({})
       .describe('by tier of the entitlement; a grant without entitlement is of tier standard; a tier that is not listed can not be granted'),
+    logging: z.strictObject({ none: longest(HOUR), basic: longest(24 * HOUR), full: longest(YEAR) }).prefault({}).describe('longest time of a grant, in milliseconds, by how well the use of its entitlement is logged'),
+    automation: z.strictObject({ manual: longest(4 * HOUR), partial: longest(24 * HOUR), full: longest(YEAR) }).prefault({}).describe('longest time of a grant, in milliseconds, by how far its end is automated in the systems behind'),
     maxTaskMs: z.int().min(1_000).max(YEAR).default(24 * HOUR).describe('longest life of a task, and the deadline of one that names none'),
     maxAheadMs: z.int().min(0).max(YEAR).default(30 * 24 * HOUR).describe('how far ahead a grant may start'),
     maxLiveGrants: z.int().min(1).max(1_000).default(1_000).describe('how many grants that have not ended one workload may have'),

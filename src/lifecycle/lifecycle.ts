@@ -121,7 +121,9 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const entitlementOf = (id: string | undefined, active: Pick<Policy, 'entitlement'>): Entitlement | 'absent' | 'unreadable' | undefined => {
     if (id === undefined) return undefined;
     const data = active.entitlement(id);
-    return data === undefined ? 'absent' : (readEntitlement(id, data) ?? 'unreadable');
+    if (data === undefined) return 'absent';
+    const read = readEntitlement(id, data);
+    return read.ok ? read.entitlement : 'unreadable';
   };
 
   /**

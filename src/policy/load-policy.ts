@@ -2,6 +2,7 @@
 import type { Policy } from '../decision/ports.ts';
 import type { Instant } from '../domain/instant.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { entitlementFaults } from '../domain/lifecycle/entitlement.ts';
 import { BundleRefused, quoted } from './bundle/bundle-refused.ts';
 import { BUNDLE_LIMITS, type BundleLimits } from './bundle/limits.ts';
 import { readBundle } from './bundle/read-bundle.ts';
@@ -106,6 +107,8 @@ const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLim
   }
 };
 
+const FAULTS_MAX = 10;
+
 const ownObject = (parent: JsonObject | undefined, name: string): JsonObject | undefined => {
   const member = parent !== undefined && Object.hasOwn(parent, name) ? parent[name] : undefined;
   return isJsonObject(member) ? member : undefined;
@@ -117,6 +120,8 @@ export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions
   const { engine, opaBuiltins, opaBuiltinsBytes } = await startEngine(bundle.wasm, bundle.dataText, { ...ENGINE_LIMITS, ...options.engine }, options);
   const missing = [...new Set([...bundle.entrypoints, ...options.entrypoints])].filter((name) => !engine.entrypoints.includes(name));
   if (missing.length > 0) throw new BundleRefused('entrypoint.missing', `has no entrypoint ${missing.map(quoted).join(', ')}`);
+  const faults = entitlementFaults(bundle.data);
+  if (faults.length > 0) throw new BundleRefused('entitlements.invalid', faults.slice(0, FAULTS_MAX).map(({ path, message }) => `${path} ${message}`).join('; '));
   const entitlements = ownObject(ownObject(bundle.data, 'curfew'), 'entitlements');
   return {
     revision: bundle.revision,
@@ -128,5 +133,6 @@ export const loadPolicy = async (archive: Uint8Array, options: LoadPolicyOptions
     evaluate: createDocuments(engine, bundle.data),
     readsAt: (entrypoint, input, places, now) => engine.readsAt(entrypoint, input, places, now),
     entitlement: (id) => ownObject(entitlements, id),
+    entitlementIds: () => Object.keys(entitlements ?? {}),
   };
 };

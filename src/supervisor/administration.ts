@@ -73,6 +73,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
       oidcOperator({ authenticator, config: admin.operators, clock, store, credentialSkewMs: config.limits.credentialSkewMs }),
     ]),
     policy, clock, lifecycle, inspect, store,
+    entitlements: policy,
     explain: createExplain(decider, decisionLog.redactHeaders),
     status: (realm) => createStatus({ node: parts.node(), clock, store, authenticator, rollback: parts.record.rollback })(realm),
     refreshBundles: parts.refreshBundles,

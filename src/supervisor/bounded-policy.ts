@@ -156,6 +156,7 @@ export const startBoundedPolicy = async (bundle: Uint8Array, options: BoundedPol
       const value = Object.hasOwn(entitlements, id) ? entitlements[id] : undefined;
       return isJsonObject(value) ? value : undefined;
     },
+    entitlementIds: () => Object.keys(entitlements),
     evaluate: (entrypoint, input, now) => {
       const current = thread;
       if (current === undefined) return failed('policy.unavailable', 'the policy is being started again');

@@ -129,6 +129,8 @@ test('the document of the API lists every route', async () => {
     '/v1/clock/reset',
     '/v1/decisions/{id}',
     '/v1/drills',
+    '/v1/entitlements',
+    '/v1/entitlements/{id}',
     '/v1/explain',
     '/v1/grants',
     '/v1/grants/{id}',

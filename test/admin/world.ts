@@ -40,7 +40,7 @@ export const createAdminWorld = async (over: Partial<AdminDeps> = {}, lifecycle:
   const app = createAdminApp({
     guard: { allowedHosts: [], allowedOrigins: [] }, realms: new Set(['default', 'other']), defaultRealm: 'default',
     authenticate: async (token) => OPERATORS[token], policy: () => world.at.policy, clock: world.clock, onError: (error) => errors.push(error),
-    lifecycle: world.lifecycle, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
+    entitlements: () => world.at.policy, lifecycle: world.lifecycle, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
     status: async (realm) => ({ realm }),
     record: { store: world.store, keyId: 'k', publicJwk: { kty: 'OKP' }, rollback: 'undetectable' },
     drillEveryMs: 90 * 24 * 3_600_000,

@@ -23,7 +23,7 @@ const standingOf = (standing: Situation['standing']): readonly StandingEntry[] =
 const decided = async (situation: Situation, outcome: PolicyOutcome, entitlements: readonly string[]): Promise<DecisionRecord> => {
   const world = createWorld({
     standing: standingOf(situation.standing),
-    policy: () => ({ revision: 'r', digest: 'd', entitlement: (id) => (entitlements.includes(id) ? {} : undefined), evaluate: () => outcome }),
+    policy: () => ({ revision: 'r', digest: 'd', entitlementIds: () => [], entitlement: (id) => (entitlements.includes(id) ? {} : undefined), evaluate: () => outcome }),
   });
   for (const { id, entitlement, expired } of situation.grants) {
     world.issue({ id, ...(entitlement === undefined ? {} : { entitlement }), expiresAt: (expired ? T0 : T0 + 60_000) as Instant });

@@ -103,7 +103,7 @@ export const createWorld = (over: Partial<DecideDeps> = {}) => {
     store,
     authenticator: { authenticate: () => state.identity },
     policy: () => ({
-      revision: 'r1', digest: 'd', entitlement: (id) => (id === 'known' ? {} : undefined),
+      revision: 'r1', digest: 'd', entitlementIds: () => [], entitlement: (id) => (id === 'known' ? {} : undefined),
       evaluate: (_entrypoint, input) => {
         state.duringPolicy();
         return state.policy(input);

@@ -9,7 +9,7 @@ import { CALL, createWorld, T0, terms, WORKLOAD, type World } from './world.ts';
 let world: World;
 beforeEach(async () => {
   world = await createWorld({ development: false });
-  world.at.policy = world.at.policy && { ...world.at.policy, entitlement: (id) => ({ model: 'time-boxed', owner: 'team:shop', direct: true, scopes: [{ actions: ['*'], resource: { type: 'http', id: '**' } }], id }) };
+  world.at.policy = world.at.policy && { ...world.at.policy, entitlement: () => ({ model: 'time-boxed', owner: 'team:shop', fallbackOwner: 'team:platform', direct: true, alerts: ['team:shop'], orphan: { unusedMs: 1, action: 'flag' }, scopes: [{ actions: ['*'], resource: { type: 'http', id: '**' } }] }) };
 });
 afterEach(async () => {
   await world.close();

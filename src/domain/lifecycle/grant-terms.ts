@@ -53,7 +53,7 @@ const actionFault = (action: string): string | undefined => {
   return action.includes('*') && action !== '*' ? 'must be a literal, or `*` alone' : undefined;
 };
 
-const scopeFaults = (scope: Scope, at: string): Fault[] => {
+export const scopeFaults = (scope: Scope, at: string): Fault[] => {
   const { actions, resource } = scope;
   const pattern = resourcePatternFault(resource.id);
   const faults = faultsOf({
@@ -84,7 +84,7 @@ const listFaults = (name: string, values: readonly string[] | undefined, fault: 
   return values.flatMap((value, index) => faultsOf({ [`${at}/${index}`]: fault(value) }));
 };
 
-const conditionFaults = (conditions: AskedConditions | undefined): Fault[] => [
+export const conditionFaults = (conditions: AskedConditions | undefined): Fault[] => [
   ...listFaults('audience', conditions?.audience, (value) => textFault(value, REFERENCE_CHARS_MAX)),
   ...listFaults('pep', conditions?.pep, idFault),
   ...listFaults('source', conditions?.source, (value) => (isCidr(value) ? undefined : 'must be a CIDR block with zero host bits, such as 10.0.0.0/8')),

@@ -8,16 +8,19 @@ import { isDuration, isInstant, plus, toRfc3339, type Instant, type TimeInterval
 import type { JsonObject } from '../json.ts';
 import { readTask } from '../records.ts';
 import { reasonText } from '../reasons.ts';
-import { scopesWithin } from '../scope.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
 import { taskFault } from '../task.ts';
 import { coveredBy, invalid, refuse, type Actor, type Fault, type Loaded, type Refusal, type Rule } from './change.ts';
 import type { Entitlement } from './entitlement.ts';
+import { boundConditions, withinEntitlement } from './entitlement-scope.ts';
 import { termFaults, type AskedBinding, type IssueGrant } from './grant-terms.ts';
 
 export interface GrantCaps {
   /** Longest time from start to end, by tier and model. A tier that is not listed can't be granted. */
   readonly tiers: Readonly<Record<string, { readonly maxTtlMs: Readonly<Record<Model, number>> }>>;
+  /** Longest time by how well use is logged and by how far its end is automated. */
+  readonly logging: Readonly<Record<Entitlement['logging'], number>>;
+  readonly automation: Readonly<Record<Entitlement['automation'], number>>;
   /** How far ahead a grant may start. */
   readonly maxAheadMs: number;
   readonly maxLiveGrants: number;
@@ -70,8 +73,8 @@ const entitlementFaults = (terms: IssueGrant, setting: IssueSetting): Fault[] =>
   if (!setting.anyDirect && !entitlement.direct) return [{ path: at, message: 'is not marked direct: it takes a request and its approval' }];
   const faults: Fault[] = [];
   if (entitlement.model !== terms.model) faults.push({ path: '/model', message: `must be ${entitlement.model} for this entitlement` });
-  if (!scopesWithin(terms.scopes, entitlement.scopes)) faults.push({ path: '/scopes', message: "must lie within the entitlement's scopes" });
-  return faults;
+  if (!withinEntitlement(terms.scopes, entitlement)) faults.push({ path: '/scopes', message: "must lie within the entitlement's scopes" });
+  return [...faults, ...boundConditions(entitlement, terms.conditions ?? {}).faults];
 };
 
 const tierOf = (setting: IssueSetting): string => (typeof setting.entitlement === 'object' ? setting.entitlement.tier : 'standard');
@@ -80,8 +83,9 @@ const maxTtlOf = (terms: IssueGrant, setting: IssueSetting): number | undefined 
   const { tiers } = setting.caps;
   const tier = tierOf(setting);
   const cap = Object.hasOwn(tiers, tier) && MODELS.includes(terms.model) ? tiers[tier]?.maxTtlMs[terms.model] : undefined;
-  const own = typeof setting.entitlement === 'object' ? setting.entitlement.maxTtlMs : undefined;
-  return cap === undefined || own === undefined ? cap : Math.min(cap, own);
+  if (cap === undefined || typeof setting.entitlement !== 'object') return cap;
+  const { maxTtlMs = cap, logging, automation } = setting.entitlement;
+  return Math.min(cap, maxTtlMs, setting.caps.logging[logging], setting.caps.automation[automation]);
 };
 
 const taskRefusal = (loaded: Loaded, task: string, expiresAt: number, now: TimeInterval): { readonly ok: false; readonly refusal: Refusal } | undefined => {
@@ -139,7 +143,7 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
     if (loaded.record(grantRef(id)) !== undefined) return refuse('state', 'a grant with this id was there before; ids are never used again');
     const grant: Grant = {
       version: 1, id, realm: setting.realm, epoch: setting.epoch,
-      workload: terms.workload, scopes: terms.scopes, conditions: conditionsOf(terms),
+      workload: terms.workload, scopes: terms.scopes, conditions: conditionsOf(terms, setting),
       notBefore: notBefore as Instant, expiresAt: expiresAt as Instant, model: terms.model,
       owners: [terms.owner], approvals: [], bundleRevision: setting.bundleRevision, chain: [],
       issuedBy: actor.id, issuedAt: now.earliest, direct: true, justification: terms.justification, tier: tierOf(setting),
@@ -153,11 +157,13 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
   },
 });
 
-const conditionsOf = ({ conditions: { audience, pep, source } = {} }: IssueGrant): Conditions => ({
-  ...(audience === undefined ? {} : { audience }),
-  ...(pep === undefined ? {} : { pep }),
-  ...(source === undefined ? {} : { source }),
-});
+const NO_CONDITIONS = { audience: undefined, pep: undefined, source: undefined };
+
+const conditionsOf = ({ conditions: asked = {} }: IssueGrant, { entitlement }: IssueSetting): Conditions => {
+  const bound = typeof entitlement === 'object' ? boundConditions(entitlement, asked).conditions : asked;
+  const { audience, pep, source } = { ...NO_CONDITIONS, ...bound };
+  return { ...(audience === undefined ? {} : { audience }), ...(pep === undefined ? {} : { pep }), ...(source === undefined ? {} : { source }) };
+};
 
 const bindingOf = ({ x5t, jkt }: AskedBinding): Binding => ({ ...(x5t === undefined ? {} : { x5t }), ...(jkt === undefined ? {} : { jkt }) });
 

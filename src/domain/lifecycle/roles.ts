@@ -28,6 +28,7 @@ const floor = {
   suspend: { roles: ['responder'], policy: 'not-asked' },
   lift: { roles: ['responder'], policy: 'asked' },
   'ending.read': ANY,
+  'entitlement.read': ANY,
   explain: ANY,
   'decision.read': ANY,
   'record.read': ANY,

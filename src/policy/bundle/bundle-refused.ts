@@ -10,6 +10,7 @@ export type BundleFault =
   | 'entry.unexpected'
   | 'manifest.malformed'
   | 'data.malformed'
+  | 'entitlements.invalid'
   | 'roots.conflict'
   | 'bundles.mixed'
   | 'wasm.missing'
