@@ -30,14 +30,12 @@ const addLocal = (parent: Command, run: Run, name: string, local: LocalCommand, 
   });
 };
 
-/** Commands that share a line of the first page. */
-const GROUPS = { start: 'start for development on loopback, or from a configuration', told: 'alerts; reviews of emergency access' } as const;
 /** How the many commands are told in the first help. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   start: ['dev', 'serve', 'config', 'dev-token'],
   'get access': ['entitlement', 'request', 'approve', 'deny', 'cancel', 'break-glass', 'grant', 'task'],
   'end access': ['revoke', 'suspend', 'lift'],
-  'look into it': ['explain', 'decision', 'alert', 'status'],
+  'look into it': ['explain', 'decision', 'alert', 'review', 'audit', 'status'],
   'set it up': ['operator', 'person', 'workload', 'policy', 'clock'],
 };
 
@@ -82,7 +80,6 @@ export const buildProgram = (run: Run): Command => {
   addStatusCommand(program, run);
   addPolicyCommands(program, run);
   addClockCommands(program, run);
-  for (const command of program.commands) if (['alert', 'review'].includes(command.name())) command.helpGroup(GROUPS.told);
   for (const [group, names] of Object.entries(GROUPS)) for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(group);
   return program;
 };
