@@ -30,6 +30,7 @@ const parts = {
   redis: { find: () => process.env['CURFEW_TEST_REDIS'] ?? onPath('redis-server'), get: 'node scripts/get-debian-packages.mjs' },
   strace: { find: () => onPath('strace'), get: 'node scripts/get-debian-packages.mjs' },
   go: { find: () => onPath('go'), get: 'an installation of Go' },
+  promtool: { find: () => onPath('promtool'), get: 'node scripts/get-debian-packages.mjs' },
   openssl: { find: () => onPath('openssl'), get: 'node scripts/get-debian-packages.mjs' },
 } as const;
 
