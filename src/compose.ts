@@ -16,6 +16,7 @@ import type { HttpApi } from './gateways/http/api.ts';
 import { createHttpGateway, type RunningHttpGateway } from './gateways/http/gateway.ts';
 import type { GrpcTls } from './grpc/server.ts';
 import { httpRules } from './gateways/http-question.ts';
+import { createKubernetes } from './gateways/kubernetes/gateway.ts';
 import { createOpa } from './gateways/opa/gateway.ts';
 import { servesNode } from './gateways/opa/node.ts';
 import { createPepAuthenticator, type PepAuthenticator } from './gateways/pep.ts';
@@ -187,15 +188,18 @@ export interface GatewayParts extends Decider {
   readonly version: string;
   /** Of the whole node, as Prometheus reads it; rejects when it can't be had. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** A Kubernetes review was left to the other authorizers. */
+  readonly onNoOpinion: () => void;
 }
 
 /** Protocols that ask in JSON on the HTTP listener. */
-const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
+const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics, onNoOpinion }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
   const common = { decide, peps, rulesFor: httpRules(config.routes), realm: config.http.realm, fineReasons: mode === 'development', monotonicMs: clock.monotonicMs };
   const search = { data: () => policy()?.data, scopesOf: scopesOf(store, clock) };
   const node = { version, ready, metrics, bundle: policy, serves: servesNode };
   return [
     ...(config.authzen.enabled ? [createAuthzen({ ...common, explain, config: config.authzen, search })] : []),
+    ...(config.kubernetes.enabled ? [createKubernetes({ ...common, config: config.kubernetes, onNoOpinion })] : []),
     ...(config.opa.enabled ? [createOpa({ ...common, config: config.opa, node })] : []),
   ];
 };

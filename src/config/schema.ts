@@ -9,6 +9,7 @@ import { authzenConfig } from '../gateways/authzen/config.ts';
 import { envoyGatewayConfig } from '../gateways/envoy/config.ts';
 import { opaConfig } from '../gateways/opa/config.ts';
 import { httpListenerConfig } from '../gateways/http/config.ts';
+import { kubernetesConfig } from '../gateways/kubernetes/config.ts';
 import { identityConfig } from '../identity/config.ts';
 import { lifecycleConfig } from '../lifecycle/config.ts';
 import { policyConfig } from '../policy/config.ts';
@@ -31,6 +32,7 @@ export const configSchema = z.strictObject({
   grpc: envoyGatewayConfig.prefault({}).describe('The listener for Envoy ext_authz over gRPC.'),
   authzen: authzenConfig.describe('AuthZEN, on the HTTP listener.'),
   opa: opaConfig.describe("OPA's REST API, on the HTTP listener."),
+  kubernetes: kubernetesConfig.describe('The webhook authorizer of Kubernetes, on the HTTP listener.'),
   admin: adminConfig.prefault({}),
   peps: z.array(pepConfig).max(1_000).default([]).describe('Enforcement points: who may ask, and what each may say about a request.'),
   routes: z.array(routeConfig).max(10_000).default([]).describe('How requests map to actions and resources; the first match counts.'),

@@ -62,6 +62,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     ...decider,
     version: start.version,
     metrics: expositions.ask,
+    onNoOpinion: metrics.noOpinion,
     policy: activePolicy,
     ready: () => {
       const { ready, faults } = readiness.now();

@@ -12,6 +12,8 @@ export type MetricsJson = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 export interface WorkerMetrics {
   /** Counts every decision record that passes. */
   readonly sink: DecisionSink;
+  /** Counts a Kubernetes review that is left to the other authorizers. */
+  noOpinion(): void;
   /** `scrape`: what counts since the last scrape begins anew; default true. */
   json(scrape?: boolean): Promise<MetricsJson>;
   close(): void;
@@ -50,6 +52,7 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
     name: 'curfew_would_deny_total', help: 'Allows under `observe` that would have been denials.', labelNames: ['reason'], registers,
   });
   const storeErrors = new Counter({ name: 'curfew_store_errors_total', help: 'Decisions denied because the store could not be read or written.', registers });
+  const noOpinion = new Counter({ name: 'curfew_kubernetes_no_opinion_total', help: 'Reviews of Kubernetes that were left to the other authorizers.', registers });
   const loop = monitorEventLoopDelay({ resolution: 10 });
   let scraped = true;
   loop.enable();
@@ -84,6 +87,7 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
         if (result.reason === 'facts.unavailable' || result.reason === 'claim.unknown') storeErrors.inc();
       },
     },
+    noOpinion: () => noOpinion.inc(),
     json: async (scrape = true) => {
       // The gauge reads it before anything is waited for.
       scraped = scrape;

@@ -10,20 +10,23 @@ import { toldReason } from '../denial.ts';
 
 const ANSWERS = ['allow', 'allowed'] as const;
 
-const turned = (value: JsonValue, to: boolean, keep: boolean): JsonValue | undefined => {
+const turned = (value: JsonValue, to: boolean): JsonValue | undefined => {
   if (typeof value === 'boolean') return to;
   if (!isJsonObject(value)) return undefined;
   const given = ANSWERS.filter((name) => Object.hasOwn(value, name));
-  return given.length === 0 ? undefined : { ...(keep ? value : {}), ...Object.fromEntries(given.map((name) => [name, to])) };
+  if (given.length === 0) return undefined;
+  // What it says of its own no may leave, not what was meant to go with a yes.
+  const ownNo = !to && given.some((name) => value[name] === false);
+  return { ...(ownNo ? value : {}), ...Object.fromEntries(given.map((name) => [name, to])) };
 };
 
 /** `undefined`: the answer has no `result`. */
 export const resultOf = (decision: Decision): JsonValue | undefined => {
   const { result } = decision;
   if (result === undefined) return undefined;
-  if (decision.allow !== true) return turned(result, false, decision.reason === 'policy.denied');
+  if (decision.allow !== true) return turned(result, false);
   // Observed: the rule said no, and is overruled.
-  return decision.wouldDeny === undefined ? result : (turned(result, true, false) ?? result);
+  return decision.wouldDeny === undefined ? result : (turned(result, true) ?? result);
 };
 
 /** What OPA's body has no words for. `x-curfew-governed`: by a grant, or by a standing entry and which. */

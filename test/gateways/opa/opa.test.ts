@@ -120,8 +120,10 @@ describe('results', () => {
       expect(answer.headers.get('x-curfew-reason')).toBe('grant.none');
     }
     // What the policy itself said of its no may leave.
-    decide = (evaluation) => denying(evaluation, 'policy.denied', { result: { allow: false, reasons: ['x'], http_status: 200 } });
-    expect((await ask('a/b', KNOWN)).json.result).toEqual({ allow: false, reasons: ['x'], http_status: 200 });
+    for (const reason of ['policy.denied', 'grant.none'] as const) {
+      decide = (evaluation) => denying(evaluation, reason, { result: { allow: false, allowed: true, reasons: ['x'], http_status: 200 } });
+      expect((await ask('a/b', KNOWN)).json.result).toEqual({ allow: false, allowed: false, reasons: ['x'], http_status: 200 });
+    }
   });
 
   test('v0 is the bare result, and POST / the default decision', async () => {
