@@ -3,7 +3,7 @@ import type { Instant } from '../domain/instant.ts';
 import type { RevocationRecord, SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
-import { pageView, revocationView, suspensionView } from '../lifecycle/view.ts';
+import { enforcementView, pageView, revocationView, suspensionView } from '../lifecycle/view.ts';
 import { done, found } from './answers.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { endBody, liftBody, pageAnswer, pageQuery, revocationAnswer, suspensionAnswer } from './schemas.ts';
@@ -21,8 +21,8 @@ export const endingEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonl
     method: 'post', path: '/revocations', command: 'revoke', summary: 'End access by selector, for good', tag: 'revocations', body: endBody,
     answers: { 201: { description: 'Enforced', schema: revocationAnswer }, 202: { description: 'Committed; enforced at `enforcedAt`', schema: revocationAnswer } },
     handle: async ({ call, body, headers }) =>
-      done(await lifecycle.revoke(call, body, wantsAsync(headers)), placedStatus, (reply, { at, position }) =>
-        revocationView(reply['revocation'] as unknown as RevocationRecord, at, position)),
+      done(await lifecycle.revoke(call, body, wantsAsync(headers)), placedStatus, (reply, commit) =>
+        revocationView(reply['revocation'] as unknown as RevocationRecord, commit.at, commit.position, enforcementView(commit))),
   }),
   endpoint({
     method: 'get', path: '/revocations', command: 'ending.read', summary: 'List revocations', tag: 'revocations', query: pageQuery,
@@ -38,8 +38,8 @@ export const endingEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonl
     method: 'post', path: '/suspensions', command: 'suspend', summary: 'Stop access by selector until it is lifted', tag: 'suspensions', body: endBody,
     answers: { 201: { description: 'Enforced', schema: suspensionAnswer }, 202: { description: 'Committed; enforced at `enforcedAt`', schema: suspensionAnswer } },
     handle: async ({ call, body, headers }) =>
-      done(await lifecycle.suspend(call, body, wantsAsync(headers)), placedStatus, (reply, { at, position }) =>
-        suspensionView(reply['suspension'] as unknown as SuspensionRecord, at, position)),
+      done(await lifecycle.suspend(call, body, wantsAsync(headers)), placedStatus, (reply, commit) =>
+        suspensionView(reply['suspension'] as unknown as SuspensionRecord, commit.at, commit.position, enforcementView(commit))),
   }),
   endpoint({
     method: 'post', path: '/suspensions/{id}/lift', command: 'lift', summary: 'Lift a suspension that another person placed', tag: 'suspensions', body: liftBody,

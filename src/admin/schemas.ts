@@ -84,6 +84,8 @@ export const grantAnswer = z.object({
 const ending = {
   id: z.string(), position: z.string(), effectiveAt: instantText(), enforcedAt: instantText(),
   selector: z.object({ kind: z.enum(SELECTOR_KINDS), value: z.string() }), reason: z.string(), placedBy: z.string(), notes: z.array(z.string()).optional(),
+  nodes: z.array(z.object({ node: z.string(), holder: z.string(), state: z.enum(['acknowledged', 'lapsed', 'pending']) })).optional()
+    .describe('processes that may answer from memory: it knows; it did not say so and its lease is over; neither yet'),
 };
 export const revocationAnswer = z.object(ending).openapi('Revocation');
 export const suspensionAnswer = z.object({

@@ -15,7 +15,7 @@ import { formatPosition } from '../domain/position.ts';
 import { readGrant, readTask } from '../domain/records.ts';
 import { workloadSelectors, type Selector } from '../domain/selector.ts';
 import type { Store, StoredEvent, StoredRecord } from '../store/port.ts';
-import { grantView, revocationView, suspensionView, taskView, type GrantState, type PageView } from './view.ts';
+import { grantView, holdersView, revocationView, suspensionView, taskView, type EnforcementView, type GrantState, type PageView } from './view.ts';
 import { workloadIssuers } from './workload-issuers.ts';
 
 export interface InspectDeps {
@@ -163,12 +163,17 @@ export const createInspect = (deps: InspectDeps): Inspect => {
     const task = record === undefined ? undefined : readTask(record.value);
     return record === undefined || task === undefined ? undefined : taskView(task, clock.now(), positionOf(record, 'modified'));
   };
-  const revocationOf = (record: StoredRecord | undefined): JsonObject | undefined =>
-    record === undefined ? undefined : revocationView(record.value as unknown as RevocationRecord, record.created.at, positionOf(record, 'created'));
-  const suspensionOf = (record: StoredRecord | undefined): JsonObject | undefined =>
-    record === undefined ? undefined : suspensionView(record.value as unknown as SuspensionRecord, record.created.at, positionOf(record, 'modified'));
+  const revocationOf = (record: StoredRecord | undefined, told?: EnforcementView): JsonObject | undefined =>
+    record === undefined ? undefined : revocationView(record.value as unknown as RevocationRecord, record.created.at, positionOf(record, 'created'), told);
+  const suspensionOf = (record: StoredRecord | undefined, told?: EnforcementView): JsonObject | undefined =>
+    record === undefined ? undefined : suspensionView(record.value as unknown as SuspensionRecord, record.created.at, positionOf(record, 'modified'), told);
+  /** With which of those that answer from memory know of it by now. */
+  const ended = async (realm: string, key: RecordRef, view: (record: StoredRecord | undefined, told?: EnforcementView) => JsonObject | undefined): Promise<JsonObject | undefined> => {
+    const [record, holders] = await Promise.all([one(realm, key), store.holders?.(realm)]);
+    return view(record, record === undefined || holders === undefined ? undefined : holdersView(holders, record.created.sequence));
+  };
   const each = (view: (record: StoredRecord) => JsonObject | undefined) => (records: readonly StoredRecord[]) =>
-    Promise.resolve(records.map(view).filter((item) => item !== undefined));
+    Promise.resolve(records.map((record) => view(record)).filter((item) => item !== undefined));
   const one = async (realm: string, key: RecordRef): Promise<StoredRecord | undefined> => (await store.read(realm, [key]))[0];
 
   return {
@@ -192,9 +197,9 @@ export const createInspect = (deps: InspectDeps): Inspect => {
     grantsOf: (realm, workload, page) => ofWorkload(realm, workload, 0 as Instant, {}, page),
     task: async (realm, id) => taskViewOf(await one(realm, taskRef(id))),
     tasks: (realm, page) => pageOf(realm, { kind: 'task' }, page, each(taskViewOf)),
-    revocation: async (realm, id) => revocationOf(await one(realm, revocationRef(id))),
+    revocation: (realm, id) => ended(realm, revocationRef(id), revocationOf),
     revocations: (realm, page) => pageOf(realm, { kind: 'revocation' }, page, each(revocationOf)),
-    suspension: async (realm, id) => suspensionOf(await one(realm, suspensionRef(id))),
+    suspension: (realm, id) => ended(realm, suspensionRef(id), suspensionOf),
     suspensions: (realm, page) => pageOf(realm, { kind: 'suspension' }, page, each(suspensionOf)),
   };
 };

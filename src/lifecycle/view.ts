@@ -4,6 +4,8 @@ import { toRfc3339, type Instant, type TimeInterval } from '../domain/instant.ts
 import type { JsonObject } from '../domain/json.ts';
 import type { RevocationRecord, SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
 import { formatPosition, type Position } from '../domain/position.ts';
+import type { Enforcement, Holder } from '../store/leases.ts';
+import type { Done } from './execute.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { taskFault, type Task } from '../domain/task.ts';
 
@@ -63,24 +65,46 @@ export const taskView = (task: Task, now: TimeInterval, position: Position): Jso
     position: formatPosition(position),
   });
 
-const endingView = (record: RevocationRecord, at: Instant, position: Position): Readonly<Record<string, unknown>> => ({
+/** What is known of the processes that may answer from memory. */
+export interface EnforcementView {
+  /** After the commit, where it was waited for. */
+  readonly enforcedMs?: number;
+  /** `pending`: it has not said that it knows, and its lease may last. */
+  readonly nodes: readonly { readonly node: string; readonly holder: string; readonly state: Enforcement['state'] | 'pending' }[];
+}
+
+/** How far each of them is with what happened at `sequence`. */
+export const holdersView = (holders: readonly Holder[], sequence: number): EnforcementView => ({
+  nodes: holders.map(({ node, holder, applied }) => ({ node, holder, state: applied >= sequence ? 'acknowledged' : 'pending' })),
+});
+
+/** Of a command that ended access. A replay tells when it is enforced at the latest, as the first answer would have at once. */
+export const enforcementView = ({ replayed, enforced, holders, position }: Done): EnforcementView | undefined => {
+  if (replayed) return undefined;
+  if (enforced === undefined) return holders === undefined ? undefined : holdersView(holders, position.sequence);
+  return enforced.by.length === 0 ? undefined : { enforcedMs: Math.ceil(enforced.tookMs), nodes: enforced.by };
+};
+
+const endingView = (record: RevocationRecord, at: Instant, position: Position, told?: EnforcementView): Readonly<Record<string, unknown>> => ({
   id: record.id,
   position: formatPosition(position),
   /** No evaluation that starts later is allowed. */
   effectiveAt: toRfc3339(at),
   /** No allow that relies on it is written later, and none in a PEP's cache is usable. */
-  enforcedAt: toRfc3339((at + record.settleMs) as Instant),
+  enforcedAt: toRfc3339((at + (told?.enforcedMs ?? record.settleMs)) as Instant),
   selector: record.selector,
   reason: record.reason,
   placedBy: record.placedBy,
   notes: record.notes.length === 0 ? undefined : record.notes,
+  nodes: told === undefined || told.nodes.length === 0 ? undefined : told.nodes,
 });
 
-export const revocationView = (record: RevocationRecord, at: Instant, position: Position): JsonObject => present(endingView(record, at, position));
+export const revocationView = (record: RevocationRecord, at: Instant, position: Position, told?: EnforcementView): JsonObject =>
+  present(endingView(record, at, position, told));
 
-export const suspensionView = (record: SuspensionRecord, at: Instant, position: Position): JsonObject =>
+export const suspensionView = (record: SuspensionRecord, at: Instant, position: Position, told?: EnforcementView): JsonObject =>
   present({
-    ...endingView(record, at, position),
+    ...endingView(record, at, position, told),
     state: record.lifted === undefined ? 'standing' : 'lifted',
     liftedBy: record.lifted?.by,
     liftedAt: record.lifted === undefined ? undefined : toRfc3339(record.lifted.at as Instant),

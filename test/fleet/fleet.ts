@@ -38,7 +38,7 @@ export interface Fleet {
   answer(node: Curfew, credential?: string): ReturnType<Curfew['ask']>;
   /** A grant for what is asked; resolves to its id. */
   issue(node: Curfew): Promise<string>;
-  revoke(node: Curfew, grant: string): Promise<Answer>;
+  revoke(node: Curfew, grant: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** The responder reads. */
   read(node: Curfew, path: string): Promise<Answer>;
   administers(node: Curfew): Promise<boolean>;
@@ -59,9 +59,9 @@ export const startFleet = async (redis: string, size = 2): Promise<Fleet> => {
     return startCurfew({ directory: path, config: configOf(redis) });
   }));
 
-  const admin = async (node: Curfew, credential: string, method: string, path: string, body?: unknown): Promise<Answer> => {
+  const admin = async (node: Curfew, credential: string, method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> => {
     const response = await fetch(`http://127.0.0.1:${node.ports.admin}/v1${path}`, {
-      method, headers: { authorization: `Bearer ${credential}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      method, headers: { ...headers, authorization: `Bearer ${credential}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     return { status: response.status, body: await response.json() };
   };
@@ -81,7 +81,7 @@ export const startFleet = async (redis: string, size = 2): Promise<Fleet> => {
       expect([task.status, grant.status]).toEqual([201, 201]);
       return grant.body.id;
     },
-    revoke: (node, grant) => admin(node, operator('rita', 'responders'), 'POST', '/revocations', { selector: { kind: 'grant', value: grant }, reason: 'over' }),
+    revoke: (node, grant, headers) => admin(node, operator('rita', 'responders'), 'POST', '/revocations', { selector: { kind: 'grant', value: grant }, reason: 'over' }, headers),
     administers: async (node) => (await read(node, '/grants')).status === 200,
     stop: async () => {
       await Promise.all(nodes.map((node) => node.stop()));

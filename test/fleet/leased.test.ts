@@ -36,6 +36,39 @@ describeWith(['redis'], 'two leased nodes on one Redis', () => {
     }
   });
 
+  const states = (body: { readonly nodes?: readonly { readonly state: string }[] }): readonly string[] => (body.nodes ?? []).map(({ state }) => state).sort();
+  const tookMs = (body: { readonly effectiveAt: string; readonly enforcedAt: string }): number => Date.parse(body.enforcedAt) - Date.parse(body.effectiveAt);
+
+  test('revoke tells who knows of it; a worker that is frozen is waited for as long as its lease, and when it wakes up it denies', async () => {
+    const gone = await fleet.issue(first());
+    await until('both allow', bothAllow);
+    const known = await fleet.revoke(first(), gone);
+    expect([known.status, states(known.body)]).toEqual([201, ['acknowledged', 'acknowledged']]);
+    expect((await fleet.read(first(), `/revocations/${known.body.id}`)).body).toMatchObject({ nodes: [{ state: 'acknowledged' }, { state: 'acknowledged' }] });
+
+    const grant = await fleet.issue(first());
+    await until('both allow', bothAllow);
+    const [worker] = second().workers() as [number];
+    process.kill(worker, 'SIGSTOP');
+    const revoked = await fleet.revoke(first(), grant);
+    const waiting = ask(second());
+    process.kill(worker, 'SIGCONT');
+    expect([revoked.status, states(revoked.body)]).toEqual([201, ['acknowledged', 'lapsed']]);
+    expect(revoked.body.nodes.find(({ state }: { state: string }) => state === 'lapsed').node).toMatch(new RegExp(`/${worker}$`));
+    expect(tookMs(revoked.body)).toBeGreaterThan(LEASE_MS / 2);
+    expect(await waiting).toBe(403);
+  });
+
+  test('Prefer: respond-async answers at once; who knows of it is told later', async () => {
+    const grant = await fleet.issue(first());
+    await until('both allow', bothAllow);
+    const committed = await fleet.revoke(second(), grant, { prefer: 'respond-async' });
+    expect(committed.status).toBe(202);
+    expect(tookMs(committed.body)).toBeGreaterThanOrEqual(LEASE_MS);
+    await until('all to know', async () => states((await fleet.read(second(), `/revocations/${committed.body.id}`)).body).every((state) => state === 'acknowledged'));
+    expect([await ask(first()), await ask(second())]).toEqual([403, 403]);
+  });
+
   test('while the server is frozen it goes on from memory for its lease, then denies; when it is back, so is access', async () => {
     await fleet.issue(first());
     await until('both allow', bothAllow);
@@ -48,5 +81,19 @@ describeWith(['redis'], 'two leased nodes on one Redis', () => {
     const healed = performance.now();
     await until('L1: both allow again', bothAllow);
     expect(performance.now() - healed).toBeLessThan(5_000);
+  });
+
+  test('a worker that was killed is waited for once', async () => {
+    const grant = await fleet.issue(first());
+    await until('both allow', bothAllow);
+    const [worker] = second().workers() as [number];
+    process.kill(worker, 'SIGKILL');
+    const revoked = await fleet.revoke(first(), grant);
+    expect(revoked.body.nodes.find(({ node }: { node: string }) => node.endsWith(`/${worker}`)).state).toBe('lapsed');
+    await until('the row to go', async () => !JSON.stringify((await fleet.read(first(), `/revocations/${revoked.body.id}`)).body).includes(`/${worker}`));
+    // Its successor listens on another port here, and was never asked.
+    const next = await fleet.issue(first());
+    await until('it allows', async () => (await ask(first())) === 200);
+    expect(states((await fleet.revoke(first(), next)).body)).toEqual(['acknowledged']);
   });
 });
