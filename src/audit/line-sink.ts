@@ -10,10 +10,14 @@ import { write as writeCallback, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DecisionSink } from '../decision/ports.ts';
 import type { DecisionRecord } from '../decision/record.ts';
-import { encodeGap, type Gap } from './encode-record.ts';
+import { writeGap, type Gap, type RecordWriter } from './encode-record.ts';
+import { createJsonBytes } from './json-bytes.ts';
 
 const writeFd = promisify(writeCallback);
-const BATCH_RECORDS_MAX = 256;
+/** Encoded in one go: for so long a decision may wait. */
+const BATCH_RECORDS_MAX = 64;
+/** Of the queue; then what was taken is dropped from it. */
+const QUEUE_TAKEN_MAX = 1_024;
 const RETRY_MS_MAX = 1_000;
 const NEWLINE = Buffer.from('\n');
 
@@ -31,7 +35,7 @@ export interface LineSink extends DecisionSink {
 
 export interface LineSinkOptions {
   readonly fd: number;
-  readonly encode: (record: DecisionRecord) => Buffer;
+  readonly writeRecord: RecordWriter;
   readonly bufferedRecordsMax: number;
   /** Bytes a single write may have; whole lines only, a longer line goes alone. */
   readonly writeBytesMax: number;
@@ -51,8 +55,14 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
   let closed = false;
   let torn = options.beginWithNewline ?? false;
   const counts = { dropped: 0, failures: 0 };
-  /** Lines encoded and not yet written. */
-  let lines: Buffer[] = [];
+  /** How much of the queue was taken. */
+  let taken = 0;
+  /** Lines encoded, where each ends, its newline included, and how many of them were written. */
+  let lines = createJsonBytes();
+  let ends: number[] = [];
+  let written = 0;
+
+  const waiting = (): number => queue.length - taken;
 
   const schedule = (): void => {
     if (scheduled || running !== undefined) return;
@@ -69,39 +79,53 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
     open = undefined;
   };
 
-  const encodeItem = (item: Item): Buffer => {
-    if (isGap(item)) return encodeGap(item);
-    try {
-      return options.encode(item);
-    } catch {
-      counts.dropped += 1;
-      return encodeGap({ version: 1, gap: { dropped: 1, from: item.now.latest, to: item.now.latest, cause: 'record could not be encoded', pid: process.pid } });
+  const encodeItem = (item: Item): void => {
+    if (isGap(item)) writeGap(item, lines);
+    else {
+      const from = lines.length;
+      try {
+        options.writeRecord(item, lines);
+      } catch {
+        counts.dropped += 1;
+        lines.rewind(from);
+        writeGap({ version: 1, gap: { dropped: 1, from: item.now.latest, to: item.now.latest, cause: 'record could not be encoded', pid: process.pid } }, lines);
+      }
     }
+    lines.raw('\n');
+    ends.push(lines.length);
+  };
+
+  const encodeMore = (): void => {
+    // A write under way may still read from the old bytes.
+    if (closed) lines = createJsonBytes();
+    else lines.rewind(0);
+    ends = [];
+    written = 0;
+    const upTo = Math.min(queue.length, taken + BATCH_RECORDS_MAX);
+    for (; taken < upTo; taken += 1) encodeItem(queue[taken] as Item);
+    if (taken < queue.length && taken < QUEUE_TAKEN_MAX) return;
+    queue = queue.slice(taken);
+    taken = 0;
   };
 
   /** The next bytes to write: whole lines, at least one. */
   const nextBatch = (): { readonly bytes: Buffer; readonly count: number } | undefined => {
-    if (lines.length === 0) {
-      if (queue.length === 0) settleGap();
-      lines = queue.slice(0, BATCH_RECORDS_MAX).map(encodeItem);
-      queue = queue.slice(BATCH_RECORDS_MAX);
+    if (written === ends.length) {
+      if (waiting() === 0) settleGap();
+      encodeMore();
     }
-    if (lines.length === 0) return undefined;
-    const parts: Buffer[] = torn ? [NEWLINE] : [];
-    let [size, count] = [0, 0];
-    for (const line of lines) {
-      if (count > 0 && size + line.length + 1 > options.writeBytesMax) break;
-      parts.push(line, NEWLINE);
-      size += line.length + 1;
-      count += 1;
-    }
-    return { bytes: Buffer.concat(parts), count };
+    if (ends.length === 0) return undefined;
+    const from = written === 0 ? 0 : (ends[written - 1] as number);
+    let upTo = written + 1;
+    while (upTo < ends.length && (ends[upTo] as number) - from <= options.writeBytesMax) upTo += 1;
+    const bytes = lines.view(from, ends[upTo - 1] as number);
+    return { bytes: torn ? Buffer.concat([NEWLINE, bytes]) : bytes, count: upTo - written };
   };
 
-  /** Notes that `written` of `batch` reached the kernel. A torn batch is written again, whole, on a new line. */
-  const settle = (batch: { readonly bytes: Buffer; readonly count: number }, written: number): void => {
-    torn = written > 0 && written < batch.bytes.length ? true : written === 0 ? torn : false;
-    if (written === batch.bytes.length) lines = lines.slice(batch.count);
+  /** Notes that `size` bytes of `batch` reached the kernel. A torn batch is written again, whole, on a new line. */
+  const settle = (batch: { readonly bytes: Buffer; readonly count: number }, size: number): void => {
+    torn = size > 0 && size < batch.bytes.length ? true : size === 0 ? torn : false;
+    if (size === batch.bytes.length) written += batch.count;
   };
 
   const pump = async (): Promise<void> => {
@@ -129,14 +153,14 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
   const flush = (): Promise<void> => {
     running ??= pump().finally(() => {
       running = undefined;
-      if (!closed && (queue.length > 0 || open !== undefined)) schedule();
+      if (!closed && (waiting() > 0 || open !== undefined)) schedule();
     });
     return running;
   };
 
   return {
     write: (record) => {
-      if (closed || queue.length >= options.bufferedRecordsMax) {
+      if (closed || waiting() >= options.bufferedRecordsMax) {
         counts.dropped += 1;
         const at = record.now.latest;
         open = { dropped: (open?.dropped ?? 0) + 1, from: open?.from ?? at, to: at };
@@ -169,6 +193,6 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
         counts.failures += 1;
       }
     },
-    stats: () => ({ ...counts, buffered: queue.length + lines.length }),
+    stats: () => ({ ...counts, buffered: waiting() + ends.length - written }),
   };
 };

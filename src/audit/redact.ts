@@ -14,15 +14,24 @@ const SECRET_PARAMETERS: readonly string[] = [
   'access_token', 'api_key', 'apikey', 'client_assertion', 'client_secret', 'code', 'id_token', 'password', 'refresh_token', 'sig', 'token',
 ];
 const IN_QUERY = new RegExp(`([?&;](?:${SECRET_PARAMETERS.join('|')})=)([^&;#\\s"]+)`, 'gi');
-const DEPTH_MAX = 64;
+export const DEPTH_MAX = 64;
 /** Stands for what is nested deeper than is written down. */
 export const TOO_DEEP = 'left out: too deep';
 const REMEMBERED_MAX = 1_000;
 
 export const secretHash = (secret: string): string => `sha256:${hash('sha256', secret, 'hex').slice(0, 16)}`;
 
-/** A function that copies what it changes and keeps the rest as it is. `extra`: header names, any case. */
-export const createRedactor = (extra: readonly string[] = []): ((value: JsonObject) => JsonObject) => {
+export interface Secrets {
+  /** Does a member, header or parameter of this name carry a secret? */
+  isSecret(name: string): boolean;
+  /** What stands in the place of a secret. */
+  mask(value: JsonValue): JsonValue;
+  /** A text with the secret parameters of a query in it masked. */
+  maskedText(text: string): string;
+}
+
+/** `extra`: header names, any case. */
+export const createSecrets = (extra: readonly string[] = []): Secrets => {
   const secretNames = new Set([...SECRET_HEADERS, ...SECRET_PARAMETERS, ...extra.map((name) => name.toLowerCase())]);
   const lowered = new Map<string, boolean>();
   const hashes = new Map<string, string>();
@@ -46,14 +55,19 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
     }
     return hash;
   };
+  return {
+    isSecret,
+    mask: (value) => (typeof value === 'string' ? hashOf(value) : value === null ? null : hashOf(JSON.stringify(value))),
+    maskedText: (text) => text.replace(IN_QUERY, (_, name: string, secret: string) => name + hashOf(secret)),
+  };
+};
 
-  const hide = (value: JsonValue): JsonValue =>
-    typeof value === 'string' ? hashOf(value) : value === null ? null : hashOf(JSON.stringify(value));
+/** A function that copies what it changes and keeps the rest as it is. `extra`: header names, any case. */
+export const createRedactor = (extra: readonly string[] = []): ((value: JsonObject) => JsonObject) => {
+  const { isSecret, mask, maskedText } = createSecrets(extra);
 
   const walk = (value: JsonValue, depth: number): JsonValue => {
-    if (typeof value === 'string') {
-      return value.includes('=') ? value.replace(IN_QUERY, (_, name: string, secret: string) => name + hashOf(secret)) : value;
-    }
+    if (typeof value === 'string') return value.includes('=') ? maskedText(value) : value;
     if (typeof value !== 'object' || value === null) return value;
     if (depth > DEPTH_MAX) return TOO_DEEP;
     if (Array.isArray(value)) {
@@ -75,7 +89,7 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
     for (const name in value) {
       const member = value[name];
       if (member === undefined) continue;
-      const next = isSecret(name) || (pairIsSecret && name !== 'key') ? hide(member) : walk(member, depth + 1);
+      const next = isSecret(name) || (pairIsSecret && name !== 'key') ? mask(member) : walk(member, depth + 1);
       if (next === member) continue;
       copy ??= { ...value };
       // An assignment to `__proto__` would not set a member.
@@ -88,13 +102,17 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
   return (value) => walkObject(value, 0);
 };
 
-/** JSON Pointers (RFC 6901) of what a redactor replaced. It copies what it changes and keeps the rest, so only copies are looked at. */
+/** As it stands in a JSON Pointer (RFC 6901). */
+export const pointerPart = (name: string): string =>
+  name.includes('~') || name.includes('/') ? name.replaceAll('~', '~0').replaceAll('/', '~1') : name;
+
+/** JSON Pointers of what a redactor replaced. It copies what it changes and keeps the rest, so only copies are looked at. */
 export const replacedIn = (original: JsonValue | undefined, clean: JsonValue | undefined, at = ''): readonly string[] => {
   if (original === clean) return [];
   if (typeof original !== 'object' || original === null || typeof clean !== 'object' || clean === null) return [at];
   const [before, after] = [original as JsonObject, clean as JsonObject];
   const changed = Object.keys(after).filter((name) => before[name] !== after[name]);
-  return changed.flatMap((name) => replacedIn(before[name], after[name], `${at}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`));
+  return changed.flatMap((name) => replacedIn(before[name], after[name], `${at}/${pointerPart(name)}`));
 };
 
 const isMask = (value: JsonValue): value is string => typeof value === 'string' && /^sha256:[0-9a-f]{16}$/.test(value);

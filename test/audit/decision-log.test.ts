@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { decisionLogConfig } from '../../src/audit/config.ts';
-import { createRecordEncoder } from '../../src/audit/encode-record.ts';
+import { createRecordEncoder, createRecordWriter } from '../../src/audit/encode-record.ts';
 import { escapeInvisible } from '../../src/domain/invisible.ts';
 import { createFindDecision } from '../../src/audit/find-decision.ts';
 import { createLineSink } from '../../src/audit/line-sink.ts';
 import { openDecisionSink } from '../../src/audit/open-sink.ts';
-import { createRedactor, secretHash } from '../../src/audit/redact.ts';
-import type { JsonObject } from '../../src/domain/json.ts';
+import { createRedactor, replacedIn, secretHash } from '../../src/audit/redact.ts';
+import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import { sampleRecord } from './sample-record.ts';
 
 let folder: string;
@@ -27,6 +27,7 @@ afterEach(() => {
 const linesOf = (file: string): JsonObject[] =>
   readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JsonObject);
 const encode = createRecordEncoder({ redactHeaders: [], recordBytesMax: 65_536 });
+const writeRecord = createRecordWriter({ redactHeaders: [], recordBytesMax: 65_536 });
 
 describe('secrets', () => {
   const canary = 'canary-4f1d';
@@ -77,6 +78,48 @@ describe('secrets', () => {
   });
 });
 
+describe('a record is written in one pass', () => {
+  const name = fc.oneof(fc.constantFrom('key', 'value', 'Authorization', 'token', 'a/b', 'x~y', '__proto__', 'path', '0', 'r\u00e9', 'x"y'), fc.string({ unit: 'binary', maxLength: 3 }));
+  const leaf = fc.oneof(
+    fc.string({ unit: 'binary' }), fc.constantFrom('cookie', 'accept', '/a?token=x&b=2', 'code=1;sig=2', '?sig=\u202e', '', 'plain text', '"\\\u007f\n'), fc.double(), fc.integer(), fc.boolean(), fc.constant(null),
+  );
+  const { value } = fc.letrec<{ value: JsonValue }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4, depthSize: 'small' }, leaf, fc.array(tie('value'), { maxLength: 3 }),
+      fc.array(fc.tuple(name, tie('value')), { maxLength: 4 }).map((pairs) => JSON.parse(`{${pairs.map(([key, member]) => `${JSON.stringify(key)}:${JSON.stringify(member)}`).join(',')}}`) as JsonValue),
+    ),
+  }));
+  const object = fc.tuple(value, value).map(([one, two]): JsonObject => ({ one, two, more: { deep: two } }));
+  const redact = createRedactor(['r\u00e9', 'result']);
+  const write = createRecordEncoder({ redactHeaders: ['r\u00e9', 'result'], recordBytesMax: 16_777_216 });
+  /** The same by copying, looking for differences, and `JSON.stringify`. */
+  const reference = (record: ReturnType<typeof sampleRecord>): string => {
+    const { input = {}, policy } = record;
+    const shown = redact(input);
+    return escapeInvisible(JSON.stringify({
+      ...record, input: shown, ...(shown === input ? {} : { masked: replacedIn(input, shown) }),
+      ...(policy.result === undefined ? {} : { policy: { ...policy, ...redact({ result: policy.result }) } }),
+    }));
+  };
+  const record = (input: JsonObject, result: JsonValue) => ({ ...sampleRecord('r', input), policy: { revision: 'r\u202e', digest: 'd', result }, detail: 'de\u0000tail' });
+
+  test('G4: and comes out as if it had been copied without secrets, and then written', () => {
+    fc.assert(fc.property(object, value, (input, result) => {
+      expect(write(record(input, result)).toString('utf8')).toBe(reference(record(input, result)));
+    }), { numRuns: 3_000 });
+  });
+  test('G4: nested deeper than is written down too', () => {
+    for (const levels of [63, 64, 65, 66, 70]) {
+      const input = JSON.parse(`${'{"a":['.repeat(levels / 2)}1${']}'.repeat(levels / 2)}`) as JsonObject;
+      expect(write(record(input, input)).toString('utf8')).toBe(reference(record(input, input)));
+    }
+  });
+  test('what JSON can not hold is left out or null, as JSON.stringify has it', () => {
+    const odd = { none: undefined, list: [undefined, Number.POSITIVE_INFINITY, -0, 1e21, 5e-324] } as unknown as JsonObject;
+    expect(write(record(odd, true)).toString('utf8')).toBe(reference(record(odd, true)));
+  });
+});
+
 describe('G4: a record is one line that looks like what it is', () => {
   test('line breaks, escape sequences, bidirectional and invisible characters are escaped', () => {
     const nasty = 'a\r\nb\u001b[31mc\u009b31m\u202ed\u2066e\u200bf\ufeffg\u2028h\u007f\ud800';
@@ -113,7 +156,7 @@ describe('the file', () => {
   test('nothing is encoded before the caller has gone on', () => {
     let encoded = 0;
     const fd = openSync(path, 'a');
-    const sink = createLineSink({ fd, encode: (record) => { encoded += 1; return encode(record); }, bufferedRecordsMax: 10, writeBytesMax: 1e6 });
+    const sink = createLineSink({ fd, writeRecord: (record, out) => { encoded += 1; writeRecord(record, out); }, bufferedRecordsMax: 10, writeBytesMax: 1e6 });
     sink.write(sampleRecord('r'));
     expect(encoded).toBe(0);
     sink.flushNow();
@@ -152,7 +195,7 @@ describe('the file', () => {
   test('a full disk is retried and reported; nothing is lost when there is room again', async () => {
     const failures: unknown[] = [];
     const full = openSync('/dev/full', 'w');
-    const sink = createLineSink({ fd: full, encode, bufferedRecordsMax: 100, writeBytesMax: 1e6, onFailure: (error) => failures.push(error) });
+    const sink = createLineSink({ fd: full, writeRecord, bufferedRecordsMax: 100, writeBytesMax: 1e6, onFailure: (error) => failures.push(error) });
     sink.write(sampleRecord('r'));
     await expect.poll(() => failures.length).toBeGreaterThan(1);
     expect(sink.stats()).toMatchObject({ buffered: 1 });
@@ -168,7 +211,7 @@ describe('the file', () => {
     execFileSync('mkfifo', [fifo]);
     const reader = openSync(fifo, 'r+');
     const writer = openSync(fifo, 'w');
-    const sink = createLineSink({ fd: writer, encode, bufferedRecordsMax: 10_000, writeBytesMax: 4_096 });
+    const sink = createLineSink({ fd: writer, writeRecord, bufferedRecordsMax: 10_000, writeBytesMax: 4_096 });
     for (let index = 0; index < 1_000; index += 1) sink.write(sampleRecord(`p${index}`));
     // The pipe holds 64 KiB: the sink now waits, and this process still runs.
     await expect.poll(() => sink.stats().buffered).toBeGreaterThan(0);
