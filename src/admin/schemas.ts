@@ -31,6 +31,7 @@ const conditions = z.strictObject({ audience: words().optional(), pep: words().o
 const binding = z.strictObject({ x5t: word().optional(), jkt: word().optional() });
 
 export const openTaskBody = z.strictObject({
+  source: word().optional().describe('the id under which a source outside knows it: `<source>:<id there>`'),
   kind: word(), owner: word(), reference: word().optional(), heartbeatMs: durationMs().optional(), deadline: instant().optional(),
 });
 

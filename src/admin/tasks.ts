@@ -37,7 +37,7 @@ export const taskEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonly 
   endpoint({
     method: 'post', path: '/tasks', command: 'task.open', summary: 'Open a task', tag, body: openTaskBody,
     answers: { 201: { description: 'The task', schema: taskAnswer } },
-    handle: async ({ call, body }) => answered(await lifecycle.openTask(call, body), 201),
+    handle: async ({ call, body: { source, ...command } }) => answered(await lifecycle.openTask(call, command, source), 201),
   }),
   change('heartbeat', 'task.beat', 'Say that the task goes on', lifecycle.beatTask),
   ending('pause', 'task.pause', 'Pause the task: its grants do not hold meanwhile', lifecycle.pauseTask),

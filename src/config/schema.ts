@@ -13,6 +13,7 @@ import { kubernetesConfig } from '../gateways/kubernetes/config.ts';
 import { identityConfig } from '../identity/config.ts';
 import { lifecycleConfig } from '../lifecycle/config.ts';
 import { policyConfig } from '../policy/config.ts';
+import { signalsConfig } from '../signals/config.ts';
 import { storeConfig } from '../store/config.ts';
 import { logConfig } from '../telemetry/config.ts';
 import { limitsConfig } from './limits.ts';
@@ -41,6 +42,7 @@ export const configSchema = z.strictObject({
   store: storeConfig.prefault({}).describe('Where grants, tasks and endings are kept.'),
   lifecycle: lifecycleConfig.prefault({}),
   alerts: alertsConfig.prefault({}),
+  signals: signalsConfig.prefault({}),
   standing: z.array(standingConfig).max(1_000).default([]).describe('Exceptions to "no allow without a live grant", each with an owner, a reason and an end.'),
   limits: limitsConfig,
   decisionLog: decisionLogConfig.prefault({}).describe('Where every decision is written down.'),

@@ -22,6 +22,7 @@ const catalogue = {
   'suspension.lifted': { ending: false, text: 'a suspension was lifted, by another person than the one who placed it' },
   'operator.configured': { ending: false, text: 'the roles of an operator were set' },
   'bootstrap.made': { ending: false, text: 'the bootstrap credential of a new store was made' },
+  'signal.forgotten': { ending: false, text: 'a source outside is no longer asked about a task that is over' },
   'alert.raised': { ending: false, text: 'something that somebody should hear of: `alerts` has the ids. Alerts of a change are named by the event of that change' },
   'alert.delivered': { ending: false, text: 'an alert is over for some of its channels: delivered, or never to be; `deliveries` says which' },
   'record.sealed': { ending: false, text: 'the events `from` to `through` were chained, and the chain was signed; see the guide on the record' },

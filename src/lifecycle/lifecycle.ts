@@ -5,7 +5,7 @@
 import type { Clock, Policy } from '../decision/ports.ts';
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { Actor, Rule } from '../domain/lifecycle/change.ts';
+import { invalid, refuse, type Actor, type Rule } from '../domain/lifecycle/change.ts';
 import { canonicalSelector, type SelectorInput } from '../domain/lifecycle/canonical-selector.ts';
 import type { Alert } from '../domain/alert.ts';
 import { redeliverAlert, testAlert } from '../domain/lifecycle/alert-rules.ts';
@@ -18,6 +18,8 @@ import { issueGrant } from '../domain/lifecycle/issue-grant.ts';
 import { closeReview, noteEntitlement, overdueReview, raiseOnce, type CloseReview } from '../domain/lifecycle/review-rules.ts';
 import { setOperator } from '../domain/lifecycle/operator-rules.ts';
 import type { Role } from '../domain/lifecycle/roles.ts';
+import { forgetSignal, openSourced, signalTask, sourceOf, type TaskSignal } from '../domain/lifecycle/signal-rules.ts';
+import { idFault } from '../domain/lifecycle/fields.ts';
 import type { TaskKinds } from '../domain/lifecycle/task-kinds.ts';
 import { beatTask, closeTask, openTask, pauseTask, resumeTask, type OpenTask, type TaskCommand } from '../domain/lifecycle/task-rules.ts';
 import { isJsonObject } from '../domain/json.ts';
@@ -42,6 +44,10 @@ export interface LifecycleDeps {
   /** The part of it for what PEPs keep, which begins when the last answer was written. */
   readonly pepCacheMs?: number;
   readonly settle?: Settle;
+  /** Sources outside that name their own tasks, by the name that begins those tasks' ids. */
+  readonly taskSources?: ReadonlySet<string>;
+  /** Whether a reference is there and open at its source; `undefined`: it has none. */
+  readonly checkReference?: (reference: string) => Promise<'open' | 'closed' | 'unknown' | 'unavailable' | undefined>;
   /** How many channels of alerts take that emergency access was used. Absent: whether there are enough is not asked. */
   readonly emergencyChannels?: number;
   /** Names of the enforcement points, where they are known. */
@@ -65,7 +71,11 @@ export interface EndRequest {
 }
 
 export interface Lifecycle {
-  openTask(call: Call, command: OpenTask): Promise<Executed>;
+  /** `source`: the id under which a source outside knows it, `<source>:<id there>`. */
+  openTask(call: Call, command: OpenTask, source?: string): Promise<Executed>;
+  /** What a source outside says of one of its tasks. */
+  signalTask(call: Call, signal: TaskSignal): Promise<Executed>;
+  forgetSignal(call: Call, id: string): Promise<Executed>;
   beatTask(call: Call, id: string): Promise<Executed>;
   /** Pausing and closing resolve once they are enforced, unless `respondAsync` or for housekeeping. */
   pauseTask(call: Call, id: string, respondAsync?: boolean): Promise<Executed>;
@@ -159,6 +169,16 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     return enforce(call.realm, least, !respondAsync, () => run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync }));
   };
 
+  /** What a reference names must be there and open, where that can be asked; a source that can't be asked refuses. */
+  const referenceFault = async (reference: string | undefined): Promise<Rule | undefined> => {
+    const state = reference === undefined ? undefined : await deps.checkReference?.(reference).catch(() => 'unavailable' as const);
+    if (state === undefined || state === 'open') return undefined;
+    const message = state === 'closed' ? 'is closed at its source' : 'is not known at its source';
+    const ruling = state === 'unavailable' ? refuse('unavailable', 'whether the reference is there can not be asked at its source; nothing was issued') : invalid([{ path: '/reference', message }]);
+    // As a rule, so that a repeated command is answered as the first time.
+    return { ends: false, needs: () => [], judge: () => ruling };
+  };
+
   const suspendedWorkload = async (realm: string, id: string): Promise<string | undefined> => {
     const [record] = await store.read(realm, [suspensionRef(id)]);
     const selector = record?.value['selector'];
@@ -166,10 +186,17 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   };
 
   return {
-    openTask: (call, command) => {
+    openTask: async (call, command, source) => {
+      if (source !== undefined) {
+        const known = idFault(source) ?? (deps.taskSources?.has(sourceOf(source) ?? '') === true ? undefined : 'must begin with a configured source, such as github:run:1:1');
+        if (known !== undefined) return { ok: false, failure: { code: 'invalid', detail: `/source ${known}`, faults: [{ path: '/source', message: known }] } };
+        return run(call, 'task.open', `task/${source}`, openSourced(source, command, call.actor, caps, kinds));
+      }
       const id = freshId();
       return run(call, 'task.open', `task/${id}`, openTask(id, command, call.actor, caps, kinds));
     },
+    signalTask: (call, signal) => run(call, 'task.signal', `task/${signal.id}`, signalTask(signal, call.actor, call.realm, caps, kinds)),
+    forgetSignal: (call, id) => run(call, 'signal.forget', `task/${id}`, forgetSignal(id, call.actor)),
     beatTask: (call, id) => taskCommand('task.beat', beatTask)(call, id),
     pauseTask: taskEnd('task.pause', pauseTask),
     resumeTask: (call, id) => taskCommand('task.resume', resumeTask)(call, id),
@@ -177,6 +204,8 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     issueGrant: async (call, terms) => {
       const active = policy();
       if (active === undefined) return { ok: false, failure: { code: 'unavailable', detail: 'no policy bundle is active; nothing was issued' } };
+      const wrong = await referenceFault(terms.reference);
+      if (wrong !== undefined) return run(call, 'grant.issue', `holder/${terms.workload}`, wrong);
       const id = freshId();
       const rule = issueGrant(id, terms, call.actor, {
         realm: call.realm, epoch: store.epoch, bundleRevision: active.revision, caps, anyDirect: development,

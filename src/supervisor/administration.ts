@@ -22,6 +22,7 @@ import { createExplain } from './explain.ts';
 import type { WorkerHealth } from './messages.ts';
 import type { OperatorToken } from './operator-token.ts';
 import type { OpenRecord } from './record.ts';
+import { createSignals } from './signals.ts';
 import { createStatus, type NodeWatch } from './status.ts';
 
 export interface AdministrationParts {
@@ -41,6 +42,8 @@ export interface AdministrationParts {
 
 export interface Administration {
   readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** Webhooks of sources outside. */
+  readonly receiveSignal: (request: Request) => Promise<Response>;
   readonly housekeeping: Rounds;
 }
 
@@ -94,6 +97,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   });
   const roundFailed = onError('a round of housekeeping failed');
   const { realms } = config;
+  const signals = createSignals(core, lifecycle, log);
   const housekeeping = together([
     createSweeper({ store, clock, lifecycle, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
     createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
@@ -103,7 +107,8 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
       store, clock, lifecycle, realms, config: config.lifecycle.breakGlass, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed,
       entitlements: () => [],
     }),
+    signals.rounds,
     createAlerting(core, { log, metrics: parts.alertMetrics }),
   ]);
-  return { fetch: (request) => app.fetch(request), housekeeping };
+  return { fetch: (request) => app.fetch(request), receiveSignal: signals.receive, housekeeping };
 };

@@ -13,6 +13,7 @@ const addresses = ({ ports, config }: RunningSupervisor): readonly string[] => {
     ...(http.unix === undefined ? [] : [`decisions over HTTP on unix:${http.unix.path}`]),
     ...(ports.grpc === undefined ? [] : [`over gRPC on ${grpc.host}:${ports.grpc}`]),
     ...(grpc.unix === undefined ? [] : [`over gRPC on unix:${grpc.unix.path}`]),
+    ...(ports.signals === undefined ? [] : [`webhooks on ${config.signals.tls === undefined ? 'http' : 'https'}://${config.signals.host}:${ports.signals}`]),
     `administration on ${admin.tls === undefined ? 'http' : 'https'}://${admin.host}:${ports.admin}`,
   ];
 };

@@ -13,6 +13,9 @@ export const needsRestart = (before: Config, after: Config): readonly string[] =
     ['http.port', ({ http }) => http.port],
     ['grpc.host', ({ grpc }) => grpc.host],
     ['grpc.port', ({ grpc }) => grpc.port],
+    ['signals.host', ({ signals }) => signals.host],
+    ['signals.port', ({ signals }) => signals.port],
+    ['signals.tls', ({ signals }) => signals.tls],
     ['limits.maxClockStepMs', ({ limits }) => limits.maxClockStepMs],
     ['log', ({ log }) => log],
   ];

@@ -28,6 +28,7 @@ import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
 import { openRecord } from './record.ts';
 import { refreshBundles } from './refresh-bundles.ts';
+import { listenSignals } from './signals.ts';
 import { createShadowSource } from './shadow-source.ts';
 import { createQuarantineBook } from './watchdog/quarantine.ts';
 import { watchNode } from './status.ts';
@@ -49,7 +50,7 @@ export interface SupervisorOptions {
 }
 
 export interface RunningSupervisor {
-  readonly ports: WorkerPorts & { readonly admin: number };
+  readonly ports: WorkerPorts & { readonly admin: number; readonly signals?: number };
   readonly config: Config;
   readonly log: Log;
   reload(): Promise<void>;
@@ -182,6 +183,8 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const adminTls = ({ admin: { tls } } = active()) => tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
     const admin = await listenAdmin({ host, port, drainMs, tls: adminTls(), fetch: (request) => holder.active.administration.fetch(request) });
     cleanUps.push(() => admin.close());
+    const signals = await listenSignals(loaded.config, (request) => holder.active.administration.receiveSignal(request));
+    if (signals !== undefined) cleanUps.push(() => signals.close());
     holder.active.administration.housekeeping.start();
     node.start();
 
@@ -206,7 +209,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       await changes.configuration();
       shadow.follow();
     };
-    return { ports: { ...ports, admin: admin.port }, config: loaded.config, log, reload, stop: cleanUp };
+    return { ports: { ...ports, admin: admin.port, ...(signals === undefined ? {} : { signals: signals.port }) }, config: loaded.config, log, reload, stop: cleanUp };
   };
 
   try {

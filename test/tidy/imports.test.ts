@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['decision'],
   // Reads from outside, to a cap, for every driver.
   ['bounded'],
-  ['time', 'store', 'lifecycle', 'identity', 'policy', 'audit', 'alerts', 'telemetry', 'grpc'],
+  ['time', 'store', 'lifecycle', 'identity', 'policy', 'audit', 'alerts', 'signals', 'telemetry', 'grpc'],
   ['gateways', 'admin', 'cli'],
   ['config'],
   ['supervisor', 'demo', 'timeline', 'compose.ts', 'command.ts', 'main.ts'],
@@ -19,6 +19,7 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
   // Executes on the store's port; knows no implementation.
   lifecycle: ['store/port.ts', 'store/leases.ts'],
   alerts: ['store/port.ts'],
+  signals: ['store/port.ts'],
   // The transport that HTTP listeners share.
   admin: ['gateways/http/', 'store/port.ts'],
   gateways: ['grpc/'],

@@ -27,11 +27,12 @@ export const addTaskCommands = (program: Command, run: Run): void => {
     .option('-r, --reference <text>', 'run, ticket or change')
     .option('--heartbeat <duration>', 'it ends when no beat comes for so long', durationMs)
     .option('--deadline <instant>', 'it ends then at the latest', instantText)
+    .option('--source <id>', 'its id at a source outside: github:run:1:1')
     .option('--idempotency-key <key>', 'repeat a command safely')
-    .action(async (options: { kind: string; owner: string; reference?: string; heartbeat?: number; deadline?: string; idempotencyKey?: string }, command: Command) => {
-      const { kind, owner, reference, heartbeat, deadline, idempotencyKey } = options;
+    .action(async (options: { kind: string; owner: string; source?: string; reference?: string; heartbeat?: number; deadline?: string; idempotencyKey?: string }, command: Command) => {
+      const { kind, owner, source, reference, heartbeat, deadline, idempotencyKey } = options;
       const body: JsonObject = {
-        kind, owner, ...(reference === undefined ? {} : { reference }), ...(heartbeat === undefined ? {} : { heartbeatMs: heartbeat }), ...(deadline === undefined ? {} : { deadline }),
+        kind, owner, ...(source === undefined ? {} : { source }), ...(reference === undefined ? {} : { reference }), ...(heartbeat === undefined ? {} : { heartbeatMs: heartbeat }), ...(deadline === undefined ? {} : { deadline }),
       };
       show(run, command, await clientFor(run, command).send('POST', '/tasks', body, { idempotencyKey }));
     });

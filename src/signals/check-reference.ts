@@ -1,0 +1,11 @@
+/** Is a reference what it says: a ticket that is there and open? Asked at its source, when access is issued or asked for. */
+import { askSource, type AskDeps, type SourceState } from './ask.ts';
+import type { SignalsConfig } from './config.ts';
+
+/** `undefined`: no source is configured for such references. */
+export type CheckReference = (reference: string) => Promise<SourceState | undefined>;
+
+export const createCheckReference = (pollers: SignalsConfig['pollers'], deps: AskDeps): CheckReference => async (reference) => {
+  const source = pollers.find((poller) => poller.kind === 'ticket' && poller.references !== undefined && reference.startsWith(poller.references));
+  return source === undefined ? undefined : askSource(source, reference, deps);
+};

@@ -1,0 +1,61 @@
+/** Signals joined with the lifecycle: webhooks on a listener of their own, pollers as a piece of housekeeping. */
+import { readFileSync } from 'node:fs';
+import { listenAdmin } from '../admin/listen.ts';
+import type { Core } from '../compose.ts';
+import { defaultRealm } from '../compose.ts';
+import type { Executed } from '../lifecycle/execute.ts';
+import type { Call, Lifecycle } from '../lifecycle/lifecycle.ts';
+import { newId } from '../lifecycle/new-id.ts';
+import { createRounds, type Rounds } from '../lifecycle/rounds.ts';
+import { createPoll, type PollDeps } from '../signals/poll.ts';
+import { createReceive, type SignalPort, type Taken } from '../signals/receive.ts';
+import type { Log } from '../telemetry/log.ts';
+import { errorText } from '../telemetry/log.ts';
+import type { Config } from '../config/schema.ts';
+
+const LATER = new Set(['store-unavailable', 'outcome-unknown', 'busy', 'clock-untrusted', 'unavailable']);
+const takenOf = (executed: Executed): Taken => (executed.ok ? 'done' : LATER.has(executed.failure.code) ? 'unavailable' : 'refused');
+
+const env = (name: string): string | undefined => process.env[name];
+
+export interface Signals {
+  readonly receive: (request: Request) => Promise<Response>;
+  readonly rounds: Rounds;
+}
+
+export const createSignals = ({ config, clock, store }: Core, lifecycle: Pick<Lifecycle, 'signalTask' | 'forgetSignal' | 'revoke'>, log: Log): Signals => {
+  const callOf = (realm: string, source: string, delivery: string | undefined, body: unknown): Call => ({
+    realm,
+    actor: { kind: 'system', id: `signal:${source}` },
+    ...(delivery === undefined ? {} : { idempotency: { principal: `signal:${source}`, key: delivery, body: JSON.parse(JSON.stringify(body)) as never } }),
+  });
+  const port: SignalPort & PollDeps['port'] = {
+    task: async (realm, source, signal, delivery) => takenOf(await lifecycle.signalTask(callOf(realm, source, delivery, signal), signal)),
+    end: async (realm, source, end, delivery) => takenOf(await lifecycle.revoke(callOf(realm, source, delivery, end), end, true)),
+    forget: (realm, task) => lifecycle.forgetSignal(callOf(realm, 'poller', undefined, {}), task),
+  };
+  const { signals, realms } = config;
+  const receive = createReceive({
+    config: signals, defaultRealm: defaultRealm(config), port, secrets: { env }, nowMs: () => clock.now().latest,
+    onOutcome: (source, outcome) => {
+      if (outcome === 'unsigned') log.warn('a webhook of a source of signals is not signed right', { source });
+      else if (outcome === 'malformed' || outcome === 'too-large') log.warn('a webhook of a source of signals can not be read', { source, detail: outcome });
+    },
+  });
+  const poll = createPoll({ store, config: signals, realms, port, secrets: { env }, holder: newId(clock.now().latest) });
+  const rounds = createRounds({ round: poll.round, pauseMs: () => signals.pollMs, monotonicMs: clock.monotonicMs, onError: (error) => log.error('sources of signals can not be asked', { detail: errorText(error) }) });
+  return {
+    receive,
+    rounds: {
+      start: rounds.start,
+      stop: async () => {
+        poll.stop();
+        await rounds.stop();
+      },
+    },
+  };
+};
+
+/** Rejects when it can't listen. `undefined` where no webhooks are taken. */
+export const listenSignals = async ({ signals: { host, port, tls }, limits: { drainMs } }: Config, fetch: (request: Request) => Response | Promise<Response>) =>
+  port === false ? undefined : listenAdmin({ host, port, drainMs, fetch, tls: tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key) } });
