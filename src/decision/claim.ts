@@ -39,7 +39,7 @@ const once = (id: string, until: Instant): { readonly key: RecordRef; readonly v
 /** The first use of emergency access: it is heard of, and will be looked at. */
 const firstUse = (grant: Grant, now: Instant, by: { readonly decision: string; readonly pep: string | null }) => {
   const review = openReview(grant, now, by);
-  const alert = raise('break-glass.used', grant.id, now, reviewTold(review), reviewRecipients(review));
+  const alert = raise('break-glass.used', grant.id, now, reviewTold(review), [...new Set([...reviewRecipients(review), ...(grant.review?.alerts ?? [])])]);
   return {
     expect: [{ key: reviewRef(grant.id), version: 0 }],
     puts: [{ key: reviewRef(grant.id), value: review as unknown as JsonObject }, { key: openReviewRef(grant.id), value: { version: 1 } }, ...alertPuts(alert)],

@@ -68,8 +68,8 @@ export interface Grant extends GrantCore {
   /** How often it may be used; absent means as often as wanted. The count lives in a record of its own. */
   readonly uses?: number;
   readonly tier: string;
-  /** Break-glass: who looks at its use afterwards, and by when. */
-  readonly review?: { readonly by: string; readonly withinMs: number };
+  /** Break-glass: who looks at its use afterwards, by when, and who else hears of it. */
+  readonly review?: { readonly by: string; readonly withinMs: number; readonly alerts: readonly string[] };
   /** Ancestors of a delegated grant, nearest first, as they were at delegation. Empty for others. */
   readonly chain: readonly GrantCore[];
 }

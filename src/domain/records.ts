@@ -35,7 +35,7 @@ const isCore = (value: unknown): value is GrantCore & JsonObject =>
   optional(value['task'], isText) && optional(value['entitlement'], isText) &&
   isTexts(value['owners']) && Array.isArray(value['approvals']) && value['approvals'].every(isApproval);
 
-const isReviewRule = (value: unknown): boolean => isJsonObject(value) && isText(value['by']) && isCount(value['withinMs']);
+const isReviewRule = (value: unknown): boolean => isJsonObject(value) && isText(value['by']) && isCount(value['withinMs']) && isTexts(value['alerts']);
 
 const isGrant = (value: JsonObject): boolean =>
   value['version'] === 1 && isCore(value) && isText(value['realm']) && isText(value['epoch']) && isText(value['issuedBy']) &&

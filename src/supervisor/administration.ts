@@ -58,6 +58,10 @@ const COMPACT_PAUSE_MS = 600_000;
 const longestCredential = ({ identity, limits }: Core['config']): number =>
   limits.credentialSkewMs + Math.max(DAY_MS, ...identity.issuers.flatMap((issuer) => [issuer.maxCredentialAgeMs, 'maxCertificateAgeMs' in issuer ? issuer.maxCertificateAgeMs : 0]));
 
+/** Of the active bundle, those for emergencies. */
+const emergencyEntitlements = (policy: Policy | undefined): readonly string[] =>
+  policy === undefined ? [] : policy.entitlementIds().filter((id) => policy.entitlement(id)?.['model'] === 'break-glass');
+
 export const createAdministration = (core: Core, parts: AdministrationParts): Administration => {
   const { config, clock, store, authenticator } = core;
   const { policy, operatorToken, log } = parts;
@@ -105,7 +109,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
     createReviewWatch({
       store, clock, lifecycle, realms, config: config.lifecycle.breakGlass, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed,
-      entitlements: () => [],
+      entitlements: () => emergencyEntitlements(policy()),
     }),
     signals.rounds,
     createAlerting(core, { log, metrics: parts.alertMetrics }),

@@ -68,7 +68,8 @@ onBothStores('break-glass', (open) => {
     expect(await codeOf(by('user:op', ['team:audit']))).toBe('not-permitted');
     expect(await codeOf(by('user:pat', ['team:prod', 'team:audit']))).toBe('not-permitted');
     expect(await codeOf(by('user:eve', ['team:audit']), { note: 'x\u0000' })).toBe('invalid');
-    expect(await review(grant)).toMatchObject({ state: 'open', entitlement: ENTITLEMENT });
+    expect(await review(grant)).toMatchObject({ state: 'open', entitlement: ENTITLEMENT, by: 'team:audit', dueAt: 1_800_000_000_000 + 2 * HOUR });
+    expect((await alerts('break-glass.used'))[0]?.['recipients']).toEqual(['team:audit', 'team:prod', 'team:oncall']);
     expect(await codeOf(by('user:eve', ['team:audit']), { outcome: 'misuse' })).toBe('ok');
     expect(await codeOf(by('user:eve', ['team:audit']))).toBe('state');
     expect(await review(grant)).toMatchObject({ state: 'closed', outcome: 'misuse', closedBy: 'user:eve' });

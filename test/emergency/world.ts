@@ -13,7 +13,7 @@ import type { OpenStore } from '../support/both-stores.ts';
 export const ENTITLEMENT = 'break-prod';
 const ENTITLEMENT_DATA = {
   owner: 'team:prod', fallbackOwner: 'team:platform', model: 'break-glass', tier: 'standard', direct: true, maxTtlMs: 3_600_000,
-  scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'prod.local/**' } }], alerts: ['team:prod'], orphan: { unusedMs: 86_400_000, action: 'flag' },
+  scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'prod.local/**' } }], alerts: ['team:prod', 'team:oncall'], orphan: { unusedMs: 86_400_000, action: 'flag' },
   review: { by: 'team:audit', withinMs: 7_200_000 },
 };
 export const HOUR = 3_600_000;

@@ -130,7 +130,7 @@ onBothStores('signals', (open) => {
     const { send, sequence } = await setUp();
     const unsigned = [
       github({ action: 'completed' }, 'workflow_job', 'another secret of the same length'),
-      new Request(job('completed'), { body: '{"action":"completed"}' }),
+      new Request(job('completed'), { method: 'POST', body: '{"action":"completed"}' }),
       new Request('http://localhost/signals/gh', { method: 'POST', body: '{}' }),
       new Request('http://localhost/signals/gh', { method: 'POST', body: '{}', headers: { 'x-hub-signature': `sha1=${createHmac('sha1', SECRET).update('{}').digest('hex')}` } }),
       gitlab({ object_kind: 'build' }, 'wrong'), gitlab({ object_kind: 'build' }, ''),

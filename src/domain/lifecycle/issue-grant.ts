@@ -152,6 +152,7 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
       ...(terms.entitlement === undefined ? {} : { entitlement: terms.entitlement }),
       ...(terms.reference === undefined ? {} : { reference: terms.reference }),
       ...(terms.uses === undefined ? {} : { uses: terms.uses }),
+      ...reviewOf(setting),
     };
     return { ok: true, change: { puts: puts(grant), events: [issued(grant, actor)], reply: { grant: asJson(grant) } } };
   },
@@ -166,6 +167,9 @@ const conditionsOf = ({ conditions: asked = {} }: IssueGrant, { entitlement }: I
 };
 
 const bindingOf = ({ x5t, jkt }: AskedBinding): Binding => ({ ...(x5t === undefined ? {} : { x5t }), ...(jkt === undefined ? {} : { jkt }) });
+
+const reviewOf = ({ entitlement }: IssueSetting): Pick<Grant, 'review'> =>
+  typeof entitlement === 'object' && entitlement.review !== undefined ? { review: { ...entitlement.review, alerts: entitlement.alerts } } : {};
 
 const asJson = (grant: Grant): JsonObject => grant as unknown as JsonObject;
 
