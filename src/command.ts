@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import type { LocalCommand } from './cli/context.ts';
+import type { LocalCommand, StoreCommand } from './cli/context.ts';
 import { runCli } from './cli/program.ts';
 import { DEVELOPMENT_DIR } from './supervisor/development-dir.ts';
 
@@ -99,6 +99,16 @@ const printDevelopmentToken = async (options: Options): Promise<number> => {
   return 0;
 };
 
+/** Loaded when one of them runs. */
+const storeCommands = (): Record<StoreCommand, LocalCommand> => {
+  const names: readonly StoreCommand[] = ['backup', 'restore', 'endings export', 'endings import', 'endings accept-loss', 'migrate'];
+  const streams = { out: (line: string) => void process.stdout.write(line), complain: (line: string) => void process.stderr.write(line), env: process.env };
+  const commands = names.map((name): readonly [StoreCommand, LocalCommand] => [name, {
+    run: async (options) => (await import('./operations/commands.ts')).createOperations(streams)[name](options),
+  }]);
+  return Object.fromEntries(commands) as Record<StoreCommand, LocalCommand>;
+};
+
 /** Resolves to the exit code. */
 export const runCommand = (argv: readonly string[]): Promise<number> =>
   runCli(argv, {
@@ -110,6 +120,7 @@ export const runCommand = (argv: readonly string[]): Promise<number> =>
     readStdin: () => readText(process.stdin),
     fetch: globalThis.fetch,
     timelines: async () => (await import('./timeline/run-timeline.ts')).runTimeline,
+    store: storeCommands(),
     local: {
       dev: { options: (command) => void addFlags(command).option('--config <file>', 'configuration, over which development puts its own'), run: start('development') },
       serve: { options: (command) => void addFlags(command).option('--config <file>', 'configuration file (CURFEW_CONFIG)'), run: start('production') },

@@ -75,11 +75,11 @@ const openAuthenticator = async ({ config, mode, log, developmentDir }: CoreOpti
 const openStore = async ({ config: { store, realms }, mode, clockMark }: CoreOptions, clock: Clock): Promise<NodeStore> => {
   if (store.kind === 'embedded') {
     const { path, mapSizeBytes, memoBytesMax } = store;
-    return (await import('./store/embedded/open.ts')).openEmbeddedStore({ path, mapSizeBytes, memoBytesMax, mode, clock });
+    return (await import('./store/embedded/open.ts')).openEmbeddedStore({ path, mapSizeBytes, memoBytesMax, mode, clock, realms });
   }
   const secrets = { readFile: (path: string) => readFileSync(path, 'utf8'), env: (name: string) => process.env[name] };
   return (await import('./store/redis/open.ts')).openRedisStore({
-    config: store.redis, mode, clock, secrets,
+    config: store.redis, mode, clock, secrets, realms,
     decides: clockMark !== undefined,
     // The supervisor, which is started without a mark, keeps it.
     memory: { path: join(store.path, 'redis-seen.json'), keeper: clockMark === undefined, realms },

@@ -15,6 +15,9 @@ export interface LocalCommand {
   readonly run: (options: Readonly<Record<string, unknown>>) => Promise<number>;
 }
 
+/** On the store itself, not through a running service. */
+export type StoreCommand = 'backup' | 'restore' | 'endings export' | 'endings import' | 'endings accept-loss' | 'migrate';
+
 export interface CliDeps {
   readonly version: string;
   readonly stdout: (text: string) => void;
@@ -29,6 +32,8 @@ export interface CliDeps {
   /** What runs timelines; loaded when there are some. */
   readonly timelines?: () => Promise<RunTimeline>;
   readonly local: Readonly<Record<'serve' | 'dev' | 'config check' | 'dev-token', LocalCommand>>;
+  /** Absent: this program has no store at hand. */
+  readonly store?: Readonly<Record<StoreCommand, LocalCommand>>;
 }
 
 export interface GlobalOptions {

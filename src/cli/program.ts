@@ -9,6 +9,7 @@ import { addEntitlementCommands } from './commands/entitlement.ts';
 import { addGrantCommands } from './commands/grant.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addReviewCommands } from './commands/review.ts';
+import { addStoreCommands } from './commands/store.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addTaskCommands } from './commands/task.ts';
 import { addWhyCommands } from './commands/why.ts';
@@ -37,7 +38,9 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   'end access': ['revoke', 'suspend', 'lift'],
   'look into it': ['explain', 'decision', 'alert', 'review', 'audit', 'status'],
   'set it up': ['operator', 'person', 'workload', 'policy', 'clock'],
+  'keep the store': ['backup', 'restore', 'endings', 'migrate'],
 };
+const NO_STORE: LocalCommand = { run: async () => EXIT.unavailable };
 
 /** The whole tree, for this run. */
 export const buildProgram = (run: Run): Command => {
@@ -69,6 +72,7 @@ export const buildProgram = (run: Run): Command => {
     },
     run: ({ ttl, ...options }) => local['dev-token'].run(ttl === undefined ? options : { ...options, ttlMs: ttl }),
   }, 'print a JWT-SVID of the development identities');
+  addStoreCommands(program, (parent, name, of, summary, description) => addLocal(parent, run, name, deps.store?.[of] ?? NO_STORE, summary, description));
   addGrantCommands(program, run);
   addTaskCommands(program, run);
   addEndingCommands(program, run);

@@ -1,8 +1,14 @@
 import type { Reason } from '../domain/reasons.ts';
 
+/** Reasons that a store may give itself. */
+const OWN: readonly unknown[] = ['facts.regressed', 'facts.restored'] satisfies readonly Reason[];
+
 /** What a store that can't be read, or one that lost endings and says so, comes down to. */
-export const storeDenied = (error: unknown): Denied =>
-  error instanceof Denied ? error : new Denied((error as { readonly reason?: unknown } | undefined)?.reason === 'facts.regressed' ? 'facts.regressed' : 'facts.unavailable', error);
+export const storeDenied = (error: unknown): Denied => {
+  if (error instanceof Denied) return error;
+  const reason = (error as { readonly reason?: unknown } | undefined)?.reason;
+  return new Denied(OWN.includes(reason) ? (reason as Reason) : 'facts.unavailable', error);
+};
 
 /** Thrown by a step to end the pipeline with a denial; never leaves `decide`. */
 export class Denied extends Error {

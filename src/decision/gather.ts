@@ -88,6 +88,7 @@ const endingOf = (record: FactRecord): Ending => {
     selector: record.key.id,
     suspensions: value.suspensions,
     ...(value.floor === undefined ? {} : { floor: value.floor }),
+    ...(value.honours === undefined ? {} : { honours: value.honours }),
     ...(value.revocation === undefined ? {} : { revocation: value.revocation }),
     ...(record.marked === undefined ? {} : { revokedSequence: record.marked.sequence, revokedAt: record.marked.at }),
   };

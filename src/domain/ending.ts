@@ -28,6 +28,8 @@ export interface EndingRecord {
   readonly suspensions: readonly Suspension[];
   /** Of the realm; stands on the record of its own selector, which every decision reads. */
   readonly floor?: Floor;
+  /** Of the realm, beside the floor: epochs before a restore whose grants count all the same, because what had ended since is known. */
+  readonly honours?: readonly string[];
 }
 
 /** What a decision knows about one selector. `revokedSequence` and `revokedAt` stand for the latest revocation. */
@@ -38,6 +40,7 @@ export interface Ending {
   readonly revokedAt?: Instant;
   readonly suspensions: readonly Suspension[];
   readonly floor?: Floor;
+  readonly honours?: readonly string[];
 }
 
 /** When a credential came to be, as far as it says so. */

@@ -93,10 +93,14 @@ const useFault = (link: GrantCore, use: Use): Reason | undefined => {
   return matches ? undefined : 'grant.binding';
 };
 
+/** Was it issued before a restore after which an operator said what had ended? */
+const isHonoured = (epoch: string, { facts, selectors }: Circumstances): boolean =>
+  selectors.some((selector) => selector.kind === 'realm' && facts.endings.get(selectorKey(selector))?.honours?.includes(epoch) === true);
+
 /** Does the grant hold by itself and with its ancestors, whatever it is used for? */
 export const judgeStanding = (fact: GrantFact, at: Circumstances): Judgement => {
   const { grant } = fact;
-  if (grant.epoch !== at.facts.epoch) return no('grant.revoked');
+  if (grant.epoch !== at.facts.epoch && !isHonoured(grant.epoch, at)) return no('grant.revoked');
   const own = linkJudgement(grant, fact.root, at);
   if (!own.live) return own;
   let { until } = own;

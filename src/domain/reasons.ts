@@ -65,6 +65,7 @@ const catalogue = {
   'facts.unavailable': { wire: 'unavailable', text: 'the store could not be read' },
   'facts.stale': { wire: 'unavailable', text: 'the facts changed or aged before the answer could be written' },
   'facts.regressed': { wire: 'unavailable', text: 'the store lost endings that this node knows' },
+  'facts.restored': { wire: 'unavailable', text: 'the store was restored from a backup, and no operator has said yet what ended since' },
   'claim.unknown': { wire: 'unavailable', text: 'the use could not be recorded, or it is unknown whether it was' },
   'decision.deadline': { wire: 'unavailable', text: 'the decision did not end within its deadline' },
   'decision.failed': { wire: 'unavailable', text: 'an unexpected failure; the answer is no' },

@@ -51,7 +51,7 @@ const isTask = (value: JsonObject): boolean =>
 const isFloor = (value: unknown): boolean => isJsonObject(value) && isCount(value['sequence']) && isInstant(value['at']);
 
 const isEnding = (value: JsonObject): boolean =>
-  value['version'] === 1 && isText(value['selector']) && optional(value['revocation'], isText) && optional(value['floor'], isFloor) &&
+  value['version'] === 1 && isText(value['selector']) && optional(value['revocation'], isText) && optional(value['floor'], isFloor) && optional(value['honours'], isTexts) &&
   Array.isArray(value['suspensions']) && value['suspensions'].every((suspension) => isJsonObject(suspension) && isText(suspension['id']));
 
 const reader = <T>(check: (value: JsonObject) => boolean): ((value: JsonObject) => T | undefined) => {

@@ -46,6 +46,10 @@ export const openOperatorToken = async (core: Core, developmentDir: string | und
     return { kind: 'development', held: writeTokenFile(join(developmentDir, DEVELOPMENT_TOKEN_FILE), 'curfew-dev-', DEVELOPMENT_TOKEN_MS, clock.now().latest) };
   }
   const { bootstrapTokenFile } = config.admin.operators;
-  const held = bootstrapTokenFile === undefined ? undefined : await openBootstrap(core, bootstrapTokenFile, log);
+  // A restored store says nothing yet; the node starts, denies, and tells why.
+  const unlessRestored = (error: unknown): undefined => {
+    if ((error as { readonly reason?: unknown }).reason !== 'facts.restored') throw error;
+  };
+  const held = bootstrapTokenFile === undefined ? undefined : await openBootstrap(core, bootstrapTokenFile, log).catch(unlessRestored);
   return held === undefined ? undefined : { kind: 'bootstrap', held };
 };

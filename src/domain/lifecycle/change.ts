@@ -118,6 +118,7 @@ export const endingAt = (loaded: Loaded, selector: Selector): Ending | undefined
     selector: value.selector,
     suspensions: value.suspensions,
     ...(value.floor === undefined ? {} : { floor: value.floor }),
+    ...(value.honours === undefined ? {} : { honours: value.honours }),
     ...(value.revocation === undefined ? {} : { revocation: value.revocation }),
     ...(record.marked === undefined ? {} : { revokedSequence: record.marked.sequence, revokedAt: record.marked.at }),
   };

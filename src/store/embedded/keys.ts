@@ -5,29 +5,21 @@
  * here is below 1,850.
  */
 import { createHash } from 'node:crypto';
+import { isPlainText, REALM_UNITS_MAX, textPart } from '../key-text.ts';
 import type { RecordKey } from '../port.ts';
 
-/** Texts longer than this are hashed; in UTF-8 each unit is at most three bytes. */
 const PLAIN_UNITS_MAX = 256;
-const REALM_UNITS_MAX = 64;
 const PLAIN = 0;
 const HASHED = 1;
 /** The store's own kind: the rows of one owner (`owner-rows.ts`). No kind of a caller begins with a capital. */
 export const ROWS_KIND = 'Rows';
 const KIND = /^[a-z][a-z0-9-]{0,31}$/;
-const SURROGATE = /[\ud800-\udfff]/;
 const PREFIXES_MAX = 1_000;
 
 const digest = (text: string): Buffer => createHash('sha256').update(text, 'utf16le').digest();
 
-const isPlain = (text: string, unitsMax: number): boolean => text.length <= unitsMax && !SURROGATE.test(text);
-
-/** A text that something follows. */
-const part = (text: string, unitsMax = PLAIN_UNITS_MAX): Buffer => {
-  if (!isPlain(text, unitsMax)) return Buffer.concat([Buffer.from([HASHED]), digest(text)]);
-  const bytes = Buffer.from(text, 'utf8');
-  return Buffer.concat([Buffer.from([PLAIN, bytes.length >> 8, bytes.length & 0xff]), bytes]);
-};
+const isPlain = isPlainText;
+const part = textPart;
 
 /** A text at the end of a key: without its length, so that keys sort as their texts do. */
 const lastPart = (text: string): Buffer =>
@@ -109,9 +101,6 @@ export const sequenceKeyBytes = (prefix: Buffer, sequence: number): Buffer => Bu
 export const historyPrefix = (realm: string, about: RecordKey): Buffer => Buffer.concat([kindPrefix(realm, about.kind), part(about.id)]);
 
 export const sequenceOfKey = (bytes: Buffer): number => bytes.readUIntBE(bytes.length - 6, 6);
-
-export const idempotencyKeyBytes = (realm: string, scope: string, key: string): Buffer =>
-  createHash('sha256').update(Buffer.concat([part(realm, REALM_UNITS_MAX), part(scope), part(key)])).digest();
 
 /** The first key after every key that begins with `prefix`. */
 export const after = (prefix: Buffer): Buffer => {

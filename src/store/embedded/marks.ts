@@ -1,18 +1,31 @@
-/** What a store says about itself: its format, the mode it was made in, its epoch. Written once, with the store. */
+/** What a store says about itself: its format, the mode it was made in, its epoch, and what else there is to say about where it comes from. */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { StoreUnavailable } from '../port.ts';
+import { isPlain, PLAIN, provenanceSchema, type Provenance } from '../provenance.ts';
 import { bytesAt, unavailable, type Environment } from './environment.ts';
 
 export type StoreMode = 'development' | 'production';
 
 const FORMAT = 1;
+/** Of a store that says where it comes from. */
+const FORMAT_WITH_PROVENANCE = 2;
 const KEY = Buffer.from('meta');
-const marks = z.object({ format: z.literal(FORMAT), mode: z.enum(['development', 'production']), epoch: z.string().regex(/^[A-Za-z0-9_-]{16}$/) });
+const common = { mode: z.enum(['development', 'production']), epoch: z.string().regex(/^[A-Za-z0-9_-]{16}$/) };
+const marks = z.discriminatedUnion('format', [
+  z.object({ format: z.literal(FORMAT), ...common }),
+  z.object({ format: z.literal(FORMAT_WITH_PROVENANCE), ...common, provenance: provenanceSchema }),
+]);
 const anyFormat = z.object({ format: z.number() });
 
-/** `undefined` when there are none yet. Throws for a format or mode that this process must not touch. */
-export const readMarks = (state: Environment['state'], mode: StoreMode): { readonly epoch: string } | undefined => {
+export interface Marks {
+  readonly epoch: string;
+  readonly mode: StoreMode;
+  readonly provenance: Provenance;
+}
+
+/** `undefined` when there are none yet. Throws for a format that this process must not touch. */
+export const readAnyMarks = (state: Environment['state']): Marks | undefined => {
   const bytes = bytesAt(state, KEY);
   if (bytes === undefined) return undefined;
   let found: unknown;
@@ -25,20 +38,30 @@ export const readMarks = (state: Environment['state'], mode: StoreMode): { reado
   if (!parsed.success) {
     const other = anyFormat.safeParse(found);
     throw new StoreUnavailable(
-      other.success && other.data.format !== FORMAT
-        ? `the store has format ${other.data.format}, this version of Curfew reads format ${FORMAT}: use the version that wrote it, or another directory`
+      other.success && other.data.format !== FORMAT && other.data.format !== FORMAT_WITH_PROVENANCE
+        ? `the store has format ${other.data.format}, this version of Curfew reads format ${FORMAT_WITH_PROVENANCE}: use the version that wrote it, or another directory`
         : 'the marks of the store are damaged; restore it from a backup',
     );
   }
-  if (parsed.data.mode === mode) return { epoch: parsed.data.epoch };
+  const { mode, epoch } = parsed.data;
+  return { mode, epoch, provenance: 'provenance' in parsed.data ? parsed.data.provenance : PLAIN };
+};
+
+/** As `readAnyMarks`; throws for another mode too. */
+export const readMarks = (state: Environment['state'], mode: StoreMode): Marks | undefined => {
+  const found = readAnyMarks(state);
+  if (found === undefined || found.mode === mode) return found;
   throw new StoreUnavailable(
-    parsed.data.mode === 'development'
+    found.mode === 'development'
       ? 'this store was made in development mode, where identities and operators are not real: production does not open it. Use another directory'
       : 'this store was made for production: development mode does not open it. Use another directory',
   );
 };
 
-/** To be called inside a write transaction that saw no marks. */
-export const writeMarks = (state: Environment['state'], mode: StoreMode): void => {
-  state.putSync(KEY, Buffer.from(JSON.stringify({ format: FORMAT, mode, epoch: randomBytes(12).toString('base64url') }), 'utf8'));
+export const newEpoch = (): string => randomBytes(12).toString('base64url');
+
+/** To be called inside a write transaction. */
+export const writeMarks = (state: Environment['state'], { mode, epoch, provenance }: Marks): void => {
+  const said = isPlain(provenance) ? { format: FORMAT, mode, epoch } : { format: FORMAT_WITH_PROVENANCE, mode, epoch, provenance };
+  state.putSync(KEY, Buffer.from(JSON.stringify(said), 'utf8'));
 };

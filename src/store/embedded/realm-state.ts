@@ -54,9 +54,8 @@ export const encodeState = (state: RealmState): Buffer => {
   return bytes;
 };
 
-/** Reads the state in the transaction that is current; `known` is given back when it still is the state. */
-export const readState = (environment: Environment, key: Buffer, known?: RealmState): RealmState => {
-  const bytes = bytesAt(environment.state, key);
+/** Reads the state in the transaction that is current, or from `bytes`; `known` is given back when it still is the state. */
+export const readState = (environment: Environment, key: Buffer, known?: RealmState, bytes = bytesAt(environment.state, key)): RealmState => {
   if (bytes === undefined) return NEW_REALM;
   if (bytes.length !== BYTES || bytes.readUInt32LE(0) !== FORMAT) throw new StoreUnavailable("a realm's state is damaged; restore the store from a backup");
   const sequence = bytes.readDoubleLE(8);

@@ -39,6 +39,8 @@ export interface StoreParts {
   readonly readOnly: boolean;
   /** A write not answered by then is reported as unknown: another process holds the lock, or the disk hangs. */
   readonly writePatienceMs: number;
+  /** Throws while nothing of the store may be believed. */
+  readonly check?: () => void;
 }
 
 const MIB = 2 ** 20;
@@ -64,7 +66,7 @@ const causeOf = async (error: unknown): Promise<unknown> => {
 };
 
 export const createStore = (parts: StoreParts): EmbeddedStore => {
-  const { environment, epoch, clock, dataFile, mapSizeBytes, memoBytesMax, readOnly, writePatienceMs } = parts;
+  const { environment, epoch, clock, dataFile, mapSizeBytes, memoBytesMax, readOnly, writePatienceMs, check } = parts;
   const { root } = environment;
   const opened = statSync(dataFile);
   const reader = createFactsReader(environment, epoch, memoBytesMax);
@@ -72,10 +74,11 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
   let failure: string | undefined;
 
   /** Runs `read` in a read transaction that begins now. */
-  const fresh = <T>(read: () => T): T => {
+  const fresh = <T>(read: () => T, checked = true): T => {
     if (closed) throw new StoreUnavailable('the store is closed');
     try {
       root.resetReadTxn();
+      if (checked) check?.();
       return read();
     } catch (cause) {
       if (cause instanceof CursorInvalid) throw cause;
@@ -144,6 +147,7 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
       checkCommit(commit);
       return write(() => {
         checkRoom(commit);
+        check?.();
         return applyCommit(environment, epoch, commit, clock.now().latest);
       });
     },
@@ -175,7 +179,7 @@ export const createStore = (parts: StoreParts): EmbeddedStore => {
       await queue.idle();
       await root.close();
     },
-    readClockMark: () => fresh(() => readClockMark(environment)),
+    readClockMark: () => fresh(() => readClockMark(environment), false),
     writeClockMark: async (instant) => {
       if (!isInstant(instant)) throw new TypeError('store: a clock mark that is not an instant');
       await write(() => writeClockMark(environment, instant));

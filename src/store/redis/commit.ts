@@ -47,9 +47,9 @@ export const commitArguments = (commit: Commit, { epoch, seal, now }: CommitCont
     ...(idempotency === undefined
       ? ['', '', '', '0']
       : [
-          idempotencyField(idempotency.scope, idempotency.key),
+          idempotencyField(realm, idempotency.scope, idempotency.key),
           idempotency.digest,
-          seal.close(`reply ${realm}`, idempotencyField(idempotency.scope, idempotency.key), canonicalJson(idempotency.reply)),
+          seal.close(`reply ${realm}`, idempotencyField(realm, idempotency.scope, idempotency.key), canonicalJson(idempotency.reply)),
           idempotency.keepMs,
         ]),
     events.length,
@@ -80,7 +80,7 @@ export const commitOutcome = (commit: Commit, reply: readonly unknown[], { epoch
       return { outcome: 'committed', ...stamped() };
     case 'replayed': {
       const asked = commit.idempotency;
-      const opened = asked === undefined ? undefined : seal.open(`reply ${commit.realm}`, idempotencyField(asked.scope, asked.key), third);
+      const opened = asked === undefined ? undefined : seal.open(`reply ${commit.realm}`, idempotencyField(commit.realm, asked.scope, asked.key), third);
       if (opened === undefined) throw new StoreUnavailable('an idempotency record is damaged or forged; restore the store from a backup');
       return { outcome: 'replayed', ...stamped(), reply: JSON.parse(opened) as JsonValue };
     }

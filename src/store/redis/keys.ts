@@ -4,6 +4,7 @@
  * long, or hold what UTF-8 or a hash tag can't keep apart, are replaced by their SHA-256 under a mark of its own.
  */
 import { createHash } from 'node:crypto';
+import { idempotencyHash } from '../key-text.ts';
 import type { RecordKey } from '../port.ts';
 
 const PLAIN_REALM = /^[A-Za-z0-9._-]{1,128}$/;
@@ -51,6 +52,9 @@ export interface RealmKeys {
   readonly changes: string;
   /** Who may answer from memory: holder -> row. */
   readonly holders: string;
+  /** Is there while the realm is copied: who copies. Commits then note the fields that they change in `copied`. */
+  readonly copying: string;
+  readonly copied: string;
 }
 
 const realms = new Map<string, RealmKeys>();
@@ -62,6 +66,7 @@ export const realmKeys = (realm: string): RealmKeys => {
   const keys = {
     state: at('state'), records: at('records'), kinds: at('kinds'), index: at('index'), events: at('events'), endings: at('endings'),
     history: at('history'), replays: at('replays'), replayEnds: at('replay-ends'), changes: at('changes'), holders: at('holders'),
+    copying: at('copying'), copied: at('copied'),
   };
   if (realms.size >= MEMO_MAX) realms.clear();
   realms.set(realm, keys);
@@ -94,4 +99,4 @@ export const historyPrefix = (about: RecordKey): string => measured(recordField(
 export const NUMBER_DIGITS = 15;
 export const numberText = (value: number): string => String(value).padStart(NUMBER_DIGITS, '0');
 
-export const idempotencyField = (scope: string, key: string): string => digest(`${scope.length}:${scope}${key}`);
+export const idempotencyField = (realm: string, scope: string, key: string): string => idempotencyHash(realm, scope, key).toString('hex');

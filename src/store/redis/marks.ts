@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { StoreUnavailable } from '../port.ts';
+import { isPlain, PLAIN, provenanceSchema, type Provenance } from '../provenance.ts';
 import type { Connection } from './connection.ts';
 import { META_KEY, realmField, realmKeys } from './keys.ts';
 import { NO_ENDINGS } from '../event.ts';
@@ -11,28 +12,59 @@ import { NO_ENDINGS } from '../event.ts';
 export type StoreMode = 'development' | 'production';
 
 const FORMAT = '1';
+/** Of a store that says where it comes from. */
+const FORMAT_WITH_PROVENANCE = '2';
 const EPOCH = /^[A-Za-z0-9_-]{16}$/;
 
 const texts = (reply: unknown): readonly (string | undefined)[] =>
   Array.isArray(reply) ? reply.map((item: unknown) => (Buffer.isBuffer(item) ? item.toString('utf8') : undefined)) : [];
 
-/** Makes the marks if there are none; resolves to the epoch. Rejects for a format or mode that this process must not touch. */
-export const openMarks = async (connection: Connection, timeoutMs: number, mode: StoreMode): Promise<string> => {
-  const read = async () => texts(await connection.command(timeoutMs, 'HMGET', META_KEY, 'format', 'mode', 'epoch'));
-  if ((await read())[0] === undefined) {
+export interface Meta {
+  readonly epoch: string;
+  readonly mode: StoreMode;
+  readonly provenance: Provenance;
+}
+
+const damaged = (): StoreUnavailable => new StoreUnavailable('the marks of the store are damaged; restore it from a backup');
+
+const provenanceOf = (text: string | undefined): Provenance => {
+  try {
+    return provenanceSchema.parse(JSON.parse(text ?? ''));
+  } catch {
+    throw damaged();
+  }
+};
+
+/** `undefined` when there are none yet. Rejects for a format that this process must not touch. */
+export const readMeta = async (connection: Connection, timeoutMs: number): Promise<Meta | undefined> => {
+  const [format, mode, epoch, provenance] = texts(await connection.command(timeoutMs, 'HMGET', META_KEY, 'format', 'mode', 'epoch', 'provenance'));
+  if (format === undefined) return undefined;
+  if (format !== FORMAT && format !== FORMAT_WITH_PROVENANCE) {
+    throw new StoreUnavailable(`the store has format ${format}, this version of Curfew reads format ${FORMAT_WITH_PROVENANCE}: use the version that wrote it, or another database`);
+  }
+  if (epoch === undefined || !EPOCH.test(epoch) || (mode !== 'development' && mode !== 'production')) throw damaged();
+  return { epoch, mode, provenance: format === FORMAT ? PLAIN : provenanceOf(provenance) };
+};
+
+/** What it says is there before the format says that it must be read. */
+export const writeProvenance = async (connection: Connection, timeoutMs: number, provenance: Provenance): Promise<void> => {
+  const plain = isPlain(provenance);
+  await connection.command(timeoutMs, 'HSET', META_KEY, 'provenance', JSON.stringify(provenance), 'format', plain ? FORMAT : FORMAT_WITH_PROVENANCE);
+};
+
+/** Makes the marks if there are none. Rejects for a format or mode that this process must not touch. */
+export const openMarks = async (connection: Connection, timeoutMs: number, mode: StoreMode): Promise<Meta> => {
+  if ((await readMeta(connection, timeoutMs)) === undefined) {
     // Whoever comes first says which; the others read it.
     await connection.command(timeoutMs, 'HSETNX', META_KEY, 'epoch', randomBytes(12).toString('base64url'));
     await connection.command(timeoutMs, 'HSETNX', META_KEY, 'mode', mode);
     await connection.command(timeoutMs, 'HSETNX', META_KEY, 'format', FORMAT);
   }
-  const [format, made, epoch] = await read();
-  if (format !== FORMAT) {
-    throw new StoreUnavailable(`the store has format ${format ?? 'none'}, this version of Curfew reads format ${FORMAT}: use the version that wrote it, or another database`);
-  }
-  if (epoch === undefined || !EPOCH.test(epoch)) throw new StoreUnavailable('the marks of the store are damaged; restore it from a backup');
-  if (made === mode) return epoch;
+  const meta = await readMeta(connection, timeoutMs);
+  if (meta === undefined) throw damaged();
+  if (meta.mode === mode) return meta;
   throw new StoreUnavailable(
-    made === 'development'
+    meta.mode === 'development'
       ? 'this store was made in development mode, where identities and operators are not real: production does not open it. Use another database'
       : 'this store was made for production: development mode does not open it. Use another database',
   );

@@ -7,8 +7,9 @@ import { redisConfigFault } from './config-fault.ts';
 import type { RedisStoreConfig } from './config.ts';
 import { connect, type Connection, type ConnectionOptions } from './connection.ts';
 import { startFence, type Fence } from './fence.ts';
-import { openMarks, type StoreMode } from './marks.ts';
-import { createSeal } from './seal.ts';
+import { knowsEndingsOf, refuseUnlessWhole, watchRestored } from '../provenance.ts';
+import { openMarks, readMeta, type StoreMode } from './marks.ts';
+import { createSeal, type Seal } from './seal.ts';
 import { createRedisStore } from './store.ts';
 import { startWatch } from './watch.ts';
 import { readWitnessFile, writeWitnessFile, type Remembered } from './witness-file.ts';
@@ -25,6 +26,10 @@ export interface RedisStoreOptions {
   readonly lookEveryMs?: number;
   /** This process decides, and may answer from memory where `mode: leased` says so. */
   readonly decides?: boolean;
+  /** Those that will be asked about; a store from which one of them was moved is refused. */
+  readonly realms?: readonly string[];
+  /** For the operator who says what has ended since the backup: the store answers all the same. */
+  readonly asRestored?: boolean;
   /** Where this node keeps what it knows of the server; one of its processes, the keeper, writes it. */
   readonly memory?: { readonly path: string; readonly keeper: boolean; readonly realms: readonly string[] };
 }
@@ -96,9 +101,8 @@ const remembering = (store: NodeStore, { path, realms }: { readonly path: string
   };
 };
 
-/** Rejects with `StoreUnavailable`, which says what to do. */
-export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeStore> => {
-  const { config, mode, clock, secrets } = options;
+/** What the configuration says about the server, with its secrets. Throws `StoreUnavailable`, which says what to do. */
+export const serverOf = (config: RedisStoreConfig, secrets: RedisStoreOptions['secrets']): { readonly connection: ConnectionOptions; readonly seal: Seal } => {
   const fault = redisConfigFault(config);
   if (fault !== undefined) throw new StoreUnavailable(`store.redis: ${fault}`);
   const secret = (of: Secret | undefined, what: string): string | undefined => {
@@ -129,7 +133,13 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       ? {}
       : { tls: { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }), ...(tls.serverName === undefined ? {} : { servername: tls.serverName }) } }),
   };
+  return { connection, seal: createSeal(integrityKey === undefined ? undefined : Buffer.from(integrityKey, 'utf8')) };
+};
 
+/** Rejects with `StoreUnavailable`, which says what to do. */
+export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeStore> => {
+  const { config, mode, clock, secrets } = options;
+  const { connection, seal } = serverOf(config, secrets);
   const [reads, writes] = [connect(connection), connect(connection)];
   const { durability, commitTimeoutMs } = config;
   const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });
@@ -144,22 +154,24 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock });
       await fence.ready();
     }
-    const epoch = await openMarks(writes, commitTimeoutMs, mode);
+    const { epoch, provenance } = await openMarks(writes, commitTimeoutMs, mode);
+    refuseUnlessWhole(provenance, options.realms ?? []);
     const { memory } = options;
     const remembered = memory === undefined ? undefined : readWitnessFile(memory.path);
-    if (remembered !== undefined && remembered.epoch !== epoch) {
+    if (remembered !== undefined && remembered.epoch !== epoch && !knowsEndingsOf(provenance, remembered.epoch, remembered.realms)) {
       throw new StoreUnavailable(`the server holds another store than the one this node knew: what had ended may no longer be known. Restore the right one, or accept the loss by deleting ${memory?.path}`);
     }
-    const witness = createWitness(remembered?.realms);
+    const witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined);
+    const restored = provenance.restored !== undefined && options.asRestored !== true;
     const store = createRedisStore({
-      reads, writes, epoch, watch, witness, commitTimeoutMs,
-      seal: createSeal(integrityKey === undefined ? undefined : Buffer.from(integrityKey, 'utf8')),
+      reads, writes, epoch, watch, witness, commitTimeoutMs, seal,
       readTimeoutMs: config.readTimeoutMs,
       replicas, clock,
       leaseMs: config.leaseMs,
       ...(config.mode === 'leased' && options.decides === true ? { leasesOver: connection } : {}),
       ...(config.mode === 'leased' && durability === 'memory' ? { settleMs: sinceConnected(writes, clock, config.leaseMs) } : {}),
       ...(fence === undefined ? {} : { fence }),
+      ...(restored ? { check: watchRestored(async () => (await readMeta(reads, config.readTimeoutMs))?.provenance.restored !== undefined) } : {}),
       ...(options.instant === undefined ? {} : { instant: options.instant }),
     });
     return memory?.keeper === true ? remembering(store, memory, () => ({ epoch, realms: witness.all() }), options.lookEveryMs ?? REMEMBER_EVERY_MS) : store;

@@ -53,6 +53,8 @@ export interface RedisStoreParts {
   readonly leasesOver?: ConnectionOptions;
   /** How long leases of this server's earlier lives may last, where it forgets them. */
   readonly settleMs?: () => number;
+  /** Rejects while nothing of the store may be believed. */
+  readonly check?: () => Promise<void>;
   /** In place of the server's time; for tests. */
   readonly instant?: () => Instant;
 }
@@ -75,6 +77,7 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
     if (String(first[1]) === '') await makeRealm(connection, timeoutMs, realm, epoch).catch((error: unknown) => { why = error instanceof Error ? error : new StoreUnavailable('the realm could not be made', { cause: error }); });
     const second = await call();
     if (!isOther(second)) return second;
+    if (String(first[1]).startsWith('moved:')) throw new StoreUnavailable('this realm was moved to another store: point this node there');
     throw why ?? new StoreUnavailable('the store was replaced under the running program by one of another epoch: what had ended may no longer be known. Restore the right one, or restart');
   };
 
@@ -82,6 +85,7 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
   const ask = async (query: FactsQuery, args: readonly (string | number)[]): Promise<FactsRead> => {
     open();
     watch.check();
+    if (parts.check !== undefined) await parts.check();
     const lease = fence?.held();
     const { realm } = query;
     const { state, records, index, endings } = realmKeys(realm);
@@ -103,6 +107,7 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
     const args = commitArguments(asked, context);
     open();
     watch.check();
+    if (parts.check !== undefined) await parts.check();
     const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args);
     const outcome = commitOutcome(asked, answer, context);
     if (replicas > 0 && (outcome.outcome === 'committed' || outcome.outcome === 'replayed')) {
@@ -155,6 +160,7 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
       if (closed) return { readable: false, writable: false, detail: 'the store is closed' };
       try {
         await watch.look();
+        if (parts.check !== undefined) await parts.check();
       } catch (error) {
         return { readable: false, writable: false, detail: (error as Error).message };
       }

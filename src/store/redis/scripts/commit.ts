@@ -127,6 +127,10 @@ for _, drop in ipairs(drops) do
 end
 -- One that is refused leaves a gap, and whoever follows reads anew.
 redis.pcall('XADD', changes, 'MAXLEN', '~', ${CHANGES_KEPT}, text(sequence) .. '-0', 'p', previous, 'n', cmsgpack.pack({fields, owners}))
+local copying, copied = KEYS[#KEYS - 1], KEYS[#KEYS]
+if redis.call('EXISTS', copying) == 1 then
+  for _, field in ipairs(fields) do redis.call('ZADD', copied, 0, field) end
+end
 redis.call('HSET', state, 'sequence', text(sequence), 'at', text(at), 'endings', text(ended), 'hash', hash)
 if replay ~= '' then
   for _, field in ipairs(redis.call('ZRANGEBYSCORE', replayEnds, '-inf', now, 'LIMIT', 0, 4)) do
