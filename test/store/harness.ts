@@ -9,6 +9,8 @@ export interface StoreHarness {
   /** A place for a new, empty store. */
   place(): string;
   open(location: string, clock: Pick<Clock, 'now'>): Promise<Store>;
+  /** How often it is tried that a commit is seen which was acknowledged while this process stood still; absent: 1,000 times. */
+  readonly stillCycles?: number;
   /** Compiled `peer.ts`. */
   readonly peerFile: string;
 }

@@ -9,7 +9,7 @@ import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
 import { describeWith } from '../parts.ts';
 import { MEMORY, startRedis, type RedisServer } from '../support/redis.ts';
 import { compareWithModel } from './model-run.ts';
-import { openTestRedis } from './redis-location.ts';
+import { openTestLeased, openTestRedis } from './redis-location.ts';
 
 const clockOf = (now: () => Instant) => ({ now: () => ({ earliest: now(), latest: now(), trusted: true }) });
 const root = mkdtempSync(join(tmpdir(), 'curfew-model-'));
@@ -36,6 +36,31 @@ describeWith(['redis'], 'model', () => {
     return [await one(), await one()];
   };
   test('the Redis store is what the model is', { timeout: 120_000 }, () => compareWithModel(open, RUNS));
+  test('the leased store is what the model is, and answers from memory', { timeout: 120_000 }, async () => {
+    let remembered = 0;
+    const leased = async (now: () => Instant): Promise<readonly [Store, Store]> => {
+      await server.send('FLUSHALL');
+      const one = async (): Promise<Store> => {
+        const store = await openTestLeased(JSON.stringify({ port: server.port }), clockOf(now));
+        return {
+          ...store,
+          facts: async (query) => {
+            // What is read strictly at first is remembered the next time, unless it counts something.
+            for (let attempt = 0; ; attempt += 1) {
+              const { holds, leaseEnds: _ends, provenMs: _proven, ...read } = await store.facts(query);
+              if (holds !== undefined) remembered += 1;
+              if (holds !== undefined || attempt === 8) return read;
+              await new Promise((resolve) => { setTimeout(resolve, 1); });
+            }
+          },
+        };
+      };
+      return [await one(), await one()];
+    };
+    await compareWithModel(leased, RUNS);
+    // Half of all questions count something, and few commands are questions.
+    expect(remembered).toBeGreaterThan(RUNS / 4);
+  });
   test('positive control: a store that errs now and then is found out', { timeout: 120_000 }, async () => {
     const erring = async (now: () => Instant): Promise<readonly [Store, Store]> => {
       const [one, two] = await open(now);

@@ -3,7 +3,7 @@ import { readSync, openSync, writeSync } from 'node:fs';
 import type { Instant } from '../../src/domain/instant.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
 import type { Commit, Store } from '../../src/store/port.ts';
-import { openTestRedis } from './redis-location.ts';
+import { openTestLeased, openTestRedis } from './redis-location.ts';
 
 export interface PeerRequest {
   readonly id: number;
@@ -15,6 +15,7 @@ export interface PeerRequest {
 const drivers: Record<string, (location: string) => Promise<Store>> = {
   embedded: (location) => openEmbeddedStore({ path: location, mode: 'development', clock }),
   redis: (location) => openTestRedis(location, clock),
+  leased: (location) => openTestLeased(location, clock),
 };
 
 const [driver, location, nowMs] = process.argv.slice(2) as [string, string, string];
@@ -68,7 +69,7 @@ const perform = async ({ operation, argument }: PeerRequest): Promise<unknown> =
   const store = await opened;
   switch (operation) {
     case 'facts': {
-      const read = await store.facts(argument);
+      const { holds: _holds, ...read } = await store.facts(argument);
       return { ...read, records: [...read.records.values()] };
     }
     case 'endings':

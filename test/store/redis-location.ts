@@ -1,5 +1,6 @@
 /** Opens the Redis store where a test says, under the test's clock. */
 import type { Clock } from '../../src/decision/ports.ts';
+import { openLeasedStore } from '../../src/store/leased/open.ts';
 import { redisStoreConfig } from '../../src/store/redis/config.ts';
 import { openRedisStore } from '../../src/store/redis/open.ts';
 import type { NodeStore } from '../../src/store/port.ts';
@@ -13,3 +14,28 @@ export const openTestRedis = (location: string, clock: Pick<Clock, 'now'>): Prom
     secrets: { readFile: () => '', env: (name) => process.env[name] },
     instant: () => clock.now().latest,
   });
+
+/**
+ * One that answers facts from memory. What the contract says of acknowledged commits holds for enforced ones here, so its commits
+ * are acknowledged when everybody has applied them, or can answer from memory no more.
+ */
+export const openTestLeased = async (location: string, testClock: Pick<Clock, 'now'>): Promise<NodeStore> => {
+  const clock = { ...testClock, monotonicMs: () => performance.now() };
+  const strict = await openRedisStore({
+    config: redisStoreConfig.parse({ durability: 'memory', ...JSON.parse(location), mode: 'leased' }),
+    mode: 'development', clock, decides: true,
+    secrets: { readFile: () => '', env: (name) => process.env[name] },
+    instant: () => clock.now().latest,
+  });
+  const store = openLeasedStore(strict, { clock, bytesMax: 4 * 2 ** 20, gatherMs: 0, acknowledgesAll: true });
+  return {
+    ...store,
+    commit: async (commit) => {
+      const done = await store.commit(commit);
+      if (done.outcome !== 'committed' && done.outcome !== 'replayed') return done;
+      const { holders: _holders, ...outcome } = done;
+      await store.enforced?.(commit.realm, outcome.position.sequence);
+      return outcome;
+    },
+  };
+};

@@ -8,7 +8,7 @@ import { ACL_PASSWORD, guideAcl, writeAclFile } from '../../support/redis-acl.ts
 import { MEMORY, startRedis, type RedisServer } from '../../support/redis.ts';
 import { compile } from '../compiled.ts';
 import { storeContract } from '../contract.ts';
-import { openTestRedis } from '../redis-location.ts';
+import { openTestLeased, openTestRedis } from '../redis-location.ts';
 
 describeWith(['redis'], 'Redis', () => {
   let server: RedisServer;
@@ -24,15 +24,13 @@ describeWith(['redis'], 'Redis', () => {
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
   });
-  storeContract({
-    driver: 'redis',
-    place: () => {
-      places += 1;
-      return JSON.stringify({ port: server.port, database: places, username: 'curfew', password: { env: 'TEST_REDIS_PASSWORD' } });
-    },
-    open: openTestRedis,
-    peerFile: compiled.fileOf('test/store/peer.ts'),
-  });
+  const place = (): string => {
+    places += 1;
+    return JSON.stringify({ port: server.port, database: places, username: 'curfew', password: { env: 'TEST_REDIS_PASSWORD' } });
+  };
+  storeContract({ driver: 'redis', place, open: openTestRedis, peerFile: compiled.fileOf('test/store/peer.ts') });
+  // While this process stands still the other one waits for its whole lease.
+  storeContract({ driver: 'leased', place, open: openTestLeased, stillCycles: 3, peerFile: compiled.fileOf('test/store/peer.ts') });
 
   test('E1: it all ran as a user who may do what the guide lists and nothing else', async () => {
     const login = `tests ${ACL_PASSWORD}`;
