@@ -8,9 +8,9 @@ import { startCurfew, temporaryDirectory, type Curfew } from '../runtime/curfew.
 const LOGIN = 'https://login.example.org';
 const WORKLOAD = 'spiffe://example.org/ci/deployer';
 
-const configOf = (redis: string): string => `
-store: {kind: redis, redis: ${redis}}
-limits: {decisionDeadlineMs: 10000}
+const configOf = (store: string, limits: string): string => `
+store: ${store}
+limits: {decisionDeadlineMs: 10000${limits}}
 decisionLog: {to: file, path: decisions.jsonl}
 admin:
   operators:
@@ -28,10 +28,27 @@ export interface Answer {
   readonly body: any;
 }
 
+export interface FleetOptions {
+  /** More of `limits`, YAML in one line. */
+  readonly limits?: string;
+  /** Another build of the program. */
+  readonly entry?: string;
+  readonly workers?: number;
+  /** Of one node's processes. */
+  readonly env?: (index: number) => Readonly<Record<string, string>>;
+  /** The store of a node, YAML in one line; absent: Redis, by its settings. */
+  readonly store?: (index: number) => string;
+}
+
 export interface Fleet {
   readonly nodes: readonly Curfew[];
-  /** A credential of the workload, for 5 minutes. */
-  credential(): string;
+  /** Starts a node again that has ended, in the directory that it had. */
+  restart(index: number): Promise<void>;
+  directory(index: number): string;
+  /** A credential of a workload, for 5 minutes. */
+  credential(workload?: string): string;
+  /** The admin API as an operator. */
+  admin(node: Curfew, role: 'issuer' | 'responder', method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Answer>;
   /** The status of one question of the workload, with a new credential. */
   ask(node: Curfew): Promise<number>;
   /** The whole answer. */
@@ -46,21 +63,30 @@ export interface Fleet {
 }
 
 /** `redis`: settings of `store.redis` as YAML in one line. */
-export const startFleet = async (redis: string, size = 2): Promise<Fleet> => {
+export const startFleet = async (redis: string, size = 2, options: FleetOptions = {}): Promise<Fleet> => {
   const [meshKey, loginKey] = [newKey('ES256', 'm1'), newKey('RS256', 'l1')];
   const seconds = (): number => Math.floor(Date.now() / 1_000);
-  const svid = (): string => signed({ alg: 'ES256', kid: 'm1', typ: 'JWT' }, { sub: WORKLOAD, aud: 'curfew', iat: seconds(), exp: seconds() + 300 }, meshKey);
+  const svid = (workload = WORKLOAD): string => signed({ alg: 'ES256', kid: 'm1', typ: 'JWT' }, { sub: workload, aud: 'curfew', iat: seconds(), exp: seconds() + 300 }, meshKey);
   const operator = (sub: string, ...groups: string[]): string =>
     signed({ alg: 'RS256', kid: 'l1', typ: 'JWT' }, { iss: LOGIN, sub, aud: 'curfew-admin', groups, iat: seconds(), exp: seconds() + 300 }, loginKey);
   const directories = Array.from({ length: size }, temporaryDirectory);
-  const nodes = await Promise.all(directories.map(({ path }) => {
+  const start = (index: number): Promise<Curfew> =>
+    startCurfew({
+      directory: (directories[index] as { readonly path: string }).path,
+      config: configOf(options.store?.(index) ?? `{kind: redis, redis: ${redis}}`, options.limits === undefined ? '' : `, ${options.limits}`),
+      ...(options.entry === undefined ? {} : { entry: options.entry }),
+      ...(options.workers === undefined ? {} : { workers: options.workers }),
+      ...(options.env === undefined ? {} : { env: options.env(index) }),
+    });
+  const nodes = await Promise.all(directories.map(({ path }, index) => {
     writeFileSync(join(path, 'mesh.json'), JSON.stringify(bundleOf(meshKey)));
     writeFileSync(join(path, 'login.json'), JSON.stringify(jwksOf(loginKey)));
-    return startCurfew({ directory: path, config: configOf(redis) });
+    return start(index);
   }));
 
-  const admin = async (node: Curfew, credential: string, method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> => {
+  const admin = async (node: Curfew, credential: string, method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}, signal?: AbortSignal): Promise<Answer> => {
     const response = await fetch(`http://127.0.0.1:${node.ports.admin}/v1${path}`, {
+      ...(signal === undefined ? {} : { signal }),
       method, headers: { ...headers, authorization: `Bearer ${credential}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     return { status: response.status, body: await response.json() };
@@ -69,7 +95,10 @@ export const startFleet = async (redis: string, size = 2): Promise<Fleet> => {
   const read = (node: Curfew, path: string): Promise<Answer> => admin(node, operator('rita', 'responders'), 'GET', path);
   return {
     nodes, answer, read,
+    restart: async (index) => { nodes[index] = await start(index); },
+    directory: (index) => (directories[index] as { readonly path: string }).path,
     credential: svid,
+    admin: (node, role, method, path, body, signal) => admin(node, role === 'issuer' ? operator('ines', 'issuers') : operator('rita', 'responders'), method, path, body, {}, signal),
     ask: async (node) => (await answer(node)).status,
     issue: async (node) => {
       const ines = operator('ines', 'issuers');

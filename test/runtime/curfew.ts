@@ -10,6 +10,8 @@ import { until } from '../support/until.ts';
 export const ENTRY = process.env['CURFEW_TEST_ENTRY'] ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 export interface CurfewOptions {
+  /** Another build of the program; absent: the one that was built. */
+  readonly entry?: string;
   /** `serve` with this configuration; absent: `dev`. */
   readonly config?: string;
   readonly args?: readonly string[];
@@ -89,7 +91,8 @@ const childrenOf = (pid: number): readonly number[] => {
 };
 
 export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> => {
-  if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is not there; run \`npm run build\` first`);
+  const entry = options.entry ?? ENTRY;
+  if (!existsSync(entry)) throw new Error(`${entry} is not there; run \`npm run build\` first`);
   const own = options.directory === undefined ? temporaryDirectory() : { path: options.directory, remove: () => undefined };
   const directory = own.path;
   const ports = ['--http-port', '0', '--grpc-port', '0', '--admin-port', '0', '--workers', String(options.workers ?? 1)];
@@ -98,7 +101,7 @@ export const startCurfew = async (options: CurfewOptions = {}): Promise<Curfew> 
     writeFileSync(join(directory, 'curfew.yaml'), options.config);
     command = ['serve', '--config', 'curfew.yaml'];
   }
-  const child = spawn(process.execPath, [ENTRY, ...command, ...ports, ...(options.args ?? [])], { cwd: directory, env: environment({ ...PATIENT, ...options.env }), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [entry, ...command, ...ports, ...(options.args ?? [])], { cwd: directory, env: environment({ ...PATIENT, ...options.env }), stdio: ['ignore', 'pipe', 'pipe'] });
   const text = collect(child);
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
   let ended = false;

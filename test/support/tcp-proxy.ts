@@ -3,28 +3,36 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 export interface TcpProxy {
   readonly port: number;
-  /** What happens to bytes of either direction. `drop`: they are taken and never arrive. `hold`: they arrive when it is `pass` again. */
+  /** What happens to bytes of either direction. `drop`: they are taken and never arrive. `hold`: they arrive, in order, when it is `pass` again. */
   up: 'pass' | 'drop' | 'hold';
   down: 'pass' | 'drop' | 'hold';
   /** Delays every chunk of either direction. */
   delayMs: number;
+  /** Where new connections go. */
+  targetPort: number;
   /** Bytes that went up since the start. */
   sent(): number;
   /** Ends every connection with a reset. */
   reset(): void;
+  /** The next bytes that go up arrive; then their connection is reset, before any answer. */
+  resetAfterSend(): void;
   /** While true, new connections are reset at once. */
   refuse: boolean;
   close(): Promise<void>;
 }
 
+const LOOK_MS = 2;
+
 export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   const pairs = new Set<readonly [Socket, Socket]>();
   let sent = 0;
+  let resetsNext = false;
   const server = createServer((client) => {
     if (proxy.refuse) return void client.resetAndDestroy();
-    const target = connect(targetPort, '127.0.0.1');
+    const target = connect(proxy.targetPort, '127.0.0.1');
     const pair = [client, target] as const;
     pairs.add(pair);
+    for (const socket of pair) socket.setNoDelay(true);
     const end = (): void => {
       // A cut wire doesn't tell either side that the other one is gone.
       if (proxy.up === 'drop' && proxy.down === 'drop') return;
@@ -33,15 +41,32 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
       target.destroy();
     };
     const pump = (from: Socket, to: Socket, way: 'up' | 'down'): void => {
-      const write = (chunk: Buffer): void => {
-        if (to.destroyed || proxy[way] === 'drop') return;
-        if (proxy[way] === 'hold') return void setTimeout(write, 5, chunk);
-        to.write(chunk);
+      /** What has not arrived yet: no chunk overtakes another one. */
+      const waiting: { readonly chunk: Buffer; readonly from: number }[] = [];
+      let timer: NodeJS.Timeout | undefined;
+      const pass = (): void => {
+        timer = undefined;
+        while (waiting.length > 0 && !to.destroyed) {
+          const { chunk, from: leaves } = waiting[0] as (typeof waiting)[number];
+          const left = leaves - performance.now();
+          if (proxy[way] === 'hold' || left > 0) {
+            timer = setTimeout(pass, proxy[way] === 'hold' ? LOOK_MS : left);
+            return;
+          }
+          waiting.shift();
+          if (proxy[way] === 'drop') continue;
+          to.write(chunk);
+          if (way === 'up' && resetsNext) {
+            resetsNext = false;
+            // After what was written has gone out.
+            to.write('', () => setImmediate(() => client.resetAndDestroy()));
+          }
+        }
       };
       from.on('data', (chunk: Buffer) => {
         if (way === 'up') sent += chunk.length;
-        if (proxy.delayMs > 0) setTimeout(write, proxy.delayMs, chunk);
-        else write(chunk);
+        waiting.push({ chunk, from: performance.now() + proxy.delayMs });
+        if (timer === undefined) pass();
       });
       from.on('error', end);
       from.once('close', end);
@@ -52,7 +77,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const proxy: TcpProxy = {
     port: (server.address() as AddressInfo).port,
-    up: 'pass', down: 'pass', delayMs: 0, refuse: false,
+    up: 'pass', down: 'pass', delayMs: 0, refuse: false, targetPort,
     sent: () => sent,
     reset: () => {
       for (const [client, target] of pairs) {
@@ -60,6 +85,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
         target.destroy();
       }
     },
+    resetAfterSend: () => { resetsNext = true; },
     close: () => new Promise((resolve) => {
       server.close(() => resolve());
       for (const [client, target] of pairs) {

@@ -1,0 +1,156 @@
+/**
+ * Plays one history: grants are issued, asked for without pause, and ended one way or another while something goes wrong; then all is put
+ * right, access must come back, and what was confirmed must be there. The seed determines the plan, not how fast things go.
+ */
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { BACK_WITHIN_MS } from './check.ts';
+import { faultsFor, nodeFor, type Fault } from './faults.ts';
+import { instant, type Ask, type Command, type Ending, type History, type IssuedGrant, type Written } from './history.ts';
+import { seeded } from './random.ts';
+import type { World } from './world.ts';
+
+export interface PlayOptions {
+  /** In place of what the seed says. */
+  readonly fault?: Fault;
+  readonly probesPerNode?: number;
+}
+
+const ANSWER_WITHIN_MS = 4_000;
+/** L1 is judged by the checker; this is when nobody looks any more. */
+const LOOK_FOR_MS = BACK_WITHIN_MS + 2_000;
+const LIVES_MS = 600_000;
+const ENDINGS: readonly Ending[] = ['revoke', 'suspend', 'close', 'pause', 'revoke'];
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
+const log = (world: World, node: number): string => join(world.fleet.directory(node), 'decisions.jsonl');
+const sizeOf = (path: string): number => {
+  if (!existsSync(path)) return 0;
+  const file = openSync(path, 'r');
+  const { size } = fstatSync(file);
+  closeSync(file);
+  return size;
+};
+
+/** Allows that a node wrote down since its log was `from` bytes long. */
+const writtenSince = (world: World, node: number, from: number): readonly Written[] => {
+  const path = log(world, node);
+  const bytes = Buffer.alloc(Math.max(0, sizeOf(path) - from));
+  const file = openSync(path, 'r');
+  readSync(file, bytes, 0, bytes.length, from);
+  closeSync(file);
+  return bytes.toString('utf8').split('\n').flatMap((line) => {
+    // A process that was killed may leave half a line.
+    if (!line.startsWith('{') || !line.endsWith('}')) return [];
+    const record = JSON.parse(line);
+    if (record.result?.allow !== true || typeof record.result.grant !== 'string') return [];
+    return [{ node, decision: record.id, grant: record.result.grant, earliest: record.now.earliest, factsAgeMs: record.factsAgeUs === undefined ? undefined : record.factsAgeUs / 1_000 }];
+  });
+};
+
+export const play = async (world: World, seed: number, options: PlayOptions = {}): Promise<History> => {
+  const random = seeded(seed);
+  const { fleet } = world;
+  const size = fleet.nodes.length;
+  const fault = options.fault ?? random.pick(faultsFor(world));
+  const faulty = nodeFor(fault, world, random);
+  const workload = `spiffe://example.org/history/${seed}-${Math.floor(instant())}`;
+  const asks: Ask[] = [];
+  const commands: Command[] = [];
+  const grants: IssuedGrant[] = [];
+  const tasks = new Map<string, string>();
+  const sizes = Array.from({ length: size }, (_, node) => (existsSync(log(world, node)) ? sizeOf(log(world, node)) : 0));
+
+  const ask = async (node: number, grant: string): Promise<number> => {
+    const started = instant();
+    const answer = await world.node(node).ask(fleet.credential(workload), `/deploy/${grant}`, { 'x-forwarded-method': 'POST' }, AbortSignal.timeout(ANSWER_WITHIN_MS)).catch(() => undefined);
+    asks.push({ node, grant, started, ended: instant(), status: answer?.status ?? 0, decision: answer?.headers.get('x-curfew-decision-id') ?? undefined });
+    return answer?.status ?? 0;
+  };
+  const command = async (what: Command['what'], node: number, grant: string, method: string, path: string, body: unknown): Promise<any> => {
+    const started = instant();
+    const answer = await fleet.admin(world.node(node), what === 'issue' || what === 'close' || what === 'pause' ? 'issuer' : 'responder', method, path, body, AbortSignal.timeout(ANSWER_WITHIN_MS * 2)).catch(() => undefined);
+    const status = answer?.status ?? 0;
+    commands.push({ what, node, grant, started, ended: instant(), status, outcome: status === 200 || status === 201 ? 'done' : status >= 400 && status < 500 ? 'refused' : 'unknown' });
+    return status === 201 || status === 200 ? answer?.body : undefined;
+  };
+  const issue = async (node: number, name: string, ttlMs = LIVES_MS): Promise<void> => {
+    const task = await fleet.admin(world.node(node), 'issuer', 'POST', '/tasks', { kind: 'ci-run', owner: 'team:shop', reference: 'RUN-1' }, AbortSignal.timeout(ANSWER_WITHIN_MS)).catch(() => undefined);
+    if (task?.status !== 201) return;
+    const grant = await command('issue', node, name, 'POST', '/grants', {
+      workload, model: 'jit', entitlement: 'shop-deploy', task: task.body.id, ttlMs, owner: 'team:shop', justification: 'release',
+      scopes: [{ actions: ['POST'], resource: { type: 'http', id: `shop.local/deploy/${name}` } }],
+    });
+    if (grant === undefined) return;
+    grants.push({ name, id: grant.id, expiresAt: Date.parse(grant.expiresAt) });
+    tasks.set(name, task.body.id);
+  };
+  const end = async (what: Ending, node: number, name: string): Promise<void> => {
+    const id = grants.find((grant) => grant.name === name)?.id;
+    if (id === undefined) return;
+    if (what === 'close' || what === 'pause') await command(what, node, name, 'POST', `/tasks/${tasks.get(name)}/${what}`, undefined);
+    else await command(what, node, name, 'POST', what === 'revoke' ? '/revocations' : '/suspensions', { selector: { kind: 'grant', value: id }, reason: 'over' });
+  };
+  const anyNode = (): number => Math.floor(random.next() * size);
+
+  const [first, short] = [Math.floor(random.between(3, 6)), Math.floor(random.between(300, 1_200))];
+  const names = Array.from({ length: first }, (_, index) => `g${index}`);
+  await Promise.all(names.map((name) => issue(anyNode(), name)));
+  let over = false;
+  const probes = fleet.nodes.flatMap((_, node) => Array.from({ length: options.probesPerNode ?? 2 }, async () => {
+    for (let round = 0; !over; round += 1) {
+      const name = round % 3 === 0 ? names[0] : names[Math.floor(Math.random() * names.length)];
+      if ((await ask(node, name as string)) === 0) await pause(20);
+    }
+  }));
+  await issue(anyNode(), 'short', short);
+  if (grants.some(({ name }) => name === 'short')) names.push('short');
+
+  const plan = names.filter((name) => name !== 'short' && name !== 'g0').map((name) => ({ name, what: random.pick(ENDINGS), node: anyNode(), at: random.between(0, 900) }));
+  const [from, lasts] = [random.between(0, 500), random.between(fault.mostMs / 4, fault.mostMs)];
+  let healedAt = 0;
+  let mustDeny: History['mustDeny'];
+  await Promise.all([
+    ...plan.map(async ({ name, what, node, at }) => {
+      await pause(at);
+      await end(what, node, name);
+    }),
+    (async () => {
+      await pause(from);
+      const heal = await fault.begin(world, faulty, random);
+      const began = instant();
+      await pause(lasts);
+      const healing = instant();
+      await heal();
+      healedAt = instant();
+      if (fault.deniesAfterMs !== undefined) mustDeny = { since: began + fault.deniesAfterMs, until: healing, why: fault.name };
+    })(),
+  ]);
+  const kept = fault.loses === true ? undefined : names[0];
+  const allowed = await Promise.all(fleet.nodes.map(async (_, node) => {
+    if (kept === undefined) return healedAt;
+    for (const until = healedAt + LOOK_FOR_MS; instant() < until;) {
+      if ((await ask(node, kept)) === 200) return instant();
+      await pause(10);
+    }
+    return undefined;
+  }));
+  over = true;
+  await Promise.all(probes);
+  const states: Record<string, string | undefined> = {};
+  for (const { name, id } of fault.loses === true ? [] : grants) {
+    for (const until = instant() + LOOK_FOR_MS; ;) {
+      const found = await fleet.admin(world.node(0), 'responder', 'GET', `/grants/${id}`, undefined, AbortSignal.timeout(ANSWER_WITHIN_MS)).catch(() => undefined);
+      if (found?.status === 200) states[name] = found.body.state;
+      if (found?.status === 200 || found?.status === 404 || !(instant() < until)) break;
+      await pause(20);
+    }
+  }
+  return {
+    world: world.kind, seed, fault: fault.name, mustDeny, maxFactsAgeMs: world.maxFactsAgeMs, grants, asks, commands,
+    written: fleet.nodes.flatMap((_, node) => writtenSince(world, node, sizes[node] ?? 0)),
+    wrongClocks: fault.setsClock === true ? [faulty] : [],
+    finally: states,
+    healed: fault.loses === true ? undefined : { at: healedAt, allowed },
+  };
+};

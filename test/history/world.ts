@@ -1,0 +1,84 @@
+/** A fleet of the real program with a real store, in which many histories are played: each node has a wire of its own to the server. */
+import { findPart } from '../parts.ts';
+import { startFleet, type Fleet, type FleetOptions } from '../fleet/fleet.ts';
+import type { Curfew } from '../runtime/curfew.ts';
+import { FSYNC, REPLICATED, startRedis, startSentinels, type RedisServer } from '../support/redis.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+import { createWall, type Wall } from './wall.ts';
+
+export const WORLDS = ['strict', 'embedded', 'sentinels'] as const;
+export type WorldKind = (typeof WORLDS)[number];
+
+export interface World {
+  readonly kind: WorldKind;
+  readonly fleet: Fleet;
+  /** The server; none behind the embedded store. */
+  readonly server: RedisServer | undefined;
+  /** Behind Sentinels: the other one; which of the two is primary changes. */
+  readonly replica: RedisServer | undefined;
+  /** From each node to the server. */
+  readonly wires: readonly TcpProxy[];
+  /** The wall clock of each node, where it can be set. */
+  readonly walls: readonly (Wall | undefined)[];
+  readonly maxFactsAgeMs: number;
+  node(index: number): Curfew;
+  /** All processes of a node, its supervisor first. */
+  processes(index: number): readonly number[];
+  close(): Promise<void>;
+}
+
+export const NODES = 2;
+/** More than the default: the machine that runs the histories does much else. */
+const MAX_FACTS_AGE_MS = 150;
+const TIMES = 'readTimeoutMs: 600, commitTimeoutMs: 1000, connectTimeoutMs: 1000';
+
+export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entry'> = {}): Promise<World> => {
+  const cleanups: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  };
+  try {
+    const size = kind === 'embedded' ? 1 : NODES;
+    const server = kind === 'embedded' ? undefined : await startRedis(kind === 'sentinels' ? REPLICATED : FSYNC);
+    if (server !== undefined) cleanups.push(server.stop);
+    let replica: RedisServer | undefined;
+    let sentinels: readonly RedisServer[] = [];
+    if (server !== undefined && kind === 'sentinels') {
+      replica = await startRedis([...REPLICATED, '--replicaof', '127.0.0.1', String(server.port)]);
+      cleanups.push(replica.stop);
+      sentinels = await startSentinels(server.port);
+      for (const sentinel of sentinels) cleanups.push(sentinel.stop);
+      await until('the replica', async () => (await server.send('INFO replication')).includes('state=online'));
+    }
+    const wires: TcpProxy[] = [];
+    // Sentinels tell the server's own address.
+    for (let index = 0; server !== undefined && kind !== 'sentinels' && index < size; index += 1) {
+      const wire = await startTcpProxy(server.port);
+      cleanups.push(wire.close);
+      wires.push(wire);
+    }
+    const redis = (index: number): string =>
+      kind === 'sentinels' ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}`;
+    // One node only: the other one shows what is right.
+    const walls = Array.from({ length: size }, (_, index) => (index === size - 1 && findPart('libfaketime') !== undefined ? createWall() : undefined));
+    for (const wall of walls) if (wall !== undefined) cleanups.push(wall.remove);
+    const fleet = await startFleet('', size, {
+      ...more,
+      limits: `maxFactsAgeMs: ${MAX_FACTS_AGE_MS}, maxClockStepMs: 2000`,
+      workers: kind === 'embedded' ? 2 : 1,
+      store: (index) => (kind === 'embedded' ? '{kind: embedded}' : `{kind: redis, redis: {${redis(index)}, waitAtStartMs: 10000, ${TIMES}}}`),
+      env: (index) => walls[index]?.env ?? {},
+    });
+    cleanups.push(fleet.stop);
+    const node = (index: number): Curfew => fleet.nodes[index] as Curfew;
+    return {
+      kind, fleet, server, replica, wires, walls, node, close,
+      maxFactsAgeMs: MAX_FACTS_AGE_MS,
+      processes: (index) => [node(index).pid, ...node(index).workers()],
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
