@@ -60,6 +60,15 @@ const taskInputs = (live: readonly LiveGrant[], facts: Facts): readonly JsonObje
   return tasks.map(taskInput);
 };
 
+/** Copied member by member, since V8 makes a class of its own for every object that begins with a spread and then grows. */
+const withCurfew = (input: JsonObject, curfew: JsonObject): JsonObject => {
+  if (Object.hasOwn(input, '__proto__')) return { ...input, curfew };
+  const document: Members = {};
+  for (const name in input) document[name] = input[name] as JsonValue;
+  document['curfew'] = curfew;
+  return document;
+};
+
 export const policyInput = (
   evaluation: Evaluation,
   question: Question,
@@ -90,5 +99,5 @@ export const policyInput = (
   curfew['grants'] = live.map(grantInput);
   curfew['tasks'] = taskInputs(live, facts);
   // What a protocol called `curfew` itself is replaced in its place, not put behind.
-  return { ...evaluation.input, curfew };
+  return withCurfew(evaluation.input, curfew);
 };

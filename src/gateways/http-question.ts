@@ -102,8 +102,9 @@ export const buildHttpQuestion = (raw: RawHttpRequest, rules: HttpQuestionRules)
   const stream = streamOf(method, scheme, headers);
   if (!streamFits(stream, route)) return refuse('request.stream');
   // A route with maxStreamMs is known to stream, also where no header says so.
-  const bounded = route?.maxStreamMs === undefined ? {} : { stream: { maxMs: route.maxStreamMs } };
-  const question: Question = { action, resource, ...bounded, ...(source === undefined ? {} : { source }) };
+  const question: { -readonly [K in keyof Question]: Question[K] } = { action, resource };
+  if (route?.maxStreamMs !== undefined) question.stream = { maxMs: route.maxStreamMs };
+  if (source !== undefined) question.source = source;
   return {
     ok: true, question, scheme, host, canonicalPath: target.path, segments: target.segments,
     rawPath: target.rawPath, query: target.query, route: route?.id,

@@ -22,9 +22,11 @@ export const readPresented = (headers: ReadonlyMap<string, readonly string[]>, c
   // The scheme DPoP promises a proof; none is then a wrong number of proofs.
   const wantsProof = proofs.length > 0 || (match[1] as string).toLowerCase() === 'dpop';
   if (wantsProof && url === undefined) return { kind: 'malformed' };
+  const token = match[2] as string;
+  if (!wantsProof && x5t === undefined) return { kind: 'bearer', token };
   const proof: ProofOfPossession = {
     ...(wantsProof && url !== undefined ? { dpop: { proofs, method, url } } : {}),
     ...(x5t === undefined ? {} : { x5t }),
   };
-  return { kind: 'bearer', token: match[2] as string, ...('dpop' in proof || 'x5t' in proof ? { proof } : {}) };
+  return { kind: 'bearer', token, proof };
 };

@@ -31,6 +31,9 @@ export interface HttpContext {
   readonly subject: PepConfig['subject'] | undefined;
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+const NO_TOKENS: readonly string[] = [];
 const NOBODY = { id: undefined, obligations: [] } as const;
 const ANONYMOUS = { headers: 'x-forwarded', scheme: 'http' } as const;
 
@@ -49,12 +52,12 @@ const presentedBy = (subject: PepConfig['subject'], raw: RawHttpRequest, asked: 
 
 export const httpEvaluation = (id: string, request: HttpRequest, protocol: HttpProtocol, context: HttpContext): Evaluation => {
   const { headers } = request;
-  const outcome = context.authenticatePep({ ...request.evidence, tokens: headers.get(PEP_TOKEN_HEADER) ?? [] });
+  const outcome = context.authenticatePep({ listener: request.evidence.listener, certificate: request.evidence.certificate, tokens: headers.get(PEP_TOKEN_HEADER) ?? NO_TOKENS });
   const config = outcome.ok ? outcome.config : undefined;
   const realm = context.realm ?? config?.realms[0] ?? 'default';
   const subject = context.subject ?? config?.subject ?? 'token';
-  const base = { id, realm, protocol: protocol.name, pep: outcome.ok ? outcome.pep : NOBODY, unable: protocol.unable };
-  const refuse = (refused: Reason): Evaluation => ({ ...base, presented: { kind: 'none' }, input: {}, refused });
+  const pep = outcome.ok ? outcome.pep : NOBODY;
+  const refuse = (refused: Reason): Evaluation => ({ id, realm, protocol: protocol.name, pep, unable: protocol.unable, presented: { kind: 'none' }, input: {}, refused });
 
   const fault = request.tooLarge ? 'request.too_large' : pepFault(outcome, realm, subject);
   if (fault !== undefined) return refuse(fault);
@@ -66,13 +69,15 @@ export const httpEvaluation = (id: string, request: HttpRequest, protocol: HttpP
   const refused = asked.ok ? (certificate.ok ? undefined : certificate.reason) : asked.reason;
   const peer = certificate.ok ? certificate.peer : undefined;
   const traceparent = once(headers, 'traceparent');
-  return {
-    ...base,
+  // Members are assigned: V8 makes a class of its own for every object that begins with a spread and then grows.
+  const evaluation: Writable<Evaluation> = {
+    id, realm, protocol: protocol.name, pep, unable: protocol.unable,
     presented: presentedBy(subject, raw, asked, peer, certificate.ok ? certificate.x5t : undefined),
     input: httpPolicyInput(id, raw, asked),
-    ...(subject === 'token' && peer !== undefined ? { otherPeer: peer } : {}),
-    ...(asked.ok ? { question: asked.question } : {}),
-    ...(refused === undefined ? {} : { refused }),
-    ...(traceparent !== undefined && parseTraceparent(traceparent) !== undefined ? { traceparent } : {}),
   };
+  if (subject === 'token' && peer !== undefined) evaluation.otherPeer = peer;
+  if (asked.ok) evaluation.question = asked.question;
+  if (refused !== undefined) evaluation.refused = refused;
+  if (traceparent !== undefined && parseTraceparent(traceparent) !== undefined) evaluation.traceparent = traceparent;
+  return evaluation;
 };

@@ -1,5 +1,5 @@
 /** The policy input of HTTP gateways: the document that opa-envoy-plugin makes from a CheckRequest. */
-import type { JsonObject } from '../../domain/json.ts';
+import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { HttpQuestionOutcome, RawHttpRequest } from '../http-question.ts';
 
 const decodePart = (text: string): string | undefined => {
@@ -42,14 +42,16 @@ const headerObject = (headers: RawHttpRequest['headers']): JsonObject => {
 export const httpPolicyInput = (id: string, raw: RawHttpRequest, outcome: HttpQuestionOutcome): JsonObject => {
   const { method, scheme, authority, target, source } = raw;
   const http = { id, method, path: target, host: outcome.ok ? outcome.host : authority, scheme, headers: headerObject(raw.headers) };
-  return {
-    attributes: {
-      ...(source === undefined ? {} : { source: { address: { socketAddress: { address: source } } } }),
-      request: { http },
-    },
-    ...(outcome.ok ? { parsed_path: outcome.segments, parsed_query: parseQuery(outcome.query) } : {}),
-    parsed_body: null,
-    truncated_body: false,
-    version: VERSION,
+  const request = { http };
+  const input: Record<string, JsonValue> = {
+    attributes: source === undefined ? { request } : { source: { address: { socketAddress: { address: source } } }, request },
   };
+  if (outcome.ok) {
+    input['parsed_path'] = outcome.segments;
+    input['parsed_query'] = parseQuery(outcome.query);
+  }
+  input['parsed_body'] = null;
+  input['truncated_body'] = false;
+  input['version'] = VERSION;
+  return input;
 };
