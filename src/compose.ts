@@ -11,6 +11,7 @@ import { alertSeverity } from './domain/alert.ts';
 import type { DurationMs, Instant } from './domain/instant.ts';
 import { createAuthzen } from './gateways/authzen/gateway.ts';
 import { createEnvoyGateway } from './gateways/envoy/gateway.ts';
+import type { GrpcBodies } from './gateways/envoy/grpc-body.ts';
 import { startEnvoyGateway, type EnvoyListeners } from './gateways/envoy/start.ts';
 import type { HttpApi } from './gateways/http/api.ts';
 import { createHttpGateway, type RunningHttpGateway } from './gateways/http/gateway.ts';
@@ -122,8 +123,11 @@ export const reconfigure = async (core: Core, options: CoreOptions): Promise<Cor
 /** Of requests that name none. */
 export const defaultRealm = ({ realms }: Config): string => (realms.includes('default') ? 'default' : (realms[0] ?? 'default'));
 
+/** Rules that the bundle must have. */
+export const entrypointsOf = ({ policy, grpc }: Config): readonly string[] => [...new Set([policy.entrypoint, ...grpc.policies])];
+
 export const policyOptions = (config: Config): LoadPolicyOptions => ({
-  entrypoints: [config.policy.entrypoint],
+  entrypoints: entrypointsOf(config),
   opaBuiltins: true,
   engine: { memoryBytesMax: config.policy.memoryMaxBytes, inputBytesMax: config.policy.inputMaxBytes },
 });
@@ -185,6 +189,10 @@ export interface Gateways {
 const readGrpcTls = ({ tls }: Config['grpc']): GrpcTls | undefined =>
   tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key), ...(tls.clientCa === undefined ? {} : { clientCa: readFileSync(tls.clientCa) }) };
 
+/** Loads what reads them only where they are configured. */
+const readDescriptorSet = async ({ bodies: { descriptorSet } }: Config['grpc']): Promise<GrpcBodies | undefined> =>
+  descriptorSet === undefined ? undefined : (await import('./gateways/envoy/grpc-body.ts')).grpcBodies(readFileSync(descriptorSet));
+
 export interface GatewayParts extends Decider {
   readonly ready: () => { readonly ready: boolean; readonly detail?: string };
   readonly policy: () => LoadedPolicy | undefined;
@@ -216,7 +224,7 @@ export const startGateways = async (core: Core, parts: GatewayParts): Promise<Ga
   const selfService = composeSelfService(core, policy);
   const http = await createHttpGateway({ decide, ready, selfService, config: config.http, peps, routes: config.routes, fineReasons, apis: composeApis(core, parts, peps) }).listen();
   try {
-    const gateway = createEnvoyGateway({ decide, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
+    const gateway = createEnvoyGateway({ decide, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, grpcBodies: await readDescriptorSet(config.grpc), patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
     const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: readGrpcTls(config.grpc) });
     return {
       http, grpc,

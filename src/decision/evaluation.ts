@@ -71,8 +71,8 @@ export interface Evaluation {
   /** W3C trace context, carried through. */
   readonly traceparent?: string;
   /**
-   * The rule that is asked, as a path, where the protocol names one (OPA); absent: the configured one. Under a standing entry its
-   * result may be any value: data, not a decision.
+   * The rule that is asked, as a path, where the question names one (OPA, a route of Envoy); absent: the configured one. With OPA its
+   * result may be any value under a standing entry: data, not a decision.
    */
   readonly rule?: string;
   /** What the protocol can't carry to the gateway; an allow that asks for it is denied with `obligation.unsupported`. */

@@ -1,5 +1,5 @@
 /** From sources to a policy that may be activated: read, compiled where it must be, loaded and tried. Activates nothing. */
-import { policyOptions } from '../compose.ts';
+import { entrypointsOf, policyOptions } from '../compose.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../decision/ports.ts';
 import type { SourceBundle } from '../policy/source/bundle-source.ts';
@@ -36,7 +36,7 @@ const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBun
 /** Rejects with what is wrong with the bundles, by name and with file and line where there is one. */
 export const nextBundle = async (config: Config, bundles: readonly SourceBundle[], toolchain: KeptToolchain, clock: Clock): Promise<NextBundle> => {
   let spare = startSpareThread();
-  const prepare = (everyRule: boolean): Promise<PreparedBundle> => prepareBundle(bundles, { entrypoints: [config.policy.entrypoint], everyRule, toolchain: toolchain.get });
+  const prepare = (everyRule: boolean): Promise<PreparedBundle> => prepareBundle(bundles, { entrypoints: entrypointsOf(config), everyRule, toolchain: toolchain.get });
   try {
     const everything = config.opa.enabled && !bundles.some(isCompiled) ? await prepare(true).catch(() => undefined) : undefined;
     if (everything !== undefined) {

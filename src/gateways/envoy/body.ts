@@ -1,5 +1,5 @@
 /**
- * `parsed_body` and `truncated_body`. Parsed are JSON, forms and multipart forms; other types give `null`, as does an empty body
+ * `parsed_body` and `truncated_body`. Parsed are JSON, forms, multipart forms, and messages of gRPC that are described; other types give `null`, as does an empty body
  * (the gateway need not send it). What can't be parsed, or could be read in two ways, denies.
  */
 import { isJson, type JsonValue } from '../../domain/json.ts';
@@ -8,6 +8,7 @@ import { parseStrictJson } from '../../domain/strict-json.ts';
 import type { HttpAttributes } from './check-request.ts';
 import type { BodyLimits } from './config.ts';
 import { parseForm } from './form.ts';
+import type { GrpcBodies } from './grpc-body.ts';
 import type { RequestHeaders } from './headers.ts';
 import { parseMediaType, parseMultipart } from './multipart.ts';
 
@@ -48,15 +49,28 @@ const parse = (type: string, parameters: ReadonlyMap<string, string>, bytes: Buf
 const PARSED = new Set(['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data']);
 const CHARSETS = new Set(['utf-8', 'us-ascii', 'utf8']);
 
-export const readBody = (http: HttpAttributes, { byName }: RequestHeaders, limits: BodyLimits): Body => {
+const GRPC = new Set(['application/grpc', 'application/grpc+proto']);
+
+const grpcBody = (http: HttpAttributes, bytes: Buffer, limits: BodyLimits, bodies: GrpcBodies): Body => {
+  if (bytes.length > limits.maxBytes) return refused('request.too_large');
+  const message = bodies((http.path ?? '').split('?', 1)[0] as string, bytes);
+  if (message.kind === 'malformed') return refused('request.malformed');
+  if (message.kind === 'truncated') return { truncated: true };
+  return message.kind === 'value' ? { value: message.value, truncated: false } : NOTHING;
+};
+
+/** `bodies`: what describes messages of gRPC, where it is configured. */
+export const readBody = (http: HttpAttributes, { byName }: RequestHeaders, limits: BodyLimits, bodies?: GrpcBodies): Body => {
   // Envoy says so itself when it forwarded less than there was.
   if (byName.get('x-envoy-auth-partial-body')?.some((value) => value.includes('true')) === true) return { truncated: true };
   const contentType = byName.get('content-type')?.[0];
   if (contentType === undefined) return NOTHING;
   const media = parseMediaType(contentType);
   if (media === undefined) return refused('request.ambiguous');
-  if (!PARSED.has(media.type)) return NOTHING;
+  const described = bodies !== undefined && GRPC.has(media.type);
+  if (!described && !PARSED.has(media.type)) return NOTHING;
   const bytes = http.rawBody === undefined ? Buffer.from(http.body ?? '', 'utf8') : Buffer.from(http.rawBody, 'base64');
+  if (described) return grpcBody(http, bytes, limits, bodies);
   if (bytes.length === 0) return NOTHING;
   const declared = byName.get('content-length')?.[0];
   if (declared !== undefined) {

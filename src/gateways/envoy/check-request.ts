@@ -33,6 +33,7 @@ export interface CheckRequest {
     readonly source?: AttributePeer;
     readonly destination?: AttributePeer;
     readonly request?: { readonly time?: JsonObject; readonly http?: HttpAttributes };
+    readonly contextExtensions?: Readonly<Record<string, string>>;
   };
 }
 

@@ -10,6 +10,7 @@ export const bodyLimitsConfig = z
     truncated: z.enum(['deny', 'policy']).default('deny').describe('What becomes of a request whose body the gateway cut short: denied, or left to the policy, which sees `truncated_body`.'),
     maxBytes: z.int().min(0).max(67_108_864).default(1_048_576).describe('Longest body that is parsed; a longer one denies.'),
     maxDepth: z.int().min(1).max(256).default(32).describe('Deepest nesting of a JSON body.'),
+    descriptorSet: z.string().min(1).optional().describe('File with a FileDescriptorSet (`protoc --descriptor_set_out --include_imports`): messages of the unary gRPC methods in it are parsed too.'),
     maxParts: z.int().min(1).max(100_000).default(1_000).describe('Most members of a form or query, and most parts of a multipart body.'),
   })
   .prefault({});
@@ -42,6 +43,11 @@ export const envoyGatewayConfig = z
       .enum(['token', 'peer'])
       .optional()
       .describe('Where the subject comes from: the bearer credential, or the peer identity that Envoy verified. Absent: as the enforcement point says.'),
+    policies: z
+      .array(z.string().regex(/^[A-Za-z0-9_.-]+(?:\/[A-Za-z0-9_.-]+)*$/, 'must be the path of a rule, such as shop/authz/allow'))
+      .max(64)
+      .default([])
+      .describe('Rules that a route may name in place of `policy.entrypoint`, by `curfew.policy` in its `context_extensions`; the bundle must have them.'),
     bodies: bodyLimitsConfig,
     health: z.boolean().default(true).describe('Serve `grpc.health.v1.Health`.'),
     reflection: z.boolean().default(false).describe('Serve gRPC reflection, for grpcurl and the like.'),

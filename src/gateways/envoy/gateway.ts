@@ -16,6 +16,7 @@ import { PEP_TOKEN_HEADER, reachOf, type ListenerBinding, type PepAuthenticator,
 import { bareDenial, checkResponse, type AnswerOptions } from './answer.ts';
 import { readCheckRequest } from './check-request.ts';
 import type { EnvoyGatewayConfig } from './config.ts';
+import type { GrpcBodies } from './grpc-body.ts';
 import { evaluationOf, refusedEvaluation, type AskContext, type Asked } from './evaluation.ts';
 
 export interface EnvoyGatewayDeps {
@@ -29,6 +30,8 @@ export interface EnvoyGatewayDeps {
   readonly fineReasons: boolean;
   /** The deadline of decisions, and the clock it is told by: time in line counts. */
   readonly patience?: { readonly monotonicMs: () => number; readonly deadlineMs: number } | undefined;
+  /** Describes messages of gRPC, where it is configured. */
+  readonly grpcBodies?: GrpcBodies | undefined;
   /** For tests: how a question gets its turn of the loop. */
   readonly turn?: (() => Promise<void>) | undefined;
 }
@@ -40,7 +43,7 @@ export interface EnvoyGateway {
 
 export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
 
-export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons, patience, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
+export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons, patience, grpcBodies, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
   const certificates = new WeakMap<GrpcPeer, PepCertificate>();
   const certificateFor = (peer: GrpcPeer): PepCertificate | undefined => {
     if (peer.certificate === undefined) return undefined;
@@ -69,7 +72,7 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons,
       const arrivedMs = patience?.monotonicMs();
       await turn();
       const tooLate = patience !== undefined && arrivedMs !== undefined && !(patience.monotonicMs() - arrivedMs < patience.deadlineMs);
-      const { evaluation: asked, ownHeaders } = (tooLate ? refusing('decision.deadline') : ask)({ id, pep: identify(call), config, rulesFor });
+      const { evaluation: asked, ownHeaders } = (tooLate ? refusing('decision.deadline') : ask)({ id, pep: identify(call), config, rulesFor, grpcBodies });
       const evaluation = arrivedMs === undefined ? asked : { ...asked, arrivedMs };
       const options: AnswerOptions = { fineReasons, ownHeaders, stream: evaluation.question?.stream !== undefined };
       let sent: Uint8Array | undefined;

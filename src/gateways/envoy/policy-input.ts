@@ -8,6 +8,7 @@ import { readBody } from './body.ts';
 import type { CheckRequest, HttpAttributes } from './check-request.ts';
 import type { BodyLimits } from './config.ts';
 import { parseForm } from './form.ts';
+import type { GrpcBodies } from './grpc-body.ts';
 import type { RequestHeaders } from './headers.ts';
 
 export interface PolicyInput {
@@ -26,7 +27,7 @@ const parsedPath = (path: string): readonly string[] | undefined => {
   }
 };
 
-export const policyInput = (request: CheckRequest, http: HttpAttributes, headers: RequestHeaders, limits: BodyLimits): PolicyInput => {
+export const policyInput = (request: CheckRequest, http: HttpAttributes, headers: RequestHeaders, limits: BodyLimits, bodies?: GrpcBodies): PolicyInput => {
   const target = http.path ?? '';
   const mark = target.indexOf('?');
   const segments = parsedPath(mark < 0 ? target : target.slice(0, mark));
@@ -41,7 +42,7 @@ export const policyInput = (request: CheckRequest, http: HttpAttributes, headers
   };
   let refused: Reason | undefined = segments === undefined || query === undefined ? 'request.ambiguous' : undefined;
   if (limits.parse) {
-    const body = readBody(http, headers, limits);
+    const body = readBody(http, headers, limits, bodies);
     document['parsed_body'] = body.value ?? null;
     document['truncated_body'] = body.truncated;
     refused ??= body.refused ?? (body.truncated && limits.truncated === 'deny' ? 'request.too_large' : undefined);

@@ -1,6 +1,7 @@
 /** The Envoy gateway on a free port, in front of a `decide` that the test writes. */
 import { createEnvoyGateway } from '../../../src/gateways/envoy/gateway.ts';
 import { envoyGatewayConfig } from '../../../src/gateways/envoy/config.ts';
+import type { GrpcBodies } from '../../../src/gateways/envoy/grpc-body.ts';
 import { startEnvoyGateway, type EnvoyListeners } from '../../../src/gateways/envoy/start.ts';
 import { routeConfig } from '../../../src/gateways/config.ts';
 import { createPepAuthenticator, pepConfig } from '../../../src/gateways/pep.ts';
@@ -41,6 +42,7 @@ export interface GatewayOptions {
   readonly routes?: readonly Record<string, unknown>[];
   readonly fineReasons?: boolean;
   readonly tls?: GrpcTls;
+  readonly grpcBodies?: GrpcBodies;
 }
 
 export const startGateway = async (decide: (evaluation: Evaluation) => Decision | Promise<Decision>, options: GatewayOptions = {}): Promise<RunningGateway> => {
@@ -57,6 +59,7 @@ export const startGateway = async (decide: (evaluation: Evaluation) => Decision 
     pep: createPepAuthenticator(peps, { readFile: () => '', env: () => undefined }),
     rulesFor: (pep) => ({ routes, hosts: pep === undefined || pep.hosts.includes('*') ? 'any' : new Set(pep.hosts) }),
     fineReasons: options.fineReasons ?? true,
+    grpcBodies: options.grpcBodies,
   });
   const listeners = await startEnvoyGateway({ config, gateway, tls: options.tls });
   listeners.setServing(true);
