@@ -12,6 +12,7 @@ import { answers, childrenOf, freePort, stopProcess } from './processes.ts';
 
 export interface CurfewServer {
   readonly port: number;
+  readonly adminPort: number;
   /** From the start of the process until `/health/ready` answered 200. */
   readonly readyMs: number;
   readonly supervisorPid: number;
@@ -30,6 +31,8 @@ export interface CurfewServerOptions {
   readonly name: string;
   /** Section `policy.bundle`; absent: a file with the bench's bundle. */
   readonly bundle?: Readonly<Record<string, unknown>>;
+  /** Sections of the configuration that take the place of the bench's. */
+  readonly config?: Readonly<Record<string, unknown>>;
   /** Given: what it logs, info too, line by line; absent: warnings go to standard error. */
   readonly onLog?: (line: string) => void;
 }
@@ -48,12 +51,13 @@ export const startCurfew = async (options: CurfewServerOptions): Promise<CurfewS
     workers: 1,
     http: { port: http },
     grpc: { port: grpc },
-    admin: { port: admin },
     store: { path: options.store.path },
     policy: { bundle: options.bundle ?? { file: join(folder, 'bundle.tar.gz') }, signing: { required: false } },
     identity: { issuers: [{ kind: 'spiffe', trustDomain: TRUST_DOMAIN, bundle: { file: join(folder, 'keys.json') }, audiences: [AUDIENCE] }] },
     decisionLog: { to: 'file', path: log },
     log: { level: options.onLog === undefined ? 'warn' : 'info' },
+    ...options.config,
+    admin: { port: admin, ...(options.config?.['admin'] as object | undefined) },
   };
   writeFileSync(join(folder, 'curfew.yaml'), stringify(config));
   const started = performance.now();
@@ -68,7 +72,7 @@ export const startCurfew = async (options: CurfewServerOptions): Promise<CurfewS
   const readyMs = performance.now() - started;
   const supervisorPid = child.pid ?? 0;
   return {
-    port: http, readyMs, supervisorPid,
+    port: http, adminPort: admin, readyMs, supervisorPid,
     workerPids: childrenOf(supervisorPid),
     emptyLog: () => truncateSync(log),
     stop: () => stopProcess(child),

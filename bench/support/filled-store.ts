@@ -44,7 +44,7 @@ const writersDigest = (root: string): string => {
   return digest.digest('hex').slice(0, 12);
 };
 
-const revokeWorkloads = async (store: Store, wanted: Wanted, workloads: number): Promise<number> => {
+export const revokeWorkloads = async (store: Store, wanted: Wanted, workloads: number): Promise<number> => {
   const keys: string[] = [];
   for (let workload = 0; workload < workloads; workload += 1) if (isRevoked(wanted, workload)) keys.push(selectorKey({ kind: 'workload', value: workloadOf(workload) }));
   for (let from = 0; from < keys.length; from += 250) {
