@@ -1,6 +1,7 @@
 /** E6, I2: with replicas nobody reads from a primary that was replaced, past its lease; and an ending waits for those that may. */
 import { afterEach, expect, test } from 'vitest';
 import type { Instant } from '../../../src/domain/instant.ts';
+import { openLeasedStore } from '../../../src/store/leased/open.ts';
 import { StoreUnavailable, type Commit, type NodeStore } from '../../../src/store/port.ts';
 import { redisStoreConfig } from '../../../src/store/redis/config.ts';
 import { openRedisStore } from '../../../src/store/redis/open.ts';
@@ -103,6 +104,31 @@ describeWith(['redis'], 'a primary with replicas', () => {
       if (/no lease/.test(await messageOf(Promise.resolve(store.facts(NOTHING))))) refused += 1;
     }
     expect(refused).toBeGreaterThan(10);
+  });
+
+  test('leased: a renewal counts once the replica has its row; cut off, a process answers from memory for one lease and no more', async () => {
+    const { primary, wire, replica } = await pair();
+    const strict = await openRedisStore({
+      config: redisStoreConfig.parse({ port: primary.port, durability: { replicated: 1 }, mode: 'leased', leaseMs: LEASE_MS, connectTimeoutMs: 2_000, readTimeoutMs: 400, commitTimeoutMs: 800 }),
+      mode: 'production', clock, secrets: { readFile: () => '', env: () => undefined }, lookEveryMs: 50, decides: true,
+    });
+    const store = openLeasedStore(strict, { clock, bytesMax: 2 ** 20 });
+    cleanups.push(() => store.close());
+    const held = await until('an answer from memory', async () => (await Promise.resolve(store.facts(NOTHING)).catch(() => undefined))?.holds, 10_000);
+    // Whoever is promoted waits for it.
+    const row = (await store.holders?.('default'))?.[0];
+    expect(await replica.send('HGETALL cf:{default}:holders')).toContain(row?.holder);
+    wire.up = 'drop';
+    wire.down = 'drop';
+    const cut = performance.now();
+    await replica.send('REPLICAOF NO ONE');
+    await until('its lease to be over', () => !held(), 5_000);
+    expect(performance.now() - cut).toBeLessThan(LEASE_MS + 500);
+    // The old primary takes renewals all the same; they count no more.
+    for (let round = 0; round < 20; round += 1) {
+      expect((await Promise.resolve(store.facts(NOTHING)).catch(() => undefined))?.holds).toBeUndefined();
+      await new Promise((resolve) => { setTimeout(resolve, LEASE_MS / 20); });
+    }
   });
 
   test('an ending waits for the leases of an earlier primary, until this one has been held as long', async () => {
