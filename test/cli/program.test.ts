@@ -151,7 +151,7 @@ test('status says on one screen what is wrong', () => {
     store: { readable: true, writable: false, detail: 'the disk is full', position: 'e.17', endings: 4 },
     decisions: { allow: 120, deny: 8, unrecorded: 5, lately: { ms: 60_000, allow: 50, deny: 10, reasons: [{ reason: 'clock.untrusted', count: 9 }, { reason: 'grant.expired', count: 1 }] } },
     issuers: [{ issuer: 'https://a.example', keys: 1 }, { issuer: 'https://b.example' }],
-    suspensions: { standing: 1_000, atLeast: true },
+    suspensions: { standing: 1_000, atLeast: true }, rollback: 'undetectable',
   });
   expect(text).toBe(`ready: false
   the clock is not trusted
@@ -162,7 +162,7 @@ bundle: r1, for 1 min 30 s
   sha256:ab
 clock: NOT TRUSTED, 1 h behind time already used
 store: readable, NOT WRITABLE (the disk is full)
-  position e.17, 4 endings
+  position e.17, 4 endings; no anchor would tell if it were put back
 decisions: 120 allowed, 8 denied, 5 RECORDS LOST
   in the last 1 min: 1.0 a second, 10 denied (clock.untrusted 9, grant.expired 1)
 suspensions: 1000 or more standing

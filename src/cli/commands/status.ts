@@ -54,7 +54,7 @@ export const statusText = (status: JsonObject): string => {
     `bundle: ${word(member(bundle, 'revision'))}, for ${agoText(member(bundle, 'since'), now)}\n  ${word(member(bundle, 'digest'))}`,
     `clock: ${member(clock, 'trusted') === true ? 'trusted' : 'NOT TRUSTED'}${behind === 0 ? '' : `, ${roughly(behind)} behind time already used`}`,
     `store: ${member(store, 'readable') === true ? 'readable' : 'NOT READABLE'}, ${member(store, 'writable') === true ? 'writable' : 'NOT WRITABLE'}`
-      + (member(store, 'detail') === undefined ? '' : ` (${word(member(store, 'detail'))})`) + `\n  position ${word(member(store, 'position'))}, ${number(member(store, 'endings'))} endings${rollback === 'detectable' ? '' : '; no anchor would tell if it were put back'}`,
+      + (member(store, 'detail') === undefined ? '' : ` (${word(member(store, 'detail'))})`) + `\n  position ${word(member(store, 'position'))}, ${number(member(store, 'endings'))} endings${rollback === 'undetectable' ? '; no anchor would tell if it were put back' : ''}`,
     `decisions: ${number(member(decisions, 'allow'))} allowed, ${number(member(decisions, 'deny'))} denied${unrecorded === 0 ? '' : `, ${unrecorded} RECORDS LOST`}${latelyText(member(decisions, 'lately'))}`,
     `suspensions: ${number(member(suspensions, 'standing'))}${member(suspensions, 'atLeast') === true ? ' or more' : ''} standing`,
     `issuers: ${listOf(issuers).length === 0 ? 'none' : listOf(issuers).map(issuerText).join(', ')}`,
