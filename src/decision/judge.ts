@@ -49,7 +49,8 @@ export const createJudge = (deps: JudgeDeps): Judge => {
     if (!deps.quarantine.enter(evaluation, identity)) throw new Denied('policy.quarantined');
     let outcome: PolicyOutcome;
     try {
-      outcome = policy.evaluate(evaluation.rule ?? deps.entrypoint, input, now.latest);
+      const { rule } = evaluation;
+      outcome = rule !== undefined && policy.document !== undefined ? policy.document(rule, input, now.latest) : policy.evaluate(rule ?? deps.entrypoint, input, now.latest);
     } finally {
       deps.quarantine.leave();
     }

@@ -34,6 +34,8 @@ export interface Policy {
   readonly digest: string;
   /** Evaluates one entrypoint, such as `curfew/access/decision`. `now` is what Rego sees as `time.now_ns`. */
   evaluate(entrypoint: string, input: JsonObject, now: Instant): PolicyOutcome;
+  /** The document at a path that the asker named, such as `shop/authz/allow`: an entrypoint, a part of one, or data; else undefined. Absent: entrypoints only. */
+  document?(path: string, input: JsonObject, now: Instant): PolicyOutcome;
   /** Entitlement of the active bundle's `data.curfew.entitlements`, if it is there. */
   entitlement(id: string): JsonObject | undefined;
   entitlementIds(): readonly string[];

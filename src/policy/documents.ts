@@ -19,7 +19,7 @@ const partOf = (document: JsonValue, steps: readonly string[]): PolicyOutcome =>
   return value === undefined ? UNDEFINED : { kind: 'value', value };
 };
 
-export const createDocuments = (engine: Pick<Engine, 'entrypoints' | 'evaluate'>, data: JsonObject): Policy['evaluate'] => {
+export const createDocuments = (engine: Pick<Engine, 'entrypoints' | 'evaluate'>, data: JsonObject): NonNullable<Policy['document']> => {
   const known = new Set(engine.entrypoints);
   return (path, input, now) => {
     if (known.has(path)) return engine.evaluate(path, input, now);
