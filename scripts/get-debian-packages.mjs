@@ -1,4 +1,4 @@
-// Gets the Debian packages whose programs the tests start for themselves: nginx, Redis, strace, OpenSSL, promtool, faketime.
+// Gets the Debian packages whose programs the tests start for themselves: nginx, Caddy, HAProxy, Redis, strace, OpenSSL, promtool, faketime.
 // Installs what is missing when run as root on Debian or Ubuntu; otherwise prints the command that does. Services are not wanted
 // and not started where the system honours that. Run: node scripts/get-debian-packages.mjs
 import { spawnSync } from 'node:child_process';
@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAMS = new Map([['nginx', 'nginx'], ['redis-server', 'redis-server'], ['strace', 'strace'], ['openssl', 'openssl'], ['promtool', 'prometheus'], ['faketime', 'faketime']]);
+const PROGRAMS = new Map([['nginx', 'nginx'], ['caddy', 'caddy'], ['haproxy', 'haproxy'], ['redis-server', 'redis-server'], ['strace', 'strace'], ['openssl', 'openssl'], ['promtool', 'prometheus'], ['faketime', 'faketime']]);
 
 const isThere = (program) =>
   [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/sbin'].some((folder) => existsSync(join(folder, program)));

@@ -28,6 +28,8 @@ const LIBRARIES = ['x86_64-linux-gnu', 'aarch64-linux-gnu', ''].map((folder) => 
 const parts = {
   envoy: { find: () => process.env['CURFEW_TEST_ENVOY'] ?? inVenv() ?? onPath('envoy'), get: 'node scripts/get-envoy.mjs' },
   nginx: { find: () => onPath('nginx'), get: 'node scripts/get-debian-packages.mjs' },
+  caddy: { find: () => onPath('caddy'), get: 'node scripts/get-debian-packages.mjs' },
+  haproxy: { find: () => onPath('haproxy'), get: 'node scripts/get-debian-packages.mjs' },
   // CURFEW_TEST_REDIS: another version, or Valkey.
   redis: { find: () => process.env['CURFEW_TEST_REDIS'] ?? onPath('redis-server'), get: 'node scripts/get-debian-packages.mjs' },
   strace: { find: () => onPath('strace'), get: 'node scripts/get-debian-packages.mjs' },

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { describeWith } from '../parts.ts';
 import { readDocument, type Block } from './markdown.ts';
-import { hasCaddy, openSession, partsOf, runsCaddy, type Session } from './session.ts';
+import { openSession, partsOf, type Session } from './session.ts';
 
 const SECTION_MS_MAX = 700_000;
 
@@ -25,8 +25,7 @@ export const followDocument = (path: string): void => {
       if (waiting.length > 0) continue;
       const name = section === '' ? 'its beginning' : section;
       describeWith([...new Set(own.flatMap(partsOf))], name, () => {
-        // Caddy is not one of the parts that `npm test` gets.
-        test.skipIf(own.some(runsCaddy) && !hasCaddy())('as it is written', async () => {
+        test('as it is written', async () => {
           if (broken !== undefined) throw new Error(`"${broken}" failed before`);
           broken = name;
           for (const block of own) await session.perform(block);

@@ -8,7 +8,7 @@
  * - `sh background 8181`: runs on, in another terminal, and is waited for until that port answers.
  * - any other language with a file name: is that file.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -34,13 +34,10 @@ export interface Session {
 /** Which programs a block needs that not every machine has. */
 export const partsOf = (block: Block): readonly Part[] => {
   const needs: readonly (readonly [Part, RegExp])[] = [
-    ['envoy', /^\s*envoy /m], ['nginx', /^\s*nginx /m], ['openssl', /\bopenssl /], ['go', /npm run policy:|curfew policy explain|\bopa /],
+    ['envoy', /^\s*envoy /m], ['nginx', /^\s*nginx /m], ['caddy', /^\s*caddy /m], ['haproxy', /\bhaproxy -db/], ['openssl', /\bopenssl /], ['go', /npm run policy:|curfew policy explain|\bopa /],
   ];
   return block.language === 'sh' ? needs.filter(([, pattern]) => pattern.test(block.text)).map(([part]) => part) : [];
 };
-
-export const runsCaddy = ({ language, text }: Block): boolean => language === 'sh' && /^\s*caddy /m.test(text);
-export const hasCaddy = (): boolean => spawnSync('caddy', ['version'], { stdio: 'ignore' }).status === 0;
 
 const environment = (more: Readonly<Record<string, string>>): NodeJS.ProcessEnv => {
   const clean = Object.entries(process.env).filter(([name]) => !/^(?:CURFEW_|VITEST|npm_|NODE_OPTIONS$|NODE_ENV$|CI$)/.test(name));

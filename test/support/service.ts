@@ -44,7 +44,9 @@ export const startService = async (): Promise<Service> => {
   });
   // What node refuses to parse has reached the service all the same.
   server.on('clientError', (error: Error & { rawPacket?: Buffer }, socket) => {
-    const [line = ''] = (error.rawPacket ?? Buffer.alloc(0)).toString('latin1').split('\r\n', 1);
+    // A connection that ends, with nothing on it.
+    if (error.rawPacket === undefined) return void socket.destroy();
+    const [line = ''] = error.rawPacket.toString('latin1').split('\r\n', 1);
     const [method = '', ...rest] = line.split(' ');
     hits.push({ method, target: rest.slice(0, -1).join(' '), headers: {}, rawHeaders: [], body: '' });
     socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');

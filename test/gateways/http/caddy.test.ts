@@ -1,19 +1,18 @@
-/** Behind the shipped Caddyfile, as it stands but for its addresses. Where Caddy is not installed this is skipped: it is not part of the project's own parts. */
+/** Behind the shipped Caddyfile, as it stands but for its addresses. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Decision, Evaluation } from '../../../src/decision/evaluation.ts';
-import { repositoryRoot } from '../../parts.ts';
+import { describeWith, repositoryRoot, requirePart } from '../../parts.ts';
 import { allowing, denying, startGateway, type TestGateway } from '../../support/http-gateway.ts';
 import { hostilePaths } from '../../support/paths.ts';
 import { askOnce, requestText, type RawResponse } from '../../support/raw-socket.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
 
-const caddy = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'caddy')).find((path) => existsSync(path));
 const LINES = ['Host: shop.local', 'Authorization: Bearer good'];
 
 const freePort = async (): Promise<number> => {
@@ -24,7 +23,7 @@ const freePort = async (): Promise<number> => {
   return port;
 };
 
-describe.skipIf(caddy === undefined)('behind the shipped Caddyfile', () => {
+describeWith(['caddy'], 'behind the shipped Caddyfile', () => {
   let service: Service;
   let gateway: TestGateway;
   let child: ChildProcess;
@@ -40,7 +39,7 @@ describe.skipIf(caddy === undefined)('behind the shipped Caddyfile', () => {
     const text = readFileSync(join(repositoryRoot, 'deploy/caddy/Caddyfile'), 'utf8')
       .replaceAll(':8000', `:${port}`).replace('127.0.0.1:8181', `127.0.0.1:${gateway.port}`).replace('127.0.0.1:8080', `127.0.0.1:${service.port}`);
     writeFileSync(join(folder, 'Caddyfile'), text);
-    child = spawn(caddy as string, ['run', '--adapter', 'caddyfile', '--config', join(folder, 'Caddyfile')], { stdio: 'ignore', env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
+    child = spawn(requirePart('caddy'), ['run', '--adapter', 'caddyfile', '--config', join(folder, 'Caddyfile')], { stdio: 'ignore', env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
     await until('caddy to answer', async () => (await askOnce(port, requestText('/', ['Host: nobody.invalid'])).catch(() => undefined)) !== undefined);
   });
   afterAll(async () => {
