@@ -66,9 +66,9 @@ export interface Fleet {
 export const startFleet = async (redis: string, size = 2, options: FleetOptions = {}): Promise<Fleet> => {
   const [meshKey, loginKey] = [newKey('ES256', 'm1'), newKey('RS256', 'l1')];
   const seconds = (): number => Math.floor(Date.now() / 1_000);
-  const svid = (workload = WORKLOAD): string => signed({ alg: 'ES256', kid: 'm1', typ: 'JWT' }, { sub: workload, aud: 'curfew', iat: seconds(), exp: seconds() + 300 }, meshKey);
+  const svid = (workload = WORKLOAD): string => signed({ alg: 'ES256', kid: 'm1', typ: 'JWT' }, { sub: workload, aud: 'curfew', iat: seconds() - 5, exp: seconds() + 300 }, meshKey);
   const operator = (sub: string, ...groups: string[]): string =>
-    signed({ alg: 'RS256', kid: 'l1', typ: 'JWT' }, { iss: LOGIN, sub, aud: 'curfew-admin', groups, iat: seconds(), exp: seconds() + 300 }, loginKey);
+    signed({ alg: 'RS256', kid: 'l1', typ: 'JWT' }, { iss: LOGIN, sub, aud: 'curfew-admin', groups, iat: seconds() - 5, exp: seconds() + 300 }, loginKey);
   const directories = Array.from({ length: size }, temporaryDirectory);
   const start = (index: number): Promise<Curfew> =>
     startCurfew({

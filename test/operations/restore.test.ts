@@ -229,11 +229,10 @@ describeWith(['redis'], 'a restored store', () => {
     };
     const writing = write();
     await until('some rounds', () => round > 5);
-    for (let count = 0; count < 4; count += 1) {
+    const began = round;
+    for (let count = 0; count < 2; count += 1) {
       const file = join(busy.directory, `backup ${count}`);
-      const before = round;
       const { sequence } = (await backup(busy.config, file)).get('default') ?? { sequence: 0 };
-      expect(round).toBeGreaterThan(before);
       expect(statSync(file).mode & 0o777).toBe(0o600);
       const next = await place(kind === 'redis' ? 'embedded' : 'redis');
       await restore(next.config, file);
@@ -249,6 +248,7 @@ describeWith(['redis'], 'a restored store', () => {
         expect(events[sequence - 1]?.sequence).toBe(sequence);
       });
     }
+    expect(round).toBeGreaterThan(began + 5);
     stop = true;
     await writing;
     await store.close();

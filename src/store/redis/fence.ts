@@ -94,8 +94,12 @@ export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock }: 
       return lasts(confirmed) ? Math.max(0, waitMs - (clock.now().latest - heldSince)) : waitMs;
     },
     ready: async () => {
-      // One that took long to be confirmed is over already.
-      for (let attempt = 0; attempt < RENEWALS_A_LEASE && !lasts(confirmed); attempt += 1) await renew();
+      // One that took long to be confirmed is over already; a replica that has just begun to follow confirms late.
+      for (let attempt = 1; attempt <= RENEWALS_A_LEASE && !lasts(confirmed); attempt += 1) {
+        await renew().catch((error: unknown) => {
+          if (attempt === RENEWALS_A_LEASE) throw error;
+        });
+      }
     },
     stop: () => clearInterval(timer),
   };
