@@ -33,9 +33,6 @@ export const remainingMs = (from: Instant, to: Instant): DurationMs => Math.max(
 /** RFC 3339 in UTC with milliseconds: `2026-11-21T10:00:00.000Z`. */
 export const toRfc3339 = (instant: Instant): string => new Date(instant).toISOString();
 
-/** As HTTP's `Date` has it: `Sat, 21 Nov 2026 10:00:00 GMT`. */
-export const toHttpDate = (instant: Instant): string => new Date(instant).toUTCString();
-
 const RFC3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
 
 /** Reads an RFC 3339 date-time, to the millisecond (rounded down). Anything else, 30 February included, is `undefined`. */

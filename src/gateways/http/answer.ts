@@ -3,12 +3,12 @@
  * Allow is 200. A denial is 401 (with WWW-Authenticate) or 403, or the 4xx that the policy chose; never 2xx, whatever the
  * decision says. Outside development only the coarse reason leaves the house.
  */
+import type { ServerResponse } from 'node:http';
 import type { Allow, Decision, Deny } from '../../decision/evaluation.ts';
 import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
 import { challenge, denialBody, denialStatus, toldReason } from '../denial.ts';
 import { CLIENT_CARRIAGE } from '../envoy-carriage.ts';
 import { isSteering } from './protocols.ts';
-import type { Reply } from './reply.ts';
 
 export interface AnswerOptions {
   /** Development: the fine reason and the grant are on the wire. */
@@ -28,7 +28,7 @@ const cacheControl = (decision: Allow): string => {
   return seconds >= 1 ? `private, max-age=${seconds}` : 'no-store';
 };
 
-const writeAllow = (reply: Reply, decision: Allow, options: AnswerOptions): void => {
+const writeAllow = (response: ServerResponse, decision: Allow, options: AnswerOptions): void => {
   const headers = [
     'x-curfew-decision-id', decision.id,
     'x-curfew-valid-until', toRfc3339(decision.validUntil),
@@ -43,10 +43,11 @@ const writeAllow = (reply: Reply, decision: Allow, options: AnswerOptions): void
   for (const [name, value] of shaping.responseHeaders) headers.push(name, value);
   // Other gateways can't take headers off a request, and never get an allow that asks for it.
   if (options.removeByEnvoy) headers.push('x-envoy-auth-headers-to-remove', [...CLIENT_CARRIAGE, ...shaping.removeHeaders].join(','));
-  reply.send(200, headers, '', decision.decidedAt);
+  response.writeHead(200, headers);
+  response.end();
 };
 
-const writeDeny = (reply: Reply, decision: Deny, options: AnswerOptions): void => {
+const writeDeny = (response: ServerResponse, decision: Deny, options: AnswerOptions): void => {
   const chosen = denialStatus(decision);
   const status = options.plainDenials && chosen !== 401 ? 403 : chosen;
   const reason = toldReason(decision, options.fineReasons);
@@ -67,18 +68,22 @@ const writeDeny = (reply: Reply, decision: Deny, options: AnswerOptions): void =
     if (!taken.has('content-type')) headers.push('content-type', 'application/problem+json');
   } else if (!taken.has('content-type')) headers.push('content-type', 'text/plain; charset=utf-8');
   headers.push('content-length', String(Buffer.byteLength(body)));
-  reply.send(status, headers, body, decision.decidedAt);
+  response.writeHead(status, headers);
+  response.end(body);
 };
 
-export const writeDecision = (reply: Reply, decision: Decision, options: AnswerOptions): void => {
-  if (!reply.isOpen()) return;
-  if (decision.allow === true) writeAllow(reply, decision, options);
-  else writeDeny(reply, decision, options);
+export const writeDecision = (response: ServerResponse, decision: Decision, options: AnswerOptions): void => {
+  if (response.headersSent || response.destroyed) return;
+  if (decision.allow === true) writeAllow(response, decision, options);
+  else writeDeny(response, decision, options);
 };
 
 /** The answer when there is no decision: something broke that must not. Reads nothing of the request. */
-export const writeFailure = (reply: Reply): void => {
-  if (!reply.isOpen()) return reply.abandon();
-  reply.endConnection();
-  reply.send(403, ['cache-control', 'no-store', 'x-curfew-reason', 'unavailable', 'content-length', '0'], '', undefined);
+export const writeFailure = (response: ServerResponse): void => {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  response.writeHead(403, ['cache-control', 'no-store', 'x-curfew-reason', 'unavailable', 'content-length', '0', 'connection', 'close']);
+  response.end();
 };

@@ -27,8 +27,6 @@ import type { HttpContext, HttpProtocol } from './evaluation.ts';
 import { extAuthzHttp, forwardAuth } from './protocols.ts';
 import { readRequest } from './request.ts';
 import type { HttpRequest } from './request.ts';
-import type { PlainHandler } from './plain-connections.ts';
-import { nodeReply, type Reply } from './reply.ts';
 import { startHttpServer } from './server.ts';
 import type { HttpHandler, HttpServer, HttpTls } from './server.ts';
 
@@ -109,16 +107,16 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
   const apiOf = (target: string): HttpApi | undefined => deps.apis?.find((api) => api.serves(target));
   const readsBody = (incoming: IncomingMessage): boolean => protocolOf(incoming.url ?? '') === undefined && apiOf(incoming.url ?? '') !== undefined;
 
-  const decideOn = (request: HttpRequest, protocol: HttpProtocol, reply: Reply): void => {
+  const decideOn = (request: HttpRequest, protocol: HttpProtocol, response: ServerResponse): void => {
     const evaluation = httpEvaluation(randomUUID(), request, protocol, context);
     // nginx answers 500 to its client for any other denial.
     const plainDenials = request.headers.has('x-original-uri');
     const removeByEnvoy = protocol.name === 'ext-authz-http';
     // A second call finds the answer written.
-    const write = (decision: Decision): void => writeDecision(reply, decision, { fineReasons, plainDenials, removeByEnvoy });
+    const write = (decision: Decision): void => writeDecision(response, decision, { fineReasons, plainDenials, removeByEnvoy });
     decide(evaluation, write)
       .then(write)
-      .catch(() => writeFailure(reply));
+      .catch(() => writeFailure(response));
   };
 
   const handler = (reach: ListenerBinding['reach']): HttpHandler => {
@@ -129,27 +127,13 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
         const request = readRequest(incoming, evidence, { headerLinesMax: config.limits.headerLinesMax, bodyTooLarge });
         const protocol = protocolOf(request.target);
         const api = protocol === undefined ? apiOf(request.target) : undefined;
-        if (protocol !== undefined) decideOn(request, protocol, nodeReply(response));
-        else if (api !== undefined) api.handle(request, incoming, response).catch(() => writeFailure(nodeReply(response)));
+        if (protocol !== undefined) decideOn(request, protocol, response);
+        else if (api !== undefined) api.handle(request, incoming, response).catch(() => writeFailure(response));
         else if (!request.tooLarge && judgeTarget(request.target).ok) void app(incoming, response);
         else notHere(response);
       } catch {
-        writeFailure(nodeReply(response));
+        writeFailure(response);
       }
-    };
-  };
-
-  const plain = (reach: ListenerBinding['reach']): PlainHandler => {
-    const evidence: HttpRequest['evidence'] = { listener: { id: config.id, reach, pep: config.pep } };
-    return ({ method, target, headers }, reply) => {
-      const protocol = protocolOf(target);
-      if (protocol === undefined) return false;
-      try {
-        decideOn({ method, target, headers, tooLarge: false, evidence }, protocol, reply);
-      } catch {
-        writeFailure(reply);
-      }
-      return true;
     };
   };
 
@@ -158,9 +142,9 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     const servers: HttpServer[] = [];
     try {
       if (port !== false) {
-        servers.push(await startHttpServer({ listen: { host, port }, tls: readTls(config.tls), limits, readsBody, handle: handler(reachOf(host)), plain: plain(reachOf(host)) }));
+        servers.push(await startHttpServer({ listen: { host, port }, tls: readTls(config.tls), limits, readsBody, handle: handler(reachOf(host)) }));
       }
-      if (unix !== undefined) servers.push(await startHttpServer({ listen: unix, limits, readsBody, handle: handler('unix'), plain: plain('unix') }));
+      if (unix !== undefined) servers.push(await startHttpServer({ listen: unix, limits, readsBody, handle: handler('unix') }));
     } catch (error) {
       await Promise.all(servers.map((server) => server.close()));
       throw error;

@@ -11,7 +11,6 @@ import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import { boundConnections } from '../../grpc/connections.ts';
 import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
-import { servePlainly, type PlainHandler } from './plain-connections.ts';
 
 /** PEM texts. */
 export interface HttpTls {
@@ -54,17 +53,28 @@ const refuseConnection = (error: NodeJS.ErrnoException, socket: Socket): void =>
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\ncache-control: no-store\r\n\r\n`, () => socket.destroy());
 };
 
-const LATE: NodeJS.ErrnoException = Object.assign(new Error('the question did not come in time'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
-/** Between looks at connections that make others wait. */
-const CHECK_MS_MAX = 1_000;
+const CONTENT_LENGTH = 'content-length';
+const TRANSFER_ENCODING = 'transfer-encoding';
 
 /** `bodyTooLarge`: the rest of the body was not waited for, and the connection ends with the answer. */
 export type HttpHandler = (incoming: IncomingMessage, response: ServerResponse, bodyTooLarge: boolean) => void;
 
+/** Does a body follow, and how long is it said to be? From the lines as they came: node makes an object of all headers for whoever asks for one. */
+const bodyOf = (rawHeaders: readonly string[]): { readonly follows: boolean; readonly length: string } => {
+  let length = '0';
+  let encoded = false;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string;
+    if (name.length === CONTENT_LENGTH.length && name.toLowerCase() === CONTENT_LENGTH) length = rawHeaders[index + 1] as string;
+    else if (name.length === TRANSFER_ENCODING.length && name.toLowerCase() === TRANSFER_ENCODING) encoded = true;
+  }
+  return { follows: encoded || length !== '0', length };
+};
+
 /** A decision's handler reads no body: it is counted and dropped, and only then is the request handled (THREATS B4). */
 const afterBody = (incoming: IncomingMessage, response: ServerResponse, bytesMax: number, handle: HttpHandler): void => {
-  const length = incoming.headers['content-length'] ?? '0';
-  if (incoming.headers['transfer-encoding'] === undefined && length === '0') {
+  const { follows, length } = bodyOf(incoming.rawHeaders);
+  if (!follows) {
     handle(incoming, response, false);
     return;
   }
@@ -100,8 +110,9 @@ const createOneByOne = (): ((response: ServerResponse, socket: Socket, handle: (
   const waiting = new WeakMap<Socket, { last: ServerResponse; count: number }>();
   return (response, socket, handle) => {
     const line = waiting.get(socket);
-    if (line === undefined || line.last.closed) {
-      waiting.set(socket, { last: response, count: 0 });
+    if (line === undefined) waiting.set(socket, { last: response, count: 0 });
+    else if (line.last.closed) line.last = response;
+    if (line === undefined || line.last === response) {
       handle();
       return;
     }
@@ -131,7 +142,7 @@ const create = (limits: HttpLimits, tls: HttpTls | undefined, handle: RequestLis
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
-    connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, CHECK_MS_MAX),
+    connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, 1_000),
   };
   if (tls === undefined) return createServer(options, handle);
   const ask = { requestCert: tls.clientCa !== undefined, rejectUnauthorized: tls.clientCa !== undefined && tls.clientCertificate === 'required' };
@@ -144,8 +155,6 @@ export const startHttpServer = async (options: {
   readonly tls?: HttpTls | undefined;
   readonly limits: HttpLimits;
   readonly handle: HttpHandler;
-  /** Takes plain questions before they become requests of node; not over TLS. */
-  readonly plain?: PlainHandler;
   /** The handler reads the body itself and bounds it (of these requests); `limits.bodyBytesMax` does not count. */
   readonly readsBody?: boolean | ((incoming: IncomingMessage) => boolean);
   /** With as many connections as there may be, an idle one makes room for a new one. */
@@ -158,17 +167,13 @@ export const startHttpServer = async (options: {
   const oneByOne = createOneByOne();
   const server = create(limits, options.tls, (incoming, response) => {
     connections.asked(incoming.socket);
-    response.once('close', () => connections.answered(incoming.socket));
+    // Only who is to give way needs to be known as idle.
+    if (options.idleGiveWay === true) response.once('close', () => connections.answered(incoming.socket));
     oneByOne(response, incoming.socket, () => {
       if (closing) response.shouldKeepAlive = false;
       if (typeof readsBody === 'boolean' ? readsBody : readsBody(incoming)) options.handle(incoming, response, false);
       else afterBody(incoming, response, limits.bodyBytesMax, options.handle);
     });
-  });
-  const tickMs = Math.min(limits.headersTimeoutMs, CHECK_MS_MAX);
-  const plain = options.plain === undefined || options.tls !== undefined ? undefined : servePlainly(server, tickMs, {
-    limits, handle: options.plain, isClosing: () => closing, refuseLate: (socket) => refuseConnection(LATE, socket),
-    connections: { asked: (socket) => connections.asked(socket), answered: (socket) => connections.answered(socket) },
   });
   const connections = boundConnections(server, { max: limits.connectionsMax, idleGiveWay: options.idleGiveWay === true });
   // Node drops header lines beyond its own maximum without a word; whoever reads them counts them instead.
@@ -201,15 +206,9 @@ export const startHttpServer = async (options: {
         const lingered = setTimeout(() => {
           // Node does not count a connection as idle that never sent anything.
           for (const socket of connections.sockets) if (socket.bytesRead === 0) socket.destroy();
-          idle = setInterval(() => {
-            server.closeIdleConnections();
-            plain?.closeIdle();
-          }, DRAIN_STEP_MS);
+          idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
         }, Math.min(LINGER_MS, limits.drainMs));
-        const cut = setTimeout(() => {
-          server.closeAllConnections();
-          plain?.closeAll();
-        }, limits.drainMs);
+        const cut = setTimeout(() => server.closeAllConnections(), limits.drainMs);
         // Stops accepting. The server's own `close` would end idle connections at once, with questions under way on them.
         NetServer.prototype.close.call(server, () => {
           clearTimeout(lingered);
