@@ -27,6 +27,7 @@ const catalogue = {
   'alert.delivered': { ending: false, text: 'an alert is over for some of its channels: delivered, or never to be; `deliveries` says which' },
   'record.sealed': { ending: false, text: 'the events `from` to `through` were chained, and the chain was signed; see the guide on the record' },
   'store.restored': { ending: false, text: 'an operator said what had ended since the backup from which the store was restored, `upTo` where it is known, or accepted that it is not known' },
+  'endings.healed': { ending: true, text: 'the store had lost endings; nodes that knew them have put them back, and go on from here' },
   'clock.reset': { ending: false, text: 'an operator accepted the wall clock; `behindMs` is by how much it lay behind time already used' },
 } as const satisfies Record<string, { readonly ending: boolean; readonly text: string }>;
 

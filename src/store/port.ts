@@ -11,6 +11,7 @@ import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import type { Position } from '../domain/position.ts';
 import type { Enforcement, Holder, Leases } from './leases.ts';
+import type { Regress } from './lost.ts';
 
 /** Names one record of a realm. `id` is any string; implementations make keys injective. */
 export interface RecordKey {
@@ -236,4 +237,6 @@ export interface NodeStore extends Store {
   takeTurn?(name: string, holder: string, ms: number): Promise<boolean>;
   /** Where a process may answer from what it has read while it holds a lease. */
   readonly leases?: Leases;
+  /** Of the process of a node that keeps what the node knows. */
+  readonly regress?: Regress;
 }

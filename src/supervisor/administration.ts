@@ -7,6 +7,7 @@ import { createFindDecision } from '../audit/find-decision.ts';
 import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
 import type { Policy, Quarantine } from '../decision/ports.ts';
 import { createCompactor } from '../lifecycle/compact.ts';
+import { createMender } from '../lifecycle/mend.ts';
 import { createForgetter } from '../lifecycle/forget.ts';
 import { createInspect } from '../lifecycle/inspect.ts';
 import { createLifecycle } from '../lifecycle/lifecycle.ts';
@@ -52,6 +53,7 @@ const UNWATCHED: Quarantine = { enter: () => true, leave: () => undefined };
 
 const DAY_MS = 86_400_000;
 const FORGET_PAUSE_MS = 60_000;
+const MEND_PAUSE_MS = 500;
 const COMPACT_PAUSE_MS = 600_000;
 
 /** Of any issuer, in milliseconds; a development identity's is as short. */
@@ -106,6 +108,10 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     createSweeper({ store, clock, lifecycle, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
     createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
     createSealer({ store, clock, realms, signer: parts.record.signer, anchors: parts.record.anchors, holder: newId(clock.now().latest), everyMs: config.record.sealEveryMs, onError: onError('the record can not be sealed or anchored') }),
+    createMender({
+      store, clock, realms, intervalMs: MEND_PAUSE_MS, onError: roundFailed,
+      onMended: (realm, { putBack, accepted }) => log.warn('the store had lost what had ended; this node has put back what it knew', { realm, putBack, accepted }),
+    }),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
     createReviewWatch({
       store, clock, lifecycle, realms, config: config.lifecycle.breakGlass, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed,

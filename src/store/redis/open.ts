@@ -10,9 +10,10 @@ import { startFence, type Fence } from './fence.ts';
 import { knowsEndingsOf, refuseUnlessWhole, watchRestored } from '../provenance.ts';
 import { openMarks, readMeta, type StoreMode } from './marks.ts';
 import { createSeal, type Seal } from './seal.ts';
-import { createRedisStore } from './store.ts';
+import { createRedisStore, type RedisStoreParts } from './store.ts';
+import { keeping } from './keeper.ts';
 import { startWatch } from './watch.ts';
-import { readWitnessFile, writeWitnessFile, type Remembered } from './witness-file.ts';
+import { readWitnessFile } from './witness-file.ts';
 import { createWitness } from './witness.ts';
 
 export interface RedisStoreOptions {
@@ -36,7 +37,6 @@ export interface RedisStoreOptions {
 
 const INTEGRITY_CHARS_MIN = 32;
 const LOOK_EVERY_MS = 1_000;
-const REMEMBER_EVERY_MS = 2_000;
 const RETRY_AT_START_MS = 250;
 
 type Secret = NonNullable<RedisStoreConfig['password']>;
@@ -72,32 +72,6 @@ const sinceConnected = (connection: Connection, clock: Pick<Clock, 'monotonicMs'
   return () => {
     if (connection.generation() !== generation) [generation, since] = [connection.generation(), clock.monotonicMs()];
     return Math.max(0, untilOver(leaseMs) - Math.floor(clock.monotonicMs() - since));
-  };
-};
-
-/** Looks at every realm now and then, so that what this node knows is fresh, and writes it down when it has changed. */
-const remembering = (store: NodeStore, { path, realms }: { readonly path: string; readonly realms: readonly string[] }, knows: () => Remembered, everyMs: number): NodeStore => {
-  let written = '';
-  const write = (): void => {
-    const now = JSON.stringify([...knows().realms]);
-    if (now === written) return;
-    writeWitnessFile(path, knows());
-    written = now;
-  };
-  const look = async (): Promise<void> => {
-    for (const realm of realms) await store.facts({ realm, keys: [] });
-    write();
-  };
-  // A round that fails says so at the next question, which fails as well.
-  const timer = setInterval(() => void look().catch(() => undefined), everyMs);
-  timer.unref();
-  return {
-    ...store,
-    close: async () => {
-      clearInterval(timer);
-      await look().catch(() => undefined);
-      await store.close();
-    },
   };
 };
 
@@ -163,7 +137,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
     }
     const witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined);
     const restored = provenance.restored !== undefined && options.asRestored !== true;
-    const store = createRedisStore({
+    const storeParts: RedisStoreParts = {
       reads, writes, epoch, watch, witness, commitTimeoutMs, seal,
       readTimeoutMs: config.readTimeoutMs,
       replicas, clock,
@@ -173,8 +147,11 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       ...(fence === undefined ? {} : { fence }),
       ...(restored ? { check: watchRestored(async () => (await readMeta(reads, config.readTimeoutMs))?.provenance.restored !== undefined) } : {}),
       ...(options.instant === undefined ? {} : { instant: options.instant }),
-    });
-    return memory?.keeper === true ? remembering(store, memory, () => ({ epoch, realms: witness.all() }), options.lookEveryMs ?? REMEMBER_EVERY_MS) : store;
+    };
+    const store = createRedisStore(storeParts);
+    if (memory?.keeper !== true) return store;
+    const asItIs = createRedisStore({ ...storeParts, witness: createWitness() });
+    return keeping({ store, asItIs, witness, memory, replicated: replicas > 0, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });
   } catch (error) {
     watch.stop();
     fence?.stop();

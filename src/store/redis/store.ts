@@ -13,7 +13,7 @@
 import { isInstant, type Instant } from '../../domain/instant.ts';
 import type { Clock } from '../../decision/ports.ts';
 import { createEnforced } from '../leased/enforce.ts';
-import { StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
+import { recordKeyText, StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
 import { commitArguments, commitOutcome } from './commit.ts';
 import { scriptOf, type Connection, type ConnectionOptions, type Script } from './connection.ts';
 import { factsArguments, factsRead } from './facts.ts';
@@ -28,7 +28,8 @@ import { factsLua } from './scripts/facts.ts';
 import { readClockMark, writeClockMark } from './clock-mark.ts';
 import { takeTurn } from './turn.ts';
 import type { Watch } from './watch.ts';
-import type { Witness } from './witness.ts';
+import { StoreRegressed, type Seen, type Witness } from './witness.ts';
+import { healedRef } from './regress.ts';
 
 const FACTS = scriptOf(factsLua);
 const COMMIT = scriptOf(commitLua);
@@ -59,7 +60,12 @@ export interface RedisStoreParts {
   readonly instant?: () => Instant;
 }
 
-export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
+export interface RedisStore extends NodeStore {
+  /** The hash after so many endings; '' where there are not so many. */
+  hashAt(realm: string, endings: number): Promise<string>;
+}
+
+export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
   const { reads, writes, epoch, seal, watch, witness, fence, readTimeoutMs, commitTimeoutMs, replicas } = parts;
   let closed = false;
 
@@ -81,8 +87,32 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
     throw why ?? new StoreUnavailable('the store was replaced under the running program by one of another epoch: what had ended may no longer be known. Restore the right one, or restart');
   };
 
-  /** `args`: what follows epoch and known endings. */
+  /** The server as it is, whatever was known of it. */
+  const askAsItIs = async (query: FactsQuery, endingsKnown: number): Promise<readonly unknown[]> => {
+    const { state, records, index, endings } = realmKeys(query.realm);
+    return onRealm(reads, readTimeoutMs, FACTS, query.realm, [state, records, index, endings], [epoch, endingsKnown, ...factsArguments(query)]);
+  };
+  /** Has somebody put back everything that the server lost since `known`? */
+  const isHealed = async (realm: string, known: Seen): Promise<boolean> => {
+    const key = healedRef(known.endings);
+    const query = { realm, keys: [key] };
+    const answer = await askAsItIs(query, 0);
+    return factsRead(query, answer, { epoch, seal }).records.get(recordKeyText(key))?.value['version'] === 1;
+  };
   const ask = async (query: FactsQuery, args: readonly (string | number)[]): Promise<FactsRead> => {
+    const { realm } = query;
+    const known = witness.known(realm);
+    try {
+      return await askOnce(query, args);
+    } catch (error) {
+      if (!(error instanceof StoreRegressed) || known === undefined || !(await isHealed(realm, known))) throw error;
+      witness.forget(realm);
+      return askOnce(query, args);
+    }
+  };
+
+  /** `args`: what follows epoch and known endings. */
+  const askOnce = async (query: FactsQuery, args: readonly (string | number)[]): Promise<FactsRead> => {
     open();
     watch.check();
     if (parts.check !== undefined) await parts.check();
@@ -186,6 +216,7 @@ export const createRedisStore = (parts: RedisStoreParts): NodeStore => {
       await writeClockMark(writes, commitTimeoutMs, instant);
     },
     authority: () => watch.offset(),
+    hashAt: async (realm, count) => String((await askAsItIs({ realm, keys: [] }, count))[8]),
     takeTurn: (name, holder, ms) => takeTurn(reads, readTimeoutMs, name, holder, ms),
   };
 };

@@ -16,6 +16,8 @@ export interface Witness {
   see(realm: string, known: Seen | undefined, seen: Seen, hashThen: string): void;
   committed(realm: string, sequence: number): void;
   all(): ReadonlyMap<string, Seen>;
+  /** What was known is there again, under other positions. */
+  forget(realm: string): void;
 }
 
 /** The server lost what it had confirmed. */
@@ -31,6 +33,7 @@ export const createWitness = (before: ReadonlyMap<string, Seen> = new Map()): Wi
   return {
     known: (realm) => realms.get(realm),
     all: () => realms,
+    forget: (realm) => void realms.delete(realm),
     see: (realm, known, seen, hashThen) => {
       if (known !== undefined) {
         if (seen.sequence < known.sequence || seen.endings.sequence < known.endings.sequence) throw regressed();

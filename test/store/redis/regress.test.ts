@@ -1,0 +1,140 @@
+/** I6: what a server loses that a node knows to have ended is put back by it, whoever else there is; and nobody says yes before. */
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { createLifecycle, type Call } from '../../../src/lifecycle/lifecycle.ts';
+import { lifecycleConfig } from '../../../src/lifecycle/config.ts';
+import { createMender } from '../../../src/lifecycle/mend.ts';
+import type { NodeStore } from '../../../src/store/port.ts';
+import { redisStoreConfig } from '../../../src/store/redis/config.ts';
+import { openRedisStore } from '../../../src/store/redis/open.ts';
+import { createClock } from '../../../src/time/clock.ts';
+import { describeWith } from '../../parts.ts';
+import { FSYNC, MEMORY, startRedis, type RedisServer } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
+
+const cleanups: (() => Promise<unknown> | unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+const clock = createClock({ maxClockStepMs: 60_000 });
+const CALL: Call = { realm: 'default', actor: { kind: 'operator', id: 'user:rita' } };
+const ending = (selector: string) => ({ realm: 'default', keys: [{ kind: 'ending', id: selector }] });
+
+describeWith(['redis'], 'a server that lost its tail', () => {
+  const folderOf = (): string => {
+    const folder = mkdtempSync(join(tmpdir(), 'curfew-regress-'));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    return folder;
+  };
+  const openAt = async (port: number, durability: unknown, path: string, keeper: boolean): Promise<NodeStore> => {
+    const store = await openRedisStore({
+      config: redisStoreConfig.parse({ port, durability, leaseMs: 600, readTimeoutMs: 400, commitTimeoutMs: 2_000 }),
+      mode: 'production', clock, secrets: { readFile: () => '', env: () => undefined }, lookEveryMs: 20, memory: { path, keeper, realms: ['default'] },
+    });
+    cleanups.push(() => store.close());
+    return store;
+  };
+  const lifecycleOf = (store: NodeStore) =>
+    createLifecycle({ store, clock, config: lifecycleConfig.parse({}), policy: () => undefined, development: true, enforcementMs: 0, settle: async () => undefined });
+  const menderOf = (store: NodeStore) => createMender({ store, clock, realms: ['default'], intervalMs: 1_000, onMended: () => undefined, onError: (error) => { throw error; } });
+  /** Keeps what the server has, and puts it back: what was written meanwhile is lost. */
+  const keep = (server: RedisServer): Promise<string> => server.send(`EVAL "for _, k in ipairs(redis.call('KEYS', 'cf:{default}*')) do redis.call('COPY', k, 'kept:' .. k, 'REPLACE') end" 0`);
+  const lose = (server: RedisServer): Promise<string> =>
+    server.send(`EVAL "redis.call('DEL', unpack(redis.call('KEYS', 'cf:{default}*'))) for _, k in ipairs(redis.call('KEYS', 'kept:*')) do redis.call('COPY', k, string.sub(k, 6), 'REPLACE') end" 0`);
+  const reasonOf = async (store: NodeStore): Promise<string> => Promise.resolve(store.facts({ realm: 'default', keys: [] })).then(() => 'no error', (error: { readonly reason?: string }) => error.reason ?? 'unavailable');
+  const revoke = async (store: NodeStore, value: string): Promise<void> => {
+    expect((await lifecycleOf(store).revoke(CALL, { selector: { kind: 'workload', value }, reason: 'over' }, true)).ok).toBe(true);
+  };
+  const known = (path: string) => until('the keeper to know', async () => readFileSync(`${path}.endings`, 'utf8').includes('spiffe://example.org/lost'));
+
+  test('what it lost is put back, by any node and once; without replicas an operator decides whether to go on, and has it then', async () => {
+    const server = await startRedis(MEMORY);
+    cleanups.push(server.stop);
+    const path = join(folderOf(), 'seen.json');
+    const store = await openAt(server.port, 'memory', path, true);
+    await revoke(store, 'spiffe://example.org/kept');
+    await until('the keeper to have looked', async () => existsSync(`${path}.endings`));
+    await keep(server);
+    await revoke(store, 'spiffe://example.org/lost');
+    expect((await lifecycleOf(store).suspend(CALL, { selector: { kind: 'owner', value: 'team:lost' }, reason: 'over' }, true)).ok).toBe(true);
+    await known(path);
+    await until('the suspension too', async () => readFileSync(`${path}.endings`, 'utf8').includes('team:lost'));
+    await lose(server);
+    await until('a denial', async () => (await reasonOf(store)) === 'facts.regressed');
+    const mender = menderOf(store);
+    await until('it to be put back', async () => (await mender.mend()) === 2);
+    expect(await mender.mend()).toBe(0);
+    const asItIs = await store.regress?.asItIs.facts({ realm: 'default', keys: ['workload:spiffe://example.org/kept', 'workload:spiffe://example.org/lost', 'owner:team:lost'].map((id) => ({ kind: 'ending', id })) });
+    expect(asItIs?.records.size).toBe(3);
+    expect(asItIs?.records.get('ending/workload:spiffe://example.org/lost')?.marked?.sequence).toBeGreaterThan(1);
+    // It goes on denying: uses may be lost too, and only an operator knows why.
+    expect(await reasonOf(store)).toBe('facts.regressed');
+    await store.close();
+    rmSync(path);
+    const accepted = await openAt(server.port, 'memory', path, true);
+    expect((await accepted.facts(ending('workload:spiffe://example.org/lost'))).records.size).toBe(1);
+  });
+
+  test('with replicas everybody goes on once it is put back, processes too that keep nothing; another loss is another loss', { timeout: 60_000 }, async () => {
+    const args = [...FSYNC, '--min-replicas-to-write', '1', '--min-replicas-max-lag', '30', '--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];
+    const server = await startRedis(args);
+    cleanups.push(server.stop);
+    const replica = await startRedis([...args, '--replicaof', '127.0.0.1', String(server.port)]);
+    cleanups.push(replica.stop);
+    await until('the replica', async () => (await server.send('INFO replication')).includes('state=online'));
+    const path = join(folderOf(), 'seen.json');
+    const keeper = await openAt(server.port, { replicated: 1 }, path, true);
+    const worker = await openAt(server.port, { replicated: 1 }, path, false);
+    for (const store of [keeper, worker]) await until('facts', async () => (await reasonOf(store)) === 'no error');
+    await revoke(keeper, 'spiffe://example.org/kept');
+    await until('the keeper to have looked', async () => existsSync(`${path}.endings`));
+    const mender = menderOf(keeper);
+    for (let round = 0; round < 2; round += 1) {
+      await keep(server);
+      await revoke(keeper, `spiffe://example.org/lost-${round}`);
+      await until('the keeper to know', async () => readFileSync(`${path}.endings`, 'utf8').includes(`lost-${round}`));
+      expect(await reasonOf(worker)).toBe('no error');
+      await lose(server);
+      await until('a denial', async () => (await reasonOf(worker)) === 'facts.regressed');
+      await until('a denial', async () => (await reasonOf(keeper)) === 'facts.regressed');
+      await until('it to be put back', async () => (await mender.mend()) === 1);
+      for (const store of [keeper, worker]) {
+        await until('L1: facts again', async () => (await reasonOf(store)) === 'no error', 5_000);
+        expect((await store.facts(ending(`workload:spiffe://example.org/lost-${round}`))).records.size).toBe(1);
+      }
+    }
+    // A node that knows of endings which it can not name any more accepts nothing.
+    copyFileSync(`${path}.endings`, `${path}.older`);
+    await keep(server);
+    await revoke(keeper, 'spiffe://example.org/lost-3');
+    await until('the keeper to know', () => readFileSync(`${path}.endings`, 'utf8').includes('lost-3'));
+    await keeper.close();
+    copyFileSync(`${path}.older`, `${path}.endings`);
+    await lose(server);
+    const forgetful = await openAt(server.port, { replicated: 1 }, path, true);
+    await until('a denial', async () => (await reasonOf(forgetful)) === 'facts.regressed');
+    expect(await menderOf(forgetful).mend()).toBe(0);
+    expect(await forgetful.regress?.accept('default')).toBe(false);
+    expect(await reasonOf(forgetful)).toBe('facts.regressed');
+  });
+
+  test('a node that does not know what was lost puts nothing back and accepts nothing', async () => {
+    const server = await startRedis(MEMORY);
+    cleanups.push(server.stop);
+    const path = join(folderOf(), 'seen.json');
+    const store = await openAt(server.port, 'memory', path, false);
+    const other = await openAt(server.port, 'memory', join(folderOf(), 'seen.json'), true);
+    await revoke(other, 'spiffe://example.org/kept');
+    await keep(server);
+    await revoke(other, 'spiffe://example.org/lost');
+    expect(await reasonOf(store)).toBe('no error');
+    await other.close();
+    await lose(server);
+    const late = await openAt(server.port, 'memory', join(folderOf(), 'seen.json'), true);
+    expect(await menderOf(late).mend()).toBe(0);
+    expect(await late.regress?.accept('default')).toBe(false);
+    expect(await reasonOf(store)).toBe('facts.regressed');
+  });
+});
