@@ -35,7 +35,7 @@ export const isRevoked = (store: Wanted, workload: number): boolean => store.rev
 /** What decides about the bytes of a filled store. */
 const WRITERS = [
   'bench/support/fill-store.ts', 'bench/support/filled-store.ts', 'src/domain/grant-refs.ts', 'src/domain/selector.ts', 'src/store/event.ts',
-  ...['commit', 'environment', 'index-row', 'keys', 'realm-state', 'record'].map((name) => `src/store/embedded/${name}.ts`),
+  ...['commit', 'environment', 'index-row', 'keys', 'owner-rows', 'packed-record', 'realm-state', 'record'].map((name) => `src/store/embedded/${name}.ts`),
 ];
 
 const writersDigest = (root: string): string => {

@@ -8,6 +8,13 @@ import type { LiveGrant } from './input.ts';
 import { isNearer, type FailedGrant } from './nearest.ts';
 import type { Progress } from './progress.ts';
 
+interface Ranked extends LiveGrant {
+  readonly rank: number;
+}
+
+const mostSpecificFirst = (a: Ranked, b: Ranked): number =>
+  b.rank - a.rank || b.fact.grant.expiresAt - a.fact.grant.expiresAt || (a.fact.grant.id < b.fact.grant.id ? -1 : 1);
+
 /** Fills `live` (most specific first, then latest end, then id), `faults` and `nearest`; gives the reason of a denial for want of a grant. */
 export const weigh = (evaluation: Evaluation, question: Question, progress: Progress, claimed: boolean): Reason => {
   const { facts, identity, now, policy } = progress;
@@ -19,22 +26,21 @@ export const weigh = (evaluation: Evaluation, question: Question, progress: Prog
   const at: Circumstances = {
     now, facts, selectors: grantSelectorsOf(evaluation, identity), entitlementExists: (id) => policy?.entitlement(id) !== undefined,
   };
-  const live: LiveGrant[] = [];
+  const live: Ranked[] = [];
   let nearest: FailedGrant | undefined;
-  for (const fact of [...facts.grants, ...facts.ended]) {
-    const judged = judgeGrant(fact, use, at);
-    if (judged.live) live.push({ fact, until: judged.until });
-    else {
+  for (const group of [facts.grants, facts.ended]) {
+    for (const fact of group) {
+      const judged = judgeGrant(fact, use, at);
+      if (judged.live) {
+        live.push({ fact, until: judged.until, rank: specificity(fact.grant.scopes, question.action, question.resource) });
+        continue;
+      }
       progress.faults.set(fact.grant.id, judged.reason);
       const candidate = { fact, reason: judged.reason };
       if (isNearer(candidate, nearest)) nearest = candidate;
     }
   }
-  if (live.length > 1) {
-    const rank = new Map(live.map((grant) => [grant, specificity(grant.fact.grant.scopes, question.action, question.resource)]));
-    live.sort((a, b) =>
-      (rank.get(b) ?? 0) - (rank.get(a) ?? 0) || b.fact.grant.expiresAt - a.fact.grant.expiresAt || (a.fact.grant.id < b.fact.grant.id ? -1 : 1));
-  }
+  if (live.length > 1) live.sort(mostSpecificFirst);
   progress.live = live;
   if (nearest !== undefined && nearest.reason !== 'grant.none') {
     progress.nearest = nearest.fact.grant.id;

@@ -13,6 +13,7 @@ export interface Scope {
   readonly resource: ResourceRef;
 }
 
+const STAR = 42;
 export const SCOPES_MAX = 64;
 export const ACTIONS_MAX = 64;
 export const SEGMENTS_MAX = 128;
@@ -96,6 +97,19 @@ const scopeWithin = (child: Scope, parent: Scope): boolean =>
 export const scopesWithin = (child: readonly Scope[], parent: readonly Scope[]): boolean =>
   child.length > 0 && child.every((inner) => parent.some((outer) => scopeWithin(inner, outer)));
 
+const patternScore = (pattern: string): number => {
+  let score = 0;
+  for (let from = 0; ; ) {
+    const slash = pattern.indexOf('/', from);
+    const end = slash === -1 ? pattern.length : slash;
+    const star = pattern.charCodeAt(from) === STAR;
+    if (star && end - from === 2 && pattern.charCodeAt(from + 1) === STAR) score += 1;
+    else score += star && end - from === 1 ? 1_000 : 1_000_000;
+    if (slash === -1) return score;
+    from = slash + 1;
+  }
+};
+
 /**
  * How specific the best covering scope of a set is, as a sortable number: literal segments first, then `*`, then `**`;
  * a named action before `*`. -1 when nothing covers.
@@ -104,9 +118,7 @@ export const specificity = (scopes: readonly Scope[], action: string, resource: 
   let best = -1;
   for (const scope of scopes) {
     if (!scopeCovers(scope, action, resource)) continue;
-    let score = 0;
-    for (const segment of scope.resource.id.split('/')) score += segment === '**' ? 1 : segment === '*' ? 1_000 : 1_000_000;
-    score = score * 2 + (scope.actions.includes(action) ? 1 : 0);
+    const score = patternScore(scope.resource.id) * 2 + (scope.actions.includes(action) ? 1 : 0);
     if (score > best) best = score;
   }
   return best;

@@ -89,10 +89,10 @@ describe('marks', () => {
     mkdirSync(path, { recursive: true });
     const raw = open({ path, noSubdir: false, overlappingSync: false, maxDbs: 8, encoding: 'binary', keyEncoding: 'binary' });
     const state = raw.openDB({ name: 'state', encoding: 'binary', keyEncoding: 'binary' });
-    await state.put(Buffer.from('meta'), Buffer.from(JSON.stringify({ format: 3, mode: 'production', epoch: 'x'.repeat(16), more: true })));
+    await state.put(Buffer.from('meta'), Buffer.from(JSON.stringify({ format: 4, mode: 'production', epoch: 'x'.repeat(16), more: true })));
     await raw.close();
     const before = readFileSync(join(path, 'data.mdb'));
-    expect(await refusal(openAt(path))).toMatch(/format 3, this version of Curfew reads format 2: use the version that wrote it/);
+    expect(await refusal(openAt(path))).toMatch(/format 4, this version of Curfew reads format 3: use the version that wrote it/);
     const tables = open({ path, noSubdir: false, overlappingSync: false, maxDbs: 8, readOnly: true });
     expect([...tables.getKeys()]).toEqual(['state']);
     await tables.close();

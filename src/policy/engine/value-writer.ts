@@ -11,8 +11,9 @@ import { createShapes, MEMBER_BYTES, NONE } from './shapes.ts';
 export const TYPE = { number: 3, string: 4, array: 5, object: 6 } as const;
 export const NUMBER = { int: 1, text: 2 } as const;
 
-/** Every block of memory has its size in front, and two addresses that are used once it is free. */
+/** Every block of memory has its size in front, and room for two addresses that are written once it is free. */
 const HEAD_BYTES = 12;
+const HEAD_WORDS = 3;
 /** Sizes are rounded up to these, so that a block that is freed fits those that take its place. */
 const sizeOf = (bytes: number): number => (bytes <= 4 ? 4 : bytes <= 8 ? 8 : bytes <= 16 ? 16 : bytes <= 64 ? 64 : (bytes + 3) & ~3);
 
@@ -64,8 +65,6 @@ export const createValueWriter = ({ memory, heapStart, reserve, constants }: Wri
   const block = (size: number): number => {
     const address = at + HEAD_BYTES;
     words[at >> 2] = size;
-    words[(at >> 2) + 1] = 0;
-    words[(at >> 2) + 2] = 0;
     at = address + size;
     return address;
   };
@@ -75,11 +74,12 @@ export const createValueWriter = ({ memory, heapStart, reserve, constants }: Wri
   const copy = (text: string, to: number): number => {
     const { length } = text;
     if (length <= LOOP_CHARS_MAX) {
+      const target = bytes;
       let index = 0;
       for (; index < length; index += 1) {
         const unit = text.charCodeAt(index);
         if (unit > 0x7f) break;
-        bytes[to + index] = unit;
+        target[to + index] = unit;
       }
       if (index === length) return length;
     }
@@ -91,16 +91,21 @@ export const createValueWriter = ({ memory, heapStart, reserve, constants }: Wri
   /** 0: there is no room, or the text can't be written. */
   const writeString = (text: string): number => {
     if (!room(2 * HEAD_BYTES + 16 + 64 + text.length * 3)) return 0;
-    const node = block(16);
-    const content = at + HEAD_BYTES;
+    // Two blocks; written out, because most values are texts.
+    const start = at;
+    const content = start + 16 + 2 * HEAD_BYTES;
     const length = copy(text, content);
     if (length < 0) return 0;
-    block(sizeOf(length));
-    const word = node >> 2;
-    words[word] = TYPE.string | (1 << 8);
-    words[word + 1] = length;
-    words[word + 2] = content;
-    return node;
+    const size = sizeOf(length);
+    const target = words;
+    const word = start >> 2;
+    target[word] = 16;
+    target[word + HEAD_WORDS] = TYPE.string | (1 << 8);
+    target[word + HEAD_WORDS + 1] = length;
+    target[word + HEAD_WORDS + 2] = content;
+    target[word + HEAD_WORDS + 4] = size;
+    at = content + size;
+    return start + HEAD_BYTES;
   };
 
   const writeNumber = (value: number): number => {
@@ -174,22 +179,26 @@ export const createValueWriter = ({ memory, heapStart, reserve, constants }: Wri
     if (node === 0) return 0;
     const table = block(sizeOf(buckets.length * 4)) >> 2;
     const members = at + HEAD_BYTES;
+    const target = words;
     for (let bucket = 0; bucket < buckets.length; bucket += 1) {
       const offset = buckets[bucket] as number;
-      words[table + bucket] = offset === NONE ? 0 : members + offset;
+      target[table + bucket] = offset === NONE ? 0 : members + offset;
     }
+    let member = members >> 2;
     for (let index = 0; index < names.length; index += 1) {
-      const word = block(16) >> 2;
       const offset = next[index] as number;
-      words[word] = names[index] as number;
-      words[word + 1] = pending[first + index] as number;
-      words[word + 2] = offset === NONE ? 0 : members + offset;
+      target[member - HEAD_WORDS] = 16;
+      target[member] = names[index] as number;
+      target[member + 1] = pending[first + index] as number;
+      target[member + 2] = offset === NONE ? 0 : members + offset;
+      member += MEMBER_BYTES >> 2;
     }
+    at += names.length * MEMBER_BYTES;
     const word = node >> 2;
-    words[word] = TYPE.object;
-    words[word + 1] = table << 2;
-    words[word + 2] = buckets.length;
-    words[word + 3] = names.length;
+    target[word] = TYPE.object;
+    target[word + 1] = table << 2;
+    target[word + 2] = buckets.length;
+    target[word + 3] = names.length;
     waiting = first;
     return node;
   };

@@ -22,7 +22,7 @@ import { heldAt } from './held-at.ts';
 import { readIdempotent, writeIdempotent } from './idempotency.ts';
 import { putIndexRow } from './index-row.ts';
 import { historyPrefix, keyBytes, kindPrefix, realmPrefix, ROWS_KIND, sequenceKeyBytes } from './keys.ts';
-import { ownerRowsKey, ownerRowsValue, parseOwnerRows, withRows, type IndexRow } from './owner-rows.ts';
+import { ownerRowsKey, ownerRowsValue, parseOwnerRows, shapeKey, withRows, type IndexRow, type Packing } from './owner-rows.ts';
 import { encodeRecord, versionOf, type HeldRecord } from './record.ts';
 import { encodeState, readState, slotOf, stateKeyBytes } from './realm-state.ts';
 
@@ -53,20 +53,28 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
   const stamp: Stamp = { sequence: state.sequence + events.length, at };
 
   const changed = new Map<string, HeldRecord>();
-  const added = new Map<string, IndexRow[]>();
+  /** Owners whose lists have to be made anew, with the rows that are new. */
+  const listed = new Map<string, IndexRow[]>();
   const current = (key: RecordKey): HeldRecord | undefined => changed.get(recordKeyText(key)) ?? heldAt(environment, realm, key);
   const change = (key: RecordKey, value: JsonObject, before: HeldRecord | undefined, more: Partial<Pick<Commit['puts'][number], 'index' | 'refs' | 'mark'>>): void => {
     const index = before?.index ?? more.index;
     if (more.index !== undefined && index !== undefined && (index.owner !== more.index.owner || index.end !== more.index.end || (before !== undefined && before.index === undefined))) {
       throw new TypeError(`store: owner and end of ${key.kind} records never change`);
     }
-    if (index !== undefined && before === undefined) added.set(index.owner, [...(added.get(index.owner) ?? []), { end: index.end, key }]);
+    if (index !== undefined) listed.set(index.owner, [...(listed.get(index.owner) ?? []), ...(before === undefined ? [{ end: index.end, key }] : [])]);
     const marked = more.mark === true ? stamp : before?.record.marked;
     changed.set(recordKeyText(key), {
       record: { key, created: before?.record.created ?? stamp, modified: stamp, value, ...(marked === undefined ? {} : { marked }) },
       refs: more.refs ?? before?.refs ?? [],
       ...(index === undefined ? {} : { index }),
     });
+  };
+  const packing: Packing = {
+    recordOf: current,
+    keep: ({ name, text }) => {
+      const key = shapeKey(name);
+      if (current(key) === undefined) change(key, { text }, undefined, {});
+    },
   };
   for (const put of commit.puts) change(put.key, put.value, current(put.key), put);
   for (const { key, max } of commit.increments ?? []) {
@@ -76,10 +84,10 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
     change(key, { ...before?.record.value, count }, before, {});
   }
 
-  for (const [owner, rows] of added) {
+  for (const [owner, rows] of listed) {
     const key = ownerRowsKey(owner);
     const before = current(key);
-    change(key, withRows(before?.record.value, rows, at), before, {});
+    change(key, ownerRowsValue(withRows(before?.record.value, rows, at), packing), before, {});
     for (const row of rows) putIndexRow(environment, realm, owner, row);
   }
   const drops = commit.drops ?? [];
@@ -88,7 +96,7 @@ export const applyCommit = (environment: Environment, epoch: string, commit: Com
     const before = current(key);
     const from = before === undefined ? at : parseOwnerRows(before.record.value).from;
     // Rows that had ended are in no list.
-    if (end > from) change(key, ownerRowsValue({ from, rows: rowsAfter(environment, realm, owner, from) }), before, {});
+    if (end > from) change(key, ownerRowsValue({ from, rows: rowsAfter(environment, realm, owner, from) }, packing), before, {});
   }
 
   const slots = Float64Array.from(state.slots);

@@ -1,19 +1,21 @@
 /** An embedded store as the source and the target of copies. A source gives what one read transaction sees, while others go on writing. */
 import type { Transaction } from 'lmdb';
 import type { Instant } from '../../domain/instant.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import { eventEntry, type CopiedRecord, type CopySource, type CopyTarget, type Entry, type RealmEnd } from '../copy/entries.ts';
 import { NO_ENDINGS } from '../event.ts';
-import { StoreUnavailable, type EndingsMark } from '../port.ts';
+import { StoreUnavailable, type EndingsMark, type RecordKey } from '../port.ts';
 import { PLAIN, unreadyFault } from '../provenance.ts';
 import { readClockMark, writeClockMark } from './clock-mark.ts';
 import { dropRecords, rowsAfter } from './drop.ts';
 import type { Environment } from './environment.ts';
 import { endKey, ENTRY, entryKey, parseRemembered } from './idempotency.ts';
 import { putIndexRow } from './index-row.ts';
-import { after, historyPrefix, keyBytes, kindPrefix, realmPrefix, ROWS_KIND, sequenceKeyBytes } from './keys.ts';
+import { heldAt } from './held-at.ts';
+import { after, historyPrefix, keyBytes, kindPrefix, realmPrefix, ROWS_KIND, sequenceKeyBytes, SHAPES_KIND } from './keys.ts';
 import { readAnyMarks, writeMarks, type Marks } from './marks.ts';
 import { openEnvironment } from './open.ts';
-import { ownerRowsKey, ownerRowsValue } from './owner-rows.ts';
+import { ownerRowsKey, ownerRowsValue, shapeKey, type Packing } from './owner-rows.ts';
 import { checksumSeed, decodeRecord, encodeRecord } from './record.ts';
 import { encodeState, NEW_REALM, readState, stateKeyBytes } from './realm-state.ts';
 
@@ -70,7 +72,8 @@ export const openEmbeddedSource = async (options: { readonly path: string; reado
   const recordOf = (realm: string, { key, value }: Row): CopiedRecord | undefined => {
     const at = realmPrefix(realm).length;
     const kind = key.toString('latin1', at + 1, at + 1 + (key[at] as number));
-    if (kind === ROWS_KIND) return undefined;
+    // Made anew where they are needed.
+    if (kind === ROWS_KIND || kind === SHAPES_KIND) return undefined;
     const prefix = kindPrefix(realm, kind);
     const { record, refs, index } = decodeRecord(kind, undefined, checksumSeed(prefix), value);
     if (!keyBytes({ prefix, id: record.key.id }).equals(key)) throw new StoreUnavailable('a record stands under another key; restore the store from a backup');
@@ -157,14 +160,21 @@ export const openEmbeddedTarget = async (options: { readonly path: string; reado
     endRealm: async (realm, { sequence, at, endings }) => {
       const { environment } = there();
       const stamp = { sequence, at };
+      const put = (key: RecordKey, value: JsonObject): void => {
+        const prefix = kindPrefix(realm, key.kind);
+        environment.records.putSync(keyBytes({ prefix, id: key.id }), encodeRecord(prefix, { record: { key, created: stamp, modified: stamp, value }, refs: [] }));
+      };
+      const packing: Packing = {
+        recordOf: (key) => heldAt(environment, realm, key),
+        keep: ({ name, text }) => {
+          if (heldAt(environment, realm, shapeKey(name)) === undefined) put(shapeKey(name), { text });
+        },
+      };
       const names = [...owners];
       for (let from = 0; from < names.length; from += PAGE) {
         await environment.root.transaction(() => {
           for (const owner of names.slice(from, from + PAGE)) {
-            const key = ownerRowsKey(owner);
-            const value = ownerRowsValue({ from: at, rows: rowsAfter(environment, realm, owner, at) });
-            const prefixOfRows = kindPrefix(realm, ROWS_KIND);
-            environment.records.putSync(keyBytes({ prefix: prefixOfRows, id: key.id }), encodeRecord(prefixOfRows, { record: { key, created: stamp, modified: stamp, value }, refs: [] }));
+            put(ownerRowsKey(owner), ownerRowsValue({ from: at, rows: rowsAfter(environment, realm, owner, at) }, packing));
           }
         });
       }

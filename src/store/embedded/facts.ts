@@ -6,9 +6,10 @@
 import { recordKeyText, ROWS_MAX, StoreUnavailable, type FactsQuery, type FactsRead, type RecordKey, type StoredRecord } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
 import { scanRows } from './index-row.ts';
-import { kindPrefix } from './keys.ts';
+import { kindPrefix, ROWS_KIND } from './keys.ts';
 import { createDoorkeeper, createMemo, createMemoSpace, type Memo } from './memo.ts';
-import { ownerRowsKey, parseOwnerRows, type IndexRow } from './owner-rows.ts';
+import { parseOwnerRows, shapeKey, type IndexRow, type ListedRow, type OwnerRows } from './owner-rows.ts';
+import { unpack } from './packed-record.ts';
 import { checksumSeed, decodeRecord, versionOf, type HeldRecord } from './record.ts';
 import { NEW_REALM, readState, slotOf, stateKeyBytes, type RealmState } from './realm-state.ts';
 
@@ -17,6 +18,19 @@ interface Found {
   readonly held: HeldRecord | undefined;
   readonly changed: number;
   readonly cost: number;
+}
+
+/** The list of an owner's rows, exact while its slot stands at `changed`. */
+interface FoundRows {
+  readonly rows: ReadRows | undefined;
+  readonly changed: number;
+  readonly cost: number;
+}
+
+interface ReadRows extends OwnerRows {
+  readonly version: number;
+  /** Of the rows whose records came along, by place; made when they are first asked for. */
+  readonly records: (RowRecord | undefined)[];
 }
 
 interface KindReader {
@@ -31,6 +45,7 @@ interface RealmReader {
   readonly stateKey: Buffer;
   state: RealmState;
   readonly kinds: Map<string, KindReader>;
+  readonly owners: Memo<FoundRows>;
 }
 
 /** What a list of keys led to, exact while none of their kinds' slots moved. */
@@ -41,8 +56,19 @@ interface Resolved {
   readonly present: readonly (readonly [text: string, record: StoredRecord])[];
 }
 
-/** Goes with the row for as long as it is remembered. */
-type RowRecord = HeldRecord & { resolved?: Resolved };
+/** A row's record, with what its refs led to, for as long as it is remembered. */
+interface RowRecord {
+  readonly record: StoredRecord;
+  readonly refs: () => readonly RecordKey[];
+  resolved?: Resolved;
+}
+
+/** Of records that are remembered by themselves. */
+type Remembered = HeldRecord & { asRow?: RowRecord };
+
+const noRow = (): never => {
+  throw new RangeError('there are no rows');
+};
 
 export interface FactsReader {
   facts(query: FactsQuery): FactsRead;
@@ -54,6 +80,8 @@ const REALMS_MAX = 1_000;
 /** What an entry costs beyond its bytes, and how much larger a record is in memory than in bytes (measured: 2,490 bytes for 1,050). */
 const ENTRY_COST = 250;
 const OBJECT_FACTOR = 2.5;
+/** The same for a list with the records that came along. */
+const ROWS_FACTOR = 4;
 const SEEN = 32_768;
 
 export const createFactsReader = (environment: Environment, epoch: string, memoBytesMax: number): FactsReader => {
@@ -65,7 +93,7 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     let realm = realms.get(name);
     if (realm === undefined) {
       if (realms.size >= REALMS_MAX) realms.clear();
-      realm = { name, stateKey: stateKeyBytes(name), state: NEW_REALM, kinds: new Map() };
+      realm = { name, stateKey: stateKeyBytes(name), state: NEW_REALM, kinds: new Map(), owners: createMemo<FoundRows>(space) };
       realms.set(name, realm);
     }
     realm.state = readState(environment, realm.stateKey, realm.state);
@@ -112,22 +140,53 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return { realm, slots, changed: slots.map((slot) => realm.state.slots[slot] as number), present };
   };
 
-  const refsOf = (realm: RealmReader, row: RowRecord): Resolved => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row.refs)));
+  const refsOf = (realm: RealmReader, row: RowRecord): Resolved => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row.refs())));
 
-  const ownerRows = (realm: RealmReader, owner: string, endsAfter: number): readonly IndexRow[] => {
-    const held = lookup(realm, ownerRowsKey(owner));
-    if (held === undefined) return [];
-    const { from, rows } = parseOwnerRows(held.record.value);
-    // Asked about an instant before the list was made: a clock a little behind, or a test.
-    if (endsAfter < from) return scanRows(environment, realm.name, owner, { after: endsAfter, limit: ROWS_MAX + 1 });
-    const ended = rows.findIndex(({ end }) => !(endsAfter < end));
-    return ended < 0 ? rows : rows.slice(0, ended);
+  const lookupRows = (realm: RealmReader, owner: string): ReadRows | undefined => {
+    const { slot, prefix, seed } = kindReader(realm, ROWS_KIND);
+    const changed = realm.state.slots[slot] as number;
+    const known = realm.owners.get(owner);
+    if (known !== undefined && known.changed === changed) return known.rows;
+    const bytes = bytesAt(environment.records, { prefix, id: owner });
+    let rows: ReadRows | undefined;
+    if (bytes !== undefined) {
+      const version = versionOf(bytes);
+      rows = known?.rows?.version === version ? known.rows : { ...parseOwnerRows(decodeRecord(ROWS_KIND, owner, seed, bytes).record.value), version, records: [] };
+    }
+    if (known !== undefined || seenBefore(owner)) realm.owners.set(owner, { rows, changed, cost: ENTRY_COST + owner.length + (bytes?.length ?? 0) * ROWS_FACTOR });
+    return rows;
   };
 
-  const rowRecord = (realm: RealmReader, { key }: IndexRow): RowRecord => {
-    const held = lookup(realm, key);
+  const rowRecord = (realm: RealmReader, key: RecordKey): RowRecord => {
+    const held: Remembered | undefined = lookup(realm, key);
     if (held === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
-    return held;
+    return (held.asRow ??= { record: held.record, refs: () => held.refs });
+  };
+
+  const shapeText = (realm: RealmReader, name: string): string => {
+    const text = lookup(realm, shapeKey(name))?.record.value['text'];
+    if (typeof text !== 'string') throw new StoreUnavailable('a list names a shape that is not there; restore the store from a backup');
+    return text;
+  };
+
+  const listedRecord = (realm: RealmReader, { rows, records }: ReadRows, place: number): RowRecord => {
+    const { key, packed } = rows[place] as ListedRow;
+    return packed === undefined ? rowRecord(realm, key) : (records[place] ??= unpack(key, packed, (name) => shapeText(realm, name)));
+  };
+
+  /** The owner's live rows, those that end last first, and how many there are. */
+  const liveRows = (realm: RealmReader, owner: string, endsAfter: number): { readonly count: number; readonly recordAt: (place: number) => RowRecord } => {
+    const list = lookupRows(realm, owner);
+    if (list === undefined) return { count: 0, recordAt: noRow };
+    // Asked about an instant before the list was made: a clock a little behind, or a test.
+    if (endsAfter < list.from) {
+      const scanned = scanRows(environment, realm.name, owner, { after: endsAfter, limit: ROWS_MAX + 1 });
+      return { count: scanned.length, recordAt: (place) => rowRecord(realm, (scanned[place] as IndexRow).key) };
+    }
+    const { rows } = list;
+    let count = 0;
+    while (count < rows.length && endsAfter < (rows[count] as ListedRow).end) count += 1;
+    return { count, recordAt: (place) => listedRecord(realm, list, place) };
   };
 
   return {
@@ -148,18 +207,18 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
       if (query.index === undefined) return { ...read, rows: [], ended: [], truncated: false };
 
       const { owner, endsAfter, wanted, lookBack } = query.index;
-      const live = ownerRows(realm, owner, endsAfter);
+      const live = liveRows(realm, owner, endsAfter);
       const rows: StoredRecord[] = [];
       let anyWanted = false;
-      for (const row of live.slice(0, ROWS_MAX)) {
-        const held = rowRecord(realm, row);
+      for (let place = 0; place < live.count && place < ROWS_MAX; place += 1) {
+        const held = live.recordAt(place);
         rows.push(held.record);
         if (wanted !== undefined && !wanted(held.record)) continue;
         anyWanted = true;
         bring(refsOf(realm, held));
       }
       const back = anyWanted || lookBack === undefined || lookBack <= 0 ? [] : scanRows(environment, realm.name, owner, { upTo: endsAfter, limit: lookBack });
-      return { ...read, rows, ended: back.map((row) => rowRecord(realm, row).record), truncated: live.length > ROWS_MAX };
+      return { ...read, rows, ended: back.map(({ key }) => rowRecord(realm, key).record), truncated: live.count > ROWS_MAX };
     },
   };
 };

@@ -11,8 +11,9 @@ import type { RecordKey } from '../port.ts';
 const PLAIN_UNITS_MAX = 256;
 const PLAIN = 0;
 const HASHED = 1;
-/** The store's own kind: the rows of one owner (`owner-rows.ts`). No kind of a caller begins with a capital. */
+/** The store's own kinds: the rows of one owner (`owner-rows.ts`), shapes of records (`packed-record.ts`). No kind of a caller begins with a capital. */
 export const ROWS_KIND = 'Rows';
+export const SHAPES_KIND = 'Shapes';
 const KIND = /^[a-z][a-z0-9-]{0,31}$/;
 const PREFIXES_MAX = 1_000;
 
@@ -39,7 +40,7 @@ export const kindPrefix = (realm: string, kind: string): Buffer => {
   const name = `${kind}/${realm}`;
   const known = prefixes.get(name);
   if (known !== undefined) return known;
-  if (!KIND.test(kind) && kind !== ROWS_KIND) throw new TypeError(`store: "${kind.slice(0, 40)}" is not a kind of record`);
+  if (!KIND.test(kind) && kind !== ROWS_KIND && kind !== SHAPES_KIND) throw new TypeError(`store: "${kind.slice(0, 40)}" is not a kind of record`);
   const prefix = Buffer.concat([part(realm, REALM_UNITS_MAX), Buffer.from([kind.length]), Buffer.from(kind, 'latin1')]);
   if (prefixes.size >= PREFIXES_MAX) prefixes.clear();
   prefixes.set(name, prefix);

@@ -7,21 +7,27 @@ import { bytesAt, unavailable, type Environment } from './environment.ts';
 
 export type StoreMode = 'development' | 'production';
 
-const FORMAT = 1;
-/** Of a store that says where it comes from. */
-const FORMAT_WITH_PROVENANCE = 2;
+/**
+ * 3: lists of rows bring records along. A store of format 1, or 2 (which says where it comes from), is the same without, and becomes
+ * one of format 3 when a process opens it for writing that may; no earlier version opens it from then on.
+ */
+const FORMAT = 3;
+const FORMATS_BEFORE = [1, 2];
 const KEY = Buffer.from('meta');
-const common = { mode: z.enum(['development', 'production']), epoch: z.string().regex(/^[A-Za-z0-9_-]{16}$/) };
-const marks = z.discriminatedUnion('format', [
-  z.object({ format: z.literal(FORMAT), ...common }),
-  z.object({ format: z.literal(FORMAT_WITH_PROVENANCE), ...common, provenance: provenanceSchema }),
-]);
+const marks = z.object({
+  format: z.literal([FORMAT, ...FORMATS_BEFORE]),
+  mode: z.enum(['development', 'production']),
+  epoch: z.string().regex(/^[A-Za-z0-9_-]{16}$/),
+  provenance: provenanceSchema.optional(),
+});
 const anyFormat = z.object({ format: z.number() });
 
 export interface Marks {
   readonly epoch: string;
   readonly mode: StoreMode;
   readonly provenance: Provenance;
+  /** Of a format before; writing the marks makes it one of this. */
+  readonly outdated?: true;
 }
 
 /** `undefined` when there are none yet. Throws for a format that this process must not touch. */
@@ -38,13 +44,13 @@ export const readAnyMarks = (state: Environment['state']): Marks | undefined => 
   if (!parsed.success) {
     const other = anyFormat.safeParse(found);
     throw new StoreUnavailable(
-      other.success && other.data.format !== FORMAT && other.data.format !== FORMAT_WITH_PROVENANCE
-        ? `the store has format ${other.data.format}, this version of Curfew reads format ${FORMAT_WITH_PROVENANCE}: use the version that wrote it, or another directory`
+      other.success && other.data.format !== FORMAT && !FORMATS_BEFORE.includes(other.data.format)
+        ? `the store has format ${other.data.format}, this version of Curfew reads format ${FORMAT}: use the version that wrote it, or another directory`
         : 'the marks of the store are damaged; restore it from a backup',
     );
   }
-  const { mode, epoch } = parsed.data;
-  return { mode, epoch, provenance: 'provenance' in parsed.data ? parsed.data.provenance : PLAIN };
+  const { format, mode, epoch, provenance = PLAIN } = parsed.data;
+  return { mode, epoch, provenance, ...(format === FORMAT ? {} : { outdated: true }) };
 };
 
 /** As `readAnyMarks`; throws for another mode too. */
@@ -62,6 +68,6 @@ export const newEpoch = (): string => randomBytes(12).toString('base64url');
 
 /** To be called inside a write transaction. */
 export const writeMarks = (state: Environment['state'], { mode, epoch, provenance }: Marks): void => {
-  const said = isPlain(provenance) ? { format: FORMAT, mode, epoch } : { format: FORMAT_WITH_PROVENANCE, mode, epoch, provenance };
+  const said = { format: FORMAT, mode, epoch, ...(isPlain(provenance) ? {} : { provenance }) };
   state.putSync(KEY, Buffer.from(JSON.stringify(said), 'utf8'));
 };

@@ -81,7 +81,8 @@ export const openEnvironment = async (
     const environment = openTables(root);
     if (!readOnly && make !== undefined) {
       await root.transaction(() => {
-        if (read(environment.state) === undefined) writeMarks(environment.state, make);
+        const found = read(environment.state);
+        if (found === undefined || found.outdated === true) writeMarks(environment.state, found ?? make);
       });
     }
     root.resetReadTxn();
