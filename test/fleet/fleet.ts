@@ -31,8 +31,8 @@ export interface Answer {
 export interface FleetOptions {
   /** More of `limits`, YAML in one line. */
   readonly limits?: string;
-  /** Another build of the program. */
-  readonly entry?: string;
+  /** Another build of the program, or one for each node. */
+  readonly entry?: string | ((index: number) => string | undefined);
   readonly workers?: number;
   /** Of one node's processes. */
   readonly env?: (index: number) => Readonly<Record<string, string>>;
@@ -70,11 +70,15 @@ export const startFleet = async (redis: string, size = 2, options: FleetOptions 
   const operator = (sub: string, ...groups: string[]): string =>
     signed({ alg: 'RS256', kid: 'l1', typ: 'JWT' }, { iss: LOGIN, sub, aud: 'curfew-admin', groups, iat: seconds() - 5, exp: seconds() + 300 }, loginKey);
   const directories = Array.from({ length: size }, temporaryDirectory);
+  const entryOf = (index: number): { readonly entry?: string } => {
+    const entry = typeof options.entry === 'function' ? options.entry(index) : options.entry;
+    return entry === undefined ? {} : { entry };
+  };
   const start = (index: number): Promise<Curfew> =>
     startCurfew({
       directory: (directories[index] as { readonly path: string }).path,
       config: configOf(options.store?.(index) ?? `{kind: redis, redis: ${redis}}`, options.limits === undefined ? '' : `, ${options.limits}`),
-      ...(options.entry === undefined ? {} : { entry: options.entry }),
+      ...entryOf(index),
       ...(options.workers === undefined ? {} : { workers: options.workers }),
       ...(options.env === undefined ? {} : { env: options.env(index) }),
     });

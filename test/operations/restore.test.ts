@@ -212,6 +212,29 @@ describeWith(['redis'], 'a restored store', () => {
     }
   });
 
+  test('a backup beside a node of a version that notes no changes is refused, and the next one is whole again', async () => {
+    const old = await place('redis');
+    const store = await old.open();
+    await fill(store, 'default', 250);
+    const state = 'cf:{default}:state';
+    // What such a node leaves behind: a sequence that nobody noted, before the last of ours or after it.
+    for (const oursFollows of [true, false]) {
+      const { openSource } = await import('../../src/operations/stores.ts');
+      const source = await openSource(old.config, true);
+      const entries = source.copy('default');
+      await entries.next();
+      const sequence = Number(/\d+\r\n$/.exec((await old.server?.send(`HGET ${state} sequence`)) ?? '')?.[0]) + 1;
+      await old.server?.send(`XADD cf:{default}:events ${sequence}-0 e {"about":[],"at":1,"data":{},"sequence":${sequence},"type":"x"}`);
+      await old.server?.send(`HSET ${state} sequence ${sequence}`);
+      if (oursFollows) await store.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id: 'a' }, value: {} }], events: [] });
+      expect(await messageOf((async () => { while ((await entries.next()).done !== true) { /* on */ } })())).toMatch(/older version/);
+      await source.close();
+    }
+    await store.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id: 'b' }, value: {} }], events: [] });
+    await store.close();
+    expect((await backup(old.config, join(old.directory, 'whole'))).get('default')?.sequence).toBeGreaterThan(250);
+  });
+
   test.each(['embedded', 'redis'] as const)('a backup of %s is of one instant, while commits go on without pause', { timeout: 60_000 }, async (kind) => {
     const busy = await place(kind);
     const store = await busy.open();

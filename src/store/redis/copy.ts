@@ -11,13 +11,12 @@ import { scriptOf, type Connection, type Script } from './connection.ts';
 import { NUMBER_DIGITS, ownerPrefix, realmKeys, recordField } from './keys.ts';
 import { readMeta, writeProvenance } from './marks.ts';
 import { decodeRecord } from './record.ts';
-import { copyPageLua, copyReplaysLua, copyRestLua, placeLua } from './scripts/copy.ts';
+import { copyBeginLua, copyPageLua, copyReplaysLua, copyRestLua, placeLua } from './scripts/copy.ts';
 import type { Seal } from './seal.ts';
 
-const [PAGE_SCRIPT, REST_SCRIPT, REPLAYS_SCRIPT, PLACE_SCRIPT] = [scriptOf(copyPageLua), scriptOf(copyRestLua), scriptOf(copyReplaysLua), scriptOf(placeLua)];
+const [BEGIN_SCRIPT, PAGE_SCRIPT, REST_SCRIPT, REPLAYS_SCRIPT, PLACE_SCRIPT] = [scriptOf(copyBeginLua), scriptOf(copyPageLua), scriptOf(copyRestLua), scriptOf(copyReplaysLua), scriptOf(placeLua)];
 const PAGE = 200;
 const REST = 500;
-const COPYING_MS = 600_000;
 const MOVED = 'moved:';
 
 export interface CopyParts {
@@ -56,6 +55,7 @@ export const openRedisSource = async ({ connection, timeoutMs, seal, places, clo
     const answer = await connection.script(timeoutMs, script, keys, args);
     if (text(answer[0]) === 'epoch') throw new StoreUnavailable('the realm was replaced while it was copied');
     if (text(answer[0]) === 'ended') throw new StoreUnavailable('another copy of this realm was begun, or this one stood still too long: begin again');
+    if (text(answer[0]) === 'older') throw new StoreUnavailable('a node of an older version committed meanwhile, of which copies know nothing: upgrade every node, then begin again');
     return answer;
   };
 
@@ -104,7 +104,7 @@ export const openRedisSource = async ({ connection, timeoutMs, seal, places, clo
       const current = await epochOf(realm);
       if (current === '') return { sequence: 0, at: 0 as Instant, endings: NO_ENDINGS };
       const token = randomBytes(12).toString('base64url');
-      await connection.command(timeoutMs, 'SET', copying, token, 'PX', COPYING_MS);
+      await run(BEGIN_SCRIPT, [state, copying, copied], [current, token]);
       const keys = [state, records, copying, copied];
       for (let from = '-'; ; ) {
         const fields = ((await connection.command(timeoutMs, 'ZRANGEBYLEX', kinds, from, '+', 'LIMIT', 0, PAGE)) as readonly Buffer[]).map(text);

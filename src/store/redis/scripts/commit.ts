@@ -28,7 +28,7 @@ if not now then
   local time = redis.call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
-local found = redis.call('HMGET', state, 'epoch', 'sequence', 'at', 'endings', 'hash')
+local found = redis.call('HMGET', state, 'epoch', 'sequence', 'at', 'endings', 'hash', 'own')
 if found[1] ~= epoch then return {'epoch', found[1] or ''} end
 local sequence, at, ended, hash = tonumber(found[2]), math.max(now, tonumber(found[3])), tonumber(found[4]), found[5]
 local previous, endedBefore = found[2], ended
@@ -129,9 +129,11 @@ end
 redis.pcall('XADD', changes, 'MAXLEN', '~', ${CHANGES_KEPT}, text(sequence) .. '-0', 'p', previous, 'n', cmsgpack.pack({fields, owners}))
 local copying, copied = KEYS[#KEYS - 1], KEYS[#KEYS]
 if redis.call('EXISTS', copying) == 1 then
+  -- The commit before was made by a version that notes nothing.
+  if found[6] ~= found[2] then redis.call('ZADD', copied, 0, '!') end
   for _, field in ipairs(fields) do redis.call('ZADD', copied, 0, field) end
 end
-redis.call('HSET', state, 'sequence', text(sequence), 'at', text(at), 'endings', text(ended), 'hash', hash)
+redis.call('HSET', state, 'sequence', text(sequence), 'at', text(at), 'endings', text(ended), 'hash', hash, 'own', text(sequence))
 if replay ~= '' then
   for _, field in ipairs(redis.call('ZRANGEBYSCORE', replayEnds, '-inf', now, 'LIMIT', 0, 4)) do
     redis.call('ZREM', replayEnds, field)

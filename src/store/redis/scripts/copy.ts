@@ -4,6 +4,19 @@
  */
 import { storedLua } from './stored.ts';
 
+/**
+ * KEYS: state, copying, copied. ARGV: epoch, token. From now on commits note what they change; one by a version that doesn't is
+ * found by the sequence that it leaves behind.
+ */
+export const copyBeginLua = `
+local state, copying, copied = unpack(KEYS)
+if redis.call('HGET', state, 'epoch') ~= ARGV[1] then return {'epoch'} end
+redis.call('SET', copying, ARGV[2], 'PX', 600000)
+redis.call('ZREM', copied, '!')
+redis.call('HSET', state, 'own', redis.call('HGET', state, 'sequence'))
+return {'begun'}
+`;
+
 /** KEYS: state, records, copying, copied. ARGV: epoch, token, fields. Answers the records, as packed; one that is gone is ''. */
 export const copyPageLua = `
 local state, records, copying, copied = unpack(KEYS)
@@ -25,6 +38,8 @@ local state, records, copying, copied = unpack(KEYS)
 if redis.call('HGET', state, 'epoch') ~= ARGV[1] then return {'epoch'} end
 if redis.call('GET', copying) ~= ARGV[2] then return {'ended'} end
 ${storedLua}
+local own = redis.call('HMGET', state, 'own', 'sequence')
+if own[1] ~= own[2] or redis.call('ZRANGEBYLEX', copied, '[!', '[!')[1] then return {'older'} end
 local fields = redis.call('ZRANGEBYLEX', copied, '-', '+', 'LIMIT', 0, tonumber(ARGV[3]))
 local found = {}
 for i, field in ipairs(fields) do
