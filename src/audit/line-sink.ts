@@ -10,8 +10,8 @@ import { write as writeCallback, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DecisionSink } from '../decision/ports.ts';
 import type { DecisionRecord } from '../decision/record.ts';
-import { writeGap, type Gap, type RecordWriter } from './encode-record.ts';
-import { createJsonBytes } from './json-bytes.ts';
+import { gapText, type Gap, type RecordText } from './encode-record.ts';
+import { createLineBytes } from './line-bytes.ts';
 
 const writeFd = promisify(writeCallback);
 /** Encoded in one go: for so long a decision may wait. */
@@ -35,7 +35,7 @@ export interface LineSink extends DecisionSink {
 
 export interface LineSinkOptions {
   readonly fd: number;
-  readonly writeRecord: RecordWriter;
+  readonly textOf: RecordText;
   readonly bufferedRecordsMax: number;
   /** Bytes a single write may have; whole lines only, a longer line goes alone. */
   readonly writeBytesMax: number;
@@ -57,9 +57,8 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
   const counts = { dropped: 0, failures: 0 };
   /** How much of the queue was taken. */
   let taken = 0;
-  /** Lines encoded, where each ends, its newline included, and how many of them were written. */
-  let lines = createJsonBytes();
-  let ends: number[] = [];
+  /** Lines encoded, and how many of them were written. */
+  let lines = createLineBytes();
   let written = 0;
 
   const waiting = (): number => queue.length - taken;
@@ -79,30 +78,24 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
     open = undefined;
   };
 
-  const encodeItem = (item: Item): void => {
-    if (isGap(item)) writeGap(item, lines);
-    else {
-      const from = lines.length;
-      try {
-        options.writeRecord(item, lines);
-      } catch {
-        counts.dropped += 1;
-        lines.rewind(from);
-        writeGap({ version: 1, gap: { dropped: 1, from: item.now.latest, to: item.now.latest, cause: 'record could not be encoded', pid: process.pid } }, lines);
-      }
+  const textOf = (item: Item): string => {
+    if (isGap(item)) return gapText(item);
+    try {
+      return options.textOf(item);
+    } catch {
+      counts.dropped += 1;
+      return gapText({ version: 1, gap: { dropped: 1, from: item.now.latest, to: item.now.latest, cause: 'record could not be encoded', pid: process.pid } });
     }
-    lines.raw('\n');
-    ends.push(lines.length);
   };
 
   const encodeMore = (): void => {
     // A write under way may still read from the old bytes.
-    if (closed) lines = createJsonBytes();
-    else lines.rewind(0);
-    ends = [];
-    written = 0;
+    if (closed) lines = createLineBytes();
+    const texts: string[] = [];
     const upTo = Math.min(queue.length, taken + BATCH_RECORDS_MAX);
-    for (; taken < upTo; taken += 1) encodeItem(queue[taken] as Item);
+    for (; taken < upTo; taken += 1) texts.push(textOf(queue[taken] as Item));
+    lines.hold(texts);
+    written = 0;
     if (taken < queue.length && taken < QUEUE_TAKEN_MAX) return;
     queue = queue.slice(taken);
     taken = 0;
@@ -110,10 +103,11 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
 
   /** The next bytes to write: whole lines, at least one. */
   const nextBatch = (): { readonly bytes: Buffer; readonly count: number } | undefined => {
-    if (written === ends.length) {
+    if (written === lines.ends.length) {
       if (waiting() === 0) settleGap();
       encodeMore();
     }
+    const { ends } = lines;
     if (ends.length === 0) return undefined;
     const from = written === 0 ? 0 : (ends[written - 1] as number);
     let upTo = written + 1;
@@ -193,6 +187,6 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
         counts.failures += 1;
       }
     },
-    stats: () => ({ ...counts, buffered: waiting() + ends.length - written }),
+    stats: () => ({ ...counts, buffered: waiting() + lines.ends.length - written }),
   };
 };

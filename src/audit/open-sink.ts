@@ -1,7 +1,7 @@
 /** Opens the configured decision log: a file that is only appended to, or standard output. */
 import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { DecisionLogConfig } from './config.ts';
-import { createRecordWriter } from './encode-record.ts';
+import { createRecordText } from './encode-record.ts';
 import { createLineSink, type LineSink } from './line-sink.ts';
 
 const FILE_WRITE_BYTES_MAX = 1_048_576;
@@ -24,7 +24,7 @@ const endsTorn = (fd: number, path: string): boolean => {
 /** Throws when the file can't be opened; a process without its decision log does not start. */
 export const openDecisionSink = (config: DecisionLogConfig, onFailure?: (error: unknown) => void): LineSink => {
   const common = {
-    writeRecord: createRecordWriter(config),
+    textOf: createRecordText(config),
     bufferedRecordsMax: config.bufferedRecordsMax,
     ...(onFailure === undefined ? {} : { onFailure }),
   };

@@ -14,14 +14,14 @@ const SECRET_PARAMETERS: readonly string[] = [
   'access_token', 'api_key', 'apikey', 'client_assertion', 'client_secret', 'code', 'id_token', 'password', 'refresh_token', 'sig', 'token',
 ];
 const IN_QUERY = new RegExp(`([?&;](?:${SECRET_PARAMETERS.join('|')})=)([^&;#\\s"]+)`, 'gi');
-export const DEPTH_MAX = 64;
+const DEPTH_MAX = 64;
 /** Stands for what is nested deeper than is written down. */
 export const TOO_DEEP = 'left out: too deep';
 const REMEMBERED_MAX = 1_000;
 
 export const secretHash = (secret: string): string => `sha256:${hash('sha256', secret, 'hex').slice(0, 16)}`;
 
-export interface Secrets {
+interface Secrets {
   /** Does a member, header or parameter of this name carry a secret? */
   isSecret(name: string): boolean;
   /** What stands in the place of a secret. */
@@ -31,7 +31,7 @@ export interface Secrets {
 }
 
 /** `extra`: header names, any case. */
-export const createSecrets = (extra: readonly string[] = []): Secrets => {
+const createSecrets = (extra: readonly string[] = []): Secrets => {
   const secretNames = new Set([...SECRET_HEADERS, ...SECRET_PARAMETERS, ...extra.map((name) => name.toLowerCase())]);
   const lowered = new Map<string, boolean>();
   const hashes = new Map<string, string>();
@@ -62,26 +62,35 @@ export const createSecrets = (extra: readonly string[] = []): Secrets => {
   };
 };
 
-/** A function that copies what it changes and keeps the rest as it is. `extra`: header names, any case. */
-export const createRedactor = (extra: readonly string[] = []): ((value: JsonObject) => JsonObject) => {
+/** As `createRedactor`; adds to `masked` where something was replaced: JSON Pointers (RFC 6901), in the order of the members. */
+export const createMaskingRedactor = (extra: readonly string[] = []): ((value: JsonObject, masked: string[]) => JsonObject) => {
   const { isSecret, mask, maskedText } = createSecrets(extra);
+  /** Of each replaced place the names on the way to it, the last one first. */
+  let places: string[][] = [];
 
+  /** Names the step to what was replaced since there were `before` places; a value that was itself replaced is a new place. */
+  const note = (name: string, before: number): void => {
+    if (places.length === before) places.push([name]);
+    else for (let index = before; index < places.length; index += 1) (places[index] as string[]).push(name);
+  };
   const walk = (value: JsonValue, depth: number): JsonValue => {
     if (typeof value === 'string') return value.includes('=') ? maskedText(value) : value;
     if (typeof value !== 'object' || value === null) return value;
     if (depth > DEPTH_MAX) return TOO_DEEP;
-    if (Array.isArray(value)) {
-      const items = value as readonly JsonValue[];
-      let copy: JsonValue[] | undefined;
-      items.forEach((item, index) => {
-        const next = walk(item, depth + 1);
-        if (next !== item) (copy ??= [...items])[index] = next;
-      });
-      return copy ?? items;
-    }
-    return walkObject(value as JsonObject, depth);
+    return Array.isArray(value) ? walkArray(value as readonly JsonValue[], depth) : walkObject(value as JsonObject, depth);
   };
-
+  const walkArray = (items: readonly JsonValue[], depth: number): JsonValue => {
+    let copy: JsonValue[] | undefined;
+    for (let index = 0; index < items.length; index += 1) {
+      const item = items[index] as JsonValue;
+      const before = places.length;
+      const next = walk(item, depth + 1);
+      if (next === item) continue;
+      note(String(index), before);
+      (copy ??= [...items])[index] = next;
+    }
+    return copy ?? items;
+  };
   const walkObject = (value: JsonObject, depth: number): JsonObject => {
     // Envoy's header_map: `{key, value | rawValue}`.
     const pairIsSecret = typeof value['key'] === 'string' && isSecret(value['key']);
@@ -89,8 +98,10 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
     for (const name in value) {
       const member = value[name];
       if (member === undefined) continue;
+      const before = places.length;
       const next = isSecret(name) || (pairIsSecret && name !== 'key') ? mask(member) : walk(member, depth + 1);
       if (next === member) continue;
+      note(name, before);
       copy ??= { ...value };
       // An assignment to `__proto__` would not set a member.
       if (name === '__proto__') Object.defineProperty(copy, name, { value: next, enumerable: true, configurable: true, writable: true });
@@ -99,11 +110,22 @@ export const createRedactor = (extra: readonly string[] = []): ((value: JsonObje
     return copy ?? value;
   };
 
-  return (value) => walkObject(value, 0);
+  return (value, masked) => {
+    places = [];
+    const clean = walkObject(value, 0);
+    for (const place of places) masked.push(`/${place.toReversed().map(pointerPart).join('/')}`);
+    return clean;
+  };
+};
+
+/** A function that copies what it changes and keeps the rest as it is. `extra`: header names, any case. */
+export const createRedactor = (extra: readonly string[] = []): ((value: JsonObject) => JsonObject) => {
+  const redact = createMaskingRedactor(extra);
+  return (value) => redact(value, []);
 };
 
 /** As it stands in a JSON Pointer (RFC 6901). */
-export const pointerPart = (name: string): string =>
+const pointerPart = (name: string): string =>
   name.includes('~') || name.includes('/') ? name.replaceAll('~', '~0').replaceAll('/', '~1') : name;
 
 /** JSON Pointers of what a redactor replaced. It copies what it changes and keeps the rest, so only copies are looked at. */

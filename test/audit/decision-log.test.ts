@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { decisionLogConfig } from '../../src/audit/config.ts';
-import { createRecordEncoder, createRecordWriter } from '../../src/audit/encode-record.ts';
+import { createRecordEncoder, createRecordText } from '../../src/audit/encode-record.ts';
 import { escapeInvisible } from '../../src/domain/invisible.ts';
 import { createFindDecision } from '../../src/audit/find-decision.ts';
 import { createLineSink } from '../../src/audit/line-sink.ts';
@@ -27,7 +27,7 @@ afterEach(() => {
 const linesOf = (file: string): JsonObject[] =>
   readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JsonObject);
 const encode = createRecordEncoder({ redactHeaders: [], recordBytesMax: 65_536 });
-const writeRecord = createRecordWriter({ redactHeaders: [], recordBytesMax: 65_536 });
+const textOf = createRecordText({ redactHeaders: [], recordBytesMax: 65_536 });
 
 describe('secrets', () => {
   const canary = 'canary-4f1d';
@@ -78,7 +78,7 @@ describe('secrets', () => {
   });
 });
 
-describe('a record is written in one pass', () => {
+describe('what a record says', () => {
   const name = fc.oneof(fc.constantFrom('key', 'value', 'Authorization', 'token', 'a/b', 'x~y', '__proto__', 'path', '0', 'r\u00e9', 'x"y'), fc.string({ unit: 'binary', maxLength: 3 }));
   const leaf = fc.oneof(
     fc.string({ unit: 'binary' }), fc.constantFrom('cookie', 'accept', '/a?token=x&b=2', 'code=1;sig=2', '?sig=\u202e', '', 'plain text', '"\\\u007f\n'), fc.double(), fc.integer(), fc.boolean(), fc.constant(null),
@@ -156,7 +156,7 @@ describe('the file', () => {
   test('nothing is encoded before the caller has gone on', () => {
     let encoded = 0;
     const fd = openSync(path, 'a');
-    const sink = createLineSink({ fd, writeRecord: (record, out) => { encoded += 1; writeRecord(record, out); }, bufferedRecordsMax: 10, writeBytesMax: 1e6 });
+    const sink = createLineSink({ fd, textOf: (record) => { encoded += 1; return textOf(record); }, bufferedRecordsMax: 10, writeBytesMax: 1e6 });
     sink.write(sampleRecord('r'));
     expect(encoded).toBe(0);
     sink.flushNow();
@@ -195,7 +195,7 @@ describe('the file', () => {
   test('a full disk is retried and reported; nothing is lost when there is room again', async () => {
     const failures: unknown[] = [];
     const full = openSync('/dev/full', 'w');
-    const sink = createLineSink({ fd: full, writeRecord, bufferedRecordsMax: 100, writeBytesMax: 1e6, onFailure: (error) => failures.push(error) });
+    const sink = createLineSink({ fd: full, textOf, bufferedRecordsMax: 100, writeBytesMax: 1e6, onFailure: (error) => failures.push(error) });
     sink.write(sampleRecord('r'));
     await expect.poll(() => failures.length).toBeGreaterThan(1);
     expect(sink.stats()).toMatchObject({ buffered: 1 });
@@ -211,7 +211,7 @@ describe('the file', () => {
     execFileSync('mkfifo', [fifo]);
     const reader = openSync(fifo, 'r+');
     const writer = openSync(fifo, 'w');
-    const sink = createLineSink({ fd: writer, writeRecord, bufferedRecordsMax: 10_000, writeBytesMax: 4_096 });
+    const sink = createLineSink({ fd: writer, textOf, bufferedRecordsMax: 10_000, writeBytesMax: 4_096 });
     for (let index = 0; index < 1_000; index += 1) sink.write(sampleRecord(`p${index}`));
     // The pipe holds 64 KiB: the sink now waits, and this process still runs.
     await expect.poll(() => sink.stats().buffered).toBeGreaterThan(0);
