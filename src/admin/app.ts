@@ -16,12 +16,14 @@ import { operatorEndpoints } from './operators.ts';
 import { recordEndpoints, type RecordSource } from './record.ts';
 import { ANSWER_HEADERS, jsonAnswer, problemAnswer, type Problem } from './problem.ts';
 import { refuseRequest } from './request-guard.ts';
+import { reportEndpoints } from './reports.ts';
 import { reviewEndpoints } from './reviews.ts';
 import { statusEndpoints, type NodeStatus } from './status.ts';
 import { taskEndpoints } from './tasks.ts';
 import type { ActiveEntitlements } from '../lifecycle/entitlements.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { Reports } from '../lifecycle/reports.ts';
 import type { Store } from '../store/port.ts';
 
 export interface Health {
@@ -42,6 +44,7 @@ export interface AdminDeps extends EndpointDeps {
   readonly refreshBundles: RefreshBundles;
   readonly status: NodeStatus;
   readonly record: RecordSource;
+  readonly reports: Reports;
   /** Entitlements for emergencies are tried at least so often. */
   readonly drillEveryMs: number;
   /** Prometheus exposition. */
@@ -75,6 +78,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...statusEndpoints(deps.status),
     ...alertEndpoints(deps.lifecycle, deps.store),
     ...recordEndpoints(deps.record),
+    ...reportEndpoints({ lifecycle: deps.lifecycle, reports: deps.reports, store: deps.store, now: () => deps.clock.now().latest }),
     ...reviewEndpoints({ lifecycle: deps.lifecycle, store: deps.store, now: () => deps.clock.now().latest, drillEveryMs: deps.drillEveryMs }),
   ];
   for (const definition of endpoints) addEndpoint(app, definition, deps);

@@ -22,7 +22,7 @@ const instant = () =>
 const durationMs = () => z.number().openapi({ type: 'integer', minimum: 1, description: 'whole milliseconds' });
 export const instantText = () => z.string().openapi({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
 
-const scope = z.strictObject({
+export const scope = z.strictObject({
   actions: words(),
   resource: z.strictObject({ type: word(), id: word() }).describe('`*` is one segment, `**` (last only) any number'),
 });

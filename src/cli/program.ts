@@ -8,6 +8,7 @@ import { addEndingCommands } from './commands/ending.ts';
 import { addEntitlementCommands } from './commands/entitlement.ts';
 import { addGrantCommands } from './commands/grant.ts';
 import { addPolicyCommands } from './commands/policy.ts';
+import { addReportCommands } from './commands/report.ts';
 import { addReviewCommands } from './commands/review.ts';
 import { addStoreCommands } from './commands/store.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -37,6 +38,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   'get access': ['entitlement', 'request', 'approve', 'deny', 'cancel', 'break-glass', 'grant', 'task'],
   'end access': ['revoke', 'suspend', 'lift'],
   'look into it': ['explain', 'decision', 'alert', 'review', 'audit', 'status'],
+  'look for more': ['orphans', 'exceptions', 'residual', 'standing', 'manual', 'groups'],
   'set it up': ['operator', 'person', 'workload', 'policy', 'clock'],
   'keep the store': ['backup', 'restore', 'endings', 'migrate'],
 };
@@ -81,6 +83,7 @@ export const buildProgram = (run: Run): Command => {
   addAlertCommands(program, run);
   addAuditCommands(program, run);
   addReviewCommands(program, run);
+  addReportCommands(program, run);
   addStatusCommand(program, run);
   addPolicyCommands(program, run);
   addClockCommands(program, run);

@@ -82,5 +82,6 @@ export const spanFaults = (config: Config): readonly SpanFault[] => [
   ...storeFaults(config),
   ...duplicates('peps', config.peps.map(({ id }) => id)),
   ...duplicates('routes', config.routes.map(({ id }) => id)),
+  ...duplicates('exceptions', config.exceptions.map(({ id }) => id)),
   ...duplicates('standing', config.standing.map(({ id }) => id)),
 ];

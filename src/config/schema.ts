@@ -16,6 +16,7 @@ import { policyConfig } from '../policy/config.ts';
 import { signalsConfig } from '../signals/config.ts';
 import { storeConfig } from '../store/config.ts';
 import { logConfig } from '../telemetry/config.ts';
+import { exceptionConfig } from './exceptions.ts';
 import { limitsConfig } from './limits.ts';
 import { standingConfig } from './standing.ts';
 
@@ -41,6 +42,7 @@ export const configSchema = z.strictObject({
   policy: policyConfig.prefault({}),
   store: storeConfig.prefault({}).describe('Where grants, tasks and endings are kept.'),
   lifecycle: lifecycleConfig.prefault({}),
+  exceptions: z.array(exceptionConfig).max(1_000).default([]).describe('Access that is not as it should be, with an owner, a tier, a reason and an end: batch, legacy, third-party OAuth, shared accounts. They describe; they allow nothing.'),
   alerts: alertsConfig.prefault({}),
   signals: signalsConfig.prefault({}),
   standing: z.array(standingConfig).max(1_000).default([]).describe('Exceptions to "no allow without a live grant", each with an owner, a reason and an end.'),

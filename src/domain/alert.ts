@@ -20,6 +20,7 @@ const catalogue = {
   'break-glass.misused': { severity: 'critical', text: 'a review found that emergency access was misused' },
   'break-glass.review-overdue': { severity: 'critical', text: 'emergency access was used and not reviewed in time; its person and entitlement are stopped' },
   'break-glass.used': { severity: 'critical', text: 'emergency access was used for the first time' },
+  'exception.ended': { severity: 'warning', text: 'an exception is past its end and still configured' },
   'grant.bypassed': { severity: 'critical', text: 'a system was used without an allow' },
   'grant.reused': { severity: 'critical', text: 'access was used, or tried, after its end' },
   'group.re-expands': { severity: 'critical', text: 'a group gives again, by inheritance, what has ended' },

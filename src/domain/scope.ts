@@ -110,6 +110,22 @@ const patternScore = (pattern: string): number => {
   }
 };
 
+const patternsMeet = (a: string, b: string): boolean => {
+  const [left, right] = [a.split('/'), b.split('/')];
+  for (let index = 0; ; index += 1) {
+    const [one, other] = [left[index], right[index]];
+    if (one === '**' || other === '**') return true;
+    if (one === undefined || other === undefined) return one === other;
+    if (one !== other && one !== '*' && other !== '*') return false;
+  }
+};
+
+const actionsMeet = (a: readonly string[], b: readonly string[]): boolean => a.includes('*') || b.includes('*') || a.some((action) => b.includes(action));
+
+/** Is there something that both cover? When in doubt, yes. */
+export const scopesMeet = (a: readonly Scope[], b: readonly Scope[]): boolean =>
+  a.some((one) => b.some((other) => one.resource.type === other.resource.type && actionsMeet(one.actions, other.actions) && patternsMeet(one.resource.id, other.resource.id)));
+
 /**
  * How specific the best covering scope of a set is, as a sortable number: literal segments first, then `*`, then `**`;
  * a named action before `*`. -1 when nothing covers.

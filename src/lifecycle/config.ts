@@ -1,5 +1,6 @@
 /** Configuration of the lifecycle: caps that no bundle can widen, and how long things are remembered. */
 import { z } from 'zod';
+import { isPerson } from '../domain/lifecycle/fields.ts';
 import { SUBJECT_ACTS } from '../domain/lifecycle/task-kinds.ts';
 
 const HOUR = 3_600_000;
@@ -63,6 +64,21 @@ export const lifecycleConfig = z
       .default({})
       .describe('who may do what with tasks of a kind, beside having the role issuer; `*` stands for kinds that are not listed. Without any, every kind is every issuer\'s; when some are listed and `*` is not, others can not be opened'),
     breakGlass: emergencyConfig.prefault({}),
+    orphans: z
+      .strictObject({
+        unusedMs: z.int().min(60_000).max(YEAR).default(7 * 24 * HOUR).describe('a live grant, or a scope of one, that was not used for so long since it began is an orphan, where its entitlement says nothing else'),
+        unseenMs: z.int().min(60_000).max(YEAR).default(30 * 24 * HOUR).describe('so is one whose workload was not seen for so long'),
+      })
+      .prefault({}),
+    manualSystems: z
+      .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/), z.strictObject({
+        assignee: z.string().refine(isPerson, 'must be a person or team such as team:dba').describe('who has to tell the system'),
+        withinMs: z.int().min(60_000).max(YEAR).default(4 * HOUR).describe('within so long after the end'),
+      }))
+      .default({})
+      .describe('systems that must be told by hand when access ended, by the name that entitlements have in `downstream`'),
+    surveyMs: z.int().min(1_000).max(24 * HOUR).default(600_000).describe('pause between two looks for orphans, access that is still open, and steps by hand'),
+    useNotesMs: z.int().min(1_000).max(HOUR).default(60_000).describe('pause between two notes of what was used'),
     idempotencyKeepMs: z.int().min(60_000).max(30 * 24 * HOUR).default(24 * HOUR).describe('how long an Idempotency-Key is remembered'),
     keepEndedMs: z.int().min(HOUR).max(10 * YEAR).default(90 * 24 * HOUR).describe('how long grants, closed tasks and endings are kept once they are over; an ending stays longer as long as anything that it could cover might live. Events stay'),
     sweepIntervalMs: z.int().min(100).max(HOUR).default(5_000).describe('pause between two rounds of housekeeping'),

@@ -4,19 +4,17 @@
  */
 import { readFacts } from '../decision/gather.ts';
 import type { Clock, Policy } from '../decision/ports.ts';
-import { endingRef, grantRef, grantRefs, grantSelectors, taskRef, type RecordRef } from '../domain/grant-refs.ts';
-import type { GrantFact } from '../domain/facts.ts';
+import { endingRef, grantRef, grantSelectors, taskRef, type RecordRef } from '../domain/grant-refs.ts';
 import type { Grant } from '../domain/grant.ts';
 import { toRfc3339, type Instant, type TimeInterval } from '../domain/instant.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
-import { judgeStanding, type Circumstances } from '../domain/judge-grant.ts';
 import { revocationRef, suspensionRef, type RevocationRecord, type SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
 import { formatPosition } from '../domain/position.ts';
 import { readGrant, readTask } from '../domain/records.ts';
-import { workloadSelectors, type Selector } from '../domain/selector.ts';
+import { workloadSelectors } from '../domain/selector.ts';
 import type { Store, StoredEvent, StoredRecord } from '../store/port.ts';
+import { grantState, stateRefs, surroundings } from './grant-state.ts';
 import { grantView, holdersView, revocationView, suspensionView, taskView, type EnforcementView, type GrantState, type PageView } from './view.ts';
-import { workloadIssuers } from './workload-issuers.ts';
 
 export interface InspectDeps {
   readonly store: Store;
@@ -52,24 +50,6 @@ export interface Inspect {
 /** Records looked at for one page; a sparse filter gives short pages with `next` beyond this. */
 const SCAN_MAX = 2_000;
 const HISTORY_MAX = 200;
-
-/** Selectors that cover every grant of a question in its realm, as far as they can be known without one. */
-const surroundings = (grant: Grant): readonly Selector[] => [
-  { kind: 'realm', value: grant.realm },
-  ...workloadIssuers(grant.workload).map((value): Selector => ({ kind: 'issuer', value })),
-];
-
-const stateRefs = (grant: Grant): readonly RecordRef[] => [...grantRefs(grant), ...[...workloadSelectors(grant.workload), ...surroundings(grant)].map(endingRef)];
-
-const stateOf = (fact: GrantFact, at: Circumstances): GrantState => {
-  if (fact.usesLeft !== undefined && !(fact.usesLeft > 0)) return { state: 'ended', endedBecause: 'grant.uses_exhausted' };
-  const judged = judgeStanding(fact, at);
-  if (judged.live) return { state: 'active' };
-  if (judged.reason !== 'grant.not_yet') return { state: 'ended', endedBecause: judged.reason };
-  // Not begun: what would be said of it had it begun now?
-  const begun = judgeStanding({ ...fact, grant: { ...fact.grant, notBefore: at.now.earliest } }, at);
-  return begun.live ? { state: 'scheduled' } : { state: 'ended', endedBecause: begun.reason };
-};
 
 /** What can be told without knowing the state, which costs more. */
 const mayPass = ({ model, task }: GrantFilter, { value }: StoredRecord): boolean =>
@@ -112,7 +92,7 @@ export const createInspect = (deps: InspectDeps): Inspect => {
       const facts = readFacts({ ...answer, rows: [record] }, grant.workload);
       const [fact] = facts.grants;
       if (fact === undefined) return [];
-      const state = stateOf(fact, { now, facts, selectors: surroundings(grant), entitlementExists: (id) => active?.entitlement(id) !== undefined });
+      const state = grantState(fact, facts, now, (id) => active?.entitlement(id) !== undefined);
       return [{ grant, state, view: grantView(grant, state, positionOf(record, 'created'), fact.usesLeft === undefined ? undefined : Math.max(0, fact.usesLeft)) }];
     });
   };

@@ -7,18 +7,15 @@ import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { invalid, refuse, type Actor, type Rule } from '../domain/lifecycle/change.ts';
 import { canonicalSelector, type SelectorInput } from '../domain/lifecycle/canonical-selector.ts';
-import type { Alert } from '../domain/alert.ts';
-import { redeliverAlert, testAlert } from '../domain/lifecycle/alert-rules.ts';
 import { resetClock } from '../domain/lifecycle/clock-rules.ts';
 import { guardEmergency } from '../domain/lifecycle/emergency-guard.ts';
 import { lift, revoke, suspend, suspensionRef, type EndCommand } from '../domain/lifecycle/ending-rules.ts';
 import { readEntitlement, type Entitlement } from '../domain/lifecycle/entitlement.ts';
 import type { IssueGrant } from '../domain/lifecycle/grant-terms.ts';
 import { issueGrant } from '../domain/lifecycle/issue-grant.ts';
-import { closeReview, noteEntitlement, overdueReview, raiseOnce, type CloseReview } from '../domain/lifecycle/review-rules.ts';
 import { setOperator } from '../domain/lifecycle/operator-rules.ts';
 import type { Role } from '../domain/lifecycle/roles.ts';
-import { forgetSignal, openSourced, signalTask, sourceOf, type TaskSignal } from '../domain/lifecycle/signal-rules.ts';
+import { openSourced, sourceOf } from '../domain/lifecycle/signal-rules.ts';
 import { idFault } from '../domain/lifecycle/fields.ts';
 import type { TaskKinds } from '../domain/lifecycle/task-kinds.ts';
 import { beatTask, closeTask, openTask, pauseTask, resumeTask, type OpenTask, type TaskCommand } from '../domain/lifecycle/task-rules.ts';
@@ -30,6 +27,7 @@ import { createEnforce, leasesMs } from './enforce.ts';
 import { createExecute, type Executed, type Execution, type Idempotency } from './execute.ts';
 import { newId } from './new-id.ts';
 import { createSettle, type Settle } from './settle.ts';
+import { createWatchCommands, type WatchCommands } from './watch-commands.ts';
 import { workloadIssuers } from './workload-issuers.ts';
 
 export interface LifecycleDeps {
@@ -70,12 +68,9 @@ export interface EndRequest {
   readonly reason: string;
 }
 
-export interface Lifecycle {
+export interface Lifecycle extends WatchCommands {
   /** `source`: the id under which a source outside knows it, `<source>:<id there>`. */
   openTask(call: Call, command: OpenTask, source?: string): Promise<Executed>;
-  /** What a source outside says of one of its tasks. */
-  signalTask(call: Call, signal: TaskSignal): Promise<Executed>;
-  forgetSignal(call: Call, id: string): Promise<Executed>;
   beatTask(call: Call, id: string): Promise<Executed>;
   /** Pausing and closing resolve once they are enforced, unless `respondAsync` or for housekeeping. */
   pauseTask(call: Call, id: string, respondAsync?: boolean): Promise<Executed>;
@@ -87,16 +82,6 @@ export interface Lifecycle {
   suspend(call: Call, request: EndRequest, respondAsync: boolean): Promise<Executed>;
   lift(call: Call, request: { readonly id: string; readonly reason?: string | undefined; readonly persons: readonly string[] }): Promise<Executed>;
   setOperator(call: Call, id: string, roles: readonly Role[]): Promise<Executed>;
-  /** Tries whether alerts arrive. */
-  testAlert(call: Call): Promise<Executed>;
-  closeReview(call: Call, request: Omit<CloseReview, 'anybody'>): Promise<Executed>;
-  /** An overdue review stops what it stops. */
-  stopOverdue(call: Call, grant: string): Promise<Executed>;
-  /** An alert that comes with no other change. */
-  raiseOnce(call: Call, make: (now: Instant) => Alert): Promise<Executed>;
-  noteEntitlement(call: Call, entitlement: string): Promise<Executed>;
-  /** Delivers an alert that is over to every channel again. */
-  redeliverAlert(call: Call, id: string): Promise<Executed>;
   /** Records that the wall clock is accepted; works while the clock is not trusted. */
   resetClock(call: Call, request: { readonly reason: string; readonly behindMs: number }): Promise<Executed>;
 }
@@ -195,8 +180,6 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       const id = freshId();
       return run(call, 'task.open', `task/${id}`, openTask(id, command, call.actor, caps, kinds));
     },
-    signalTask: (call, signal) => run(call, 'task.signal', `task/${signal.id}`, signalTask(signal, call.actor, call.realm, caps, kinds)),
-    forgetSignal: (call, id) => run(call, 'signal.forget', `task/${id}`, forgetSignal(id, call.actor)),
     beatTask: (call, id) => taskCommand('task.beat', beatTask)(call, id),
     pauseTask: taskEnd('task.pause', pauseTask),
     resumeTask: (call, id) => taskCommand('task.resume', resumeTask)(call, id),
@@ -230,12 +213,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       return run(call, 'lift', `suspension/${request.id}`, lift({ ...request, workload, allowSelfLift: development }, call.actor));
     },
     setOperator: (call, id, roles) => run(call, 'operators.set', `operator/${id}`, setOperator(id, roles, call.actor)),
-    closeReview: (call, request) => run(call, 'review.close', `review/${request.grant}`, closeReview({ ...request, anybody: development }, call.actor)),
-    stopOverdue: (call, grant) => run(call, 'review.stop', `review/${grant}`, overdueReview(grant, enforcedMs(), call.actor)),
-    raiseOnce: (call, make) => run(call, 'alert.raise', 'alert', raiseOnce(make, call.actor)),
-    noteEntitlement: (call, entitlement) => run(call, 'drill.note', `drill/${entitlement}`, noteEntitlement(entitlement, call.actor)),
-    testAlert: (call) => run(call, 'alert.test', 'alert', testAlert(freshId(), call.actor)),
-    redeliverAlert: (call, id) => run(call, 'alert.redeliver', `alert/${id}`, redeliverAlert(id, call.actor)),
+    ...createWatchCommands({ run, newId: freshId, development, enforcedMs, caps, kinds }),
     resetClock: (call, { reason, behindMs }) => run(call, 'clock.reset', 'clock', resetClock(reason, behindMs, call.actor)),
   };
 };

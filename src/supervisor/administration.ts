@@ -14,6 +14,8 @@ import { createLifecycle } from '../lifecycle/lifecycle.ts';
 import { newId } from '../lifecycle/new-id.ts';
 import { together, type Rounds } from '../lifecycle/rounds.ts';
 import { createReviewWatch } from '../lifecycle/review-watch.ts';
+import { createReports } from '../lifecycle/reports.ts';
+import { createSurveyWatch } from '../lifecycle/survey-watch.ts';
 import { createSweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import type { SupervisorMetrics } from '../telemetry/metrics.ts';
@@ -60,6 +62,11 @@ const COMPACT_PAUSE_MS = 600_000;
 const longestCredential = ({ identity, limits }: Core['config']): number =>
   limits.credentialSkewMs + Math.max(DAY_MS, ...identity.issuers.flatMap((issuer) => [issuer.maxCredentialAgeMs, 'maxCertificateAgeMs' in issuer ? issuer.maxCertificateAgeMs : 0]));
 
+const downstreamOf = (policy: Policy | undefined, id: string): readonly string[] => {
+  const systems = policy?.entitlement(id)?.['downstream'];
+  return Array.isArray(systems) ? systems.filter((name) => typeof name === 'string') : [];
+};
+
 /** Of the active bundle, those for emergencies. */
 const emergencyEntitlements = (policy: Policy | undefined): readonly string[] =>
   policy === undefined ? [] : policy.entitlementIds().filter((id) => policy.entitlement(id)?.['model'] === 'break-glass');
@@ -72,6 +79,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const inspect = createInspect({ store, clock, policy });
   const decider = composeDecider(core, { policy, sink: { write: () => undefined }, quarantine: UNWATCHED });
   const { decisionLog, admin } = config;
+  const reports = createReports({ store, clock, policy, standing: config.standing, exceptions: config.exceptions, orphans: config.lifecycle.orphans });
   const held = operatorToken === undefined ? [] : [(operatorToken.kind === 'development' ? developmentOperator : bootstrapOperator)(operatorToken.held, clock)];
   const app = createAdminApp({
     guard: { allowedHosts: admin.allowedHosts, allowedOrigins: admin.allowedOrigins },
@@ -91,6 +99,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
       ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })
       : async () => undefined,
+    reports,
     drillEveryMs: config.lifecycle.breakGlass.drillEveryMs,
     metrics: parts.metrics,
     live: () => ({ ok: true }),
@@ -118,6 +127,10 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
       entitlements: () => emergencyEntitlements(policy()),
     }),
     signals.rounds,
+    createSurveyWatch({
+      store, clock, lifecycle, reports, realms, manualSystems: config.lifecycle.manualSystems, everyMs: config.lifecycle.surveyMs, onError: roundFailed,
+      downstreamOf: (id) => downstreamOf(policy(), id),
+    }),
     createAlerting(core, { log, metrics: parts.alertMetrics }),
   ]);
   return { fetch: (request) => app.fetch(request), receiveSignal: signals.receive, housekeeping };

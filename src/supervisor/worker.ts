@@ -3,6 +3,7 @@ import { activatePolicy, composeDecider, openCore, openLog, startGateways } from
 import { configSchema } from '../config/schema.ts';
 import type { DecisionSink } from '../decision/ports.ts';
 import type { LoadedPolicy } from '../policy/load-policy.ts';
+import { createUseNotes } from '../lifecycle/use-notes.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createWorkerMetrics, type MetricsJson } from '../telemetry/metrics.ts';
 import { createExpositionAsker } from './exposition.ts';
@@ -34,10 +35,12 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   watchdog.replace(start.quarantine);
   const metrics = createWorkerMetrics({ sink: decisionLog.stats, quarantined: watchdog.size });
   const shadow = openShadow(core, log);
+  const useNotes = createUseNotes({ store: core.store, clock: core.clock, everyMs: config.lifecycle.useNotesMs, onError: (error) => log.warn('what was used can not be noted now', { detail: errorText(error) }) });
   const sink: DecisionSink = {
     write: (record) => {
       metrics.sink.write(record);
       decisionLog.write(record);
+      useNotes.note(record);
       // A candidate is asked what the configured rule says.
       if (record.policy.entrypoint === config.policy.entrypoint) shadow.offer(record);
     },
@@ -69,6 +72,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
       return { ready, ...(faults.length === 0 ? {} : { detail: faults.join('; ') }) };
     },
   });
+  useNotes.start();
   await readiness.start();
   watchdog.watch();
 
@@ -96,6 +100,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     draining = true;
     readiness.stop();
     await gateways.close();
+    await useNotes.stop();
     await decisionLog.close(SINK_CLOSE_MS);
     tell({ type: 'drained', metrics: await allMetrics(false) });
     await watchdog.close();

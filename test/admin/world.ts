@@ -2,6 +2,7 @@
 import { createAdminApp, type AdminDeps } from '../../src/admin/app.ts';
 import type { Principal } from '../../src/admin/principal.ts';
 import { ROLES, type Role } from '../../src/domain/lifecycle/roles.ts';
+import { createReports } from '../../src/lifecycle/reports.ts';
 import { createWorld as createLifecycleWorld, type World as LifecycleWorld } from '../lifecycle/world.ts';
 
 export interface Reply {
@@ -43,6 +44,7 @@ export const createAdminWorld = async (over: Partial<AdminDeps> = {}, lifecycle:
     entitlements: () => world.at.policy, lifecycle: world.lifecycle, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
     status: async (realm) => ({ realm }),
     record: { store: world.store, keyId: 'k', publicJwk: { kty: 'OKP' }, rollback: 'undetectable' },
+    reports: createReports({ store: world.store, clock: world.clock, policy: () => world.at.policy, standing: [], exceptions: [], orphans: world.config.orphans }),
     drillEveryMs: 90 * 24 * 3_600_000,
     refreshBundles: async () => ({ result: 'unchanged', revision: 'r1', digest: 'd1' }),
     resetClock: (call, reason) => world.lifecycle.resetClock(call, { reason, behindMs: 0 }),

@@ -1,0 +1,55 @@
+/** Commands about what is looked after: signals of sources outside, alerts, reviews of emergency access, steps by hand, imported groups. */
+import type { Alert } from '../domain/alert.ts';
+import type { Instant } from '../domain/instant.ts';
+import { redeliverAlert, testAlert } from '../domain/lifecycle/alert-rules.ts';
+import type { Rule } from '../domain/lifecycle/change.ts';
+import { finishStep, importGroups, openStep, type FinishStep, type ManualStep } from '../domain/lifecycle/manual-rules.ts';
+import { closeReview, noteEntitlement, overdueReview, raiseOnce, type CloseReview } from '../domain/lifecycle/review-rules.ts';
+import { forgetSignal, signalTask, type TaskSignal } from '../domain/lifecycle/signal-rules.ts';
+import type { TaskKinds } from '../domain/lifecycle/task-kinds.ts';
+import type { TaskCaps } from '../domain/lifecycle/task-rules.ts';
+import type { GroupGraph } from '../domain/reports/groups.ts';
+import type { Executed } from './execute.ts';
+import type { Call } from './lifecycle.ts';
+
+export interface WatchCommands {
+  /** What a source outside says of one of its tasks. */
+  signalTask(call: Call, signal: TaskSignal): Promise<Executed>;
+  forgetSignal(call: Call, id: string): Promise<Executed>;
+  /** Tries whether alerts arrive. */
+  testAlert(call: Call): Promise<Executed>;
+  closeReview(call: Call, request: Omit<CloseReview, 'anybody'>): Promise<Executed>;
+  /** An overdue review stops what it stops. */
+  stopOverdue(call: Call, grant: string): Promise<Executed>;
+  /** An alert that comes with no other change. */
+  raiseOnce(call: Call, make: (now: Instant) => Alert): Promise<Executed>;
+  noteEntitlement(call: Call, entitlement: string): Promise<Executed>;
+  openStep(call: Call, step: ManualStep): Promise<Executed>;
+  finishStep(call: Call, request: Omit<FinishStep, 'anybody'>): Promise<Executed>;
+  importGroups(call: Call, graph: GroupGraph): Promise<Executed>;
+  /** Delivers an alert that is over to every channel again. */
+  redeliverAlert(call: Call, id: string): Promise<Executed>;
+}
+
+export interface WatchCommandDeps {
+  readonly run: (call: Call, command: string, turn: string, rule: Rule) => Promise<Executed>;
+  readonly newId: () => string;
+  readonly development: boolean;
+  readonly enforcedMs: () => number;
+  readonly caps: TaskCaps;
+  readonly kinds: TaskKinds;
+}
+
+export const createWatchCommands = ({ run, newId, development, enforcedMs, caps, kinds }: WatchCommandDeps): WatchCommands => ({
+  signalTask: (call, signal) => run(call, 'task.signal', `task/${signal.id}`, signalTask(signal, call.actor, call.realm, caps, kinds)),
+  forgetSignal: (call, id) => run(call, 'signal.forget', `task/${id}`, forgetSignal(id, call.actor)),
+  closeReview: (call, request) => run(call, 'review.close', `review/${request.grant}`, closeReview({ ...request, anybody: development }, call.actor)),
+  stopOverdue: (call, grant) => run(call, 'review.stop', `review/${grant}`, overdueReview(grant, enforcedMs(), call.actor)),
+  raiseOnce: (call, make) => run(call, 'alert.raise', 'alert', raiseOnce(make, call.actor)),
+  noteEntitlement: (call, entitlement) => run(call, 'drill.note', `drill/${entitlement}`, noteEntitlement(entitlement, call.actor)),
+  openStep: (call, step) => run(call, 'manual.open', `manual/${step.id}`, openStep(step, call.actor)),
+  finishStep: (call, request) => run(call, 'manual.finish', `manual/${request.id}`, finishStep({ ...request, anybody: development }, call.actor)),
+  importGroups: (call, graph) => run(call, 'group.import', `graph/${graph.source}`, importGroups(graph, call.actor)),
+  testAlert: (call) => run(call, 'alert.test', 'alert', testAlert(newId(), call.actor)),
+  redeliverAlert: (call, id) => run(call, 'alert.redeliver', `alert/${id}`, redeliverAlert(id, call.actor)),
+});
