@@ -10,7 +10,7 @@ const LAYERS: readonly (readonly string[])[] = [
   // Reads from outside, to a cap, for every driver.
   ['bounded'],
   ['time', 'store', 'lifecycle', 'identity', 'policy', 'audit', 'alerts', 'signals', 'telemetry', 'grpc'],
-  ['gateways', 'admin', 'cli'],
+  ['gateways', 'admin', 'cli', 'client'],
   ['config'],
   ['supervisor', 'demo', 'timeline', 'operations', 'compose.ts', 'command.ts', 'main.ts'],
 ];
