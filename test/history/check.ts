@@ -32,14 +32,16 @@ export const violations = (history: History): readonly string[] => {
     const grant = grants.get(ask.grant);
     if (grant !== undefined && ask.started >= grant.expiresAt + GRAIN_MS) found.push(`node ${ask.node} allowed ${ask.grant} to a question asked ${ms(ask.started - grant.expiresAt)} after its end (${ask.decision})`);
   }
-  for (const { node, decision, grant, earliest, factsAgeMs } of history.written) {
+  for (const { node, decision, grant, earliest: judged, factsAgeMs } of history.written) {
+    // The embedded store's facts are read after the clock, and the answer is written after both.
+    const earliest = history.world === 'embedded' ? judged + (factsAgeMs ?? 0) : judged;
     if (factsAgeMs !== undefined && factsAgeMs >= history.maxFactsAgeMs) found.push(`node ${node} allowed from facts that were ${ms(factsAgeMs)} old (${decision})`);
     if (history.wrongClocks.includes(node)) continue;
     const name = names.get(grant) ?? '';
     const by = ended.get(name);
     if (by !== undefined && earliest > by.ended + GRAIN_MS) found.push(`node ${node} wrote an allow of ${name} ${ms(earliest - by.ended)} after ${by.what} had returned, by its own record (${decision})`);
     const end = grants.get(name)?.expiresAt;
-    if (end !== undefined && earliest >= end) found.push(`node ${node} wrote an allow of ${name} ${ms(earliest - end)} past its end, by its own record (${decision})`);
+    if (end !== undefined && judged >= end) found.push(`node ${node} wrote an allow of ${name} ${ms(judged - end)} past its end, by its own record (${decision})`);
   }
   for (const { what, grant, outcome } of history.commands) {
     if (outcome !== 'done' || history.healed === undefined) continue;

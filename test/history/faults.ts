@@ -1,26 +1,8 @@
-/** What goes wrong in a history, and how it is put right again. */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import type { RedisServer } from '../support/redis.ts';
-import { until } from '../support/until.ts';
+/** What goes wrong in a history, and how it is put right again: nodes, their clocks, their wires; and which of all faults are played where. */
+import { pause, type Fault } from './fault.ts';
 import type { Random } from './random.ts';
+import { FAILOVERS, ROLLED_BACK, SERVER_FAULTS } from './server-faults.ts';
 import type { World } from './world.ts';
-
-export interface Fault {
-  readonly name: string;
-  /** Longest time that it lasts, in milliseconds. */
-  readonly mostMs: number;
-  /** Makes it, on one node or on the server; resolves to what ends it. */
-  begin(world: World, node: number, random: Random): Promise<() => Promise<void>>;
-  /** What was confirmed before is lost, and an operator accepted that. */
-  readonly loses?: true;
-  /** The node's own notes of the time say nothing from then on. */
-  readonly setsClock?: true;
-  /** While it lasts, nothing may be allowed from this long after its begin. */
-  readonly deniesAfterMs?: number;
-}
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 const signal = (pids: readonly number[], name: NodeJS.Signals): void => {
   for (const pid of pids) {
@@ -91,62 +73,25 @@ const CLOCK: Fault = {
   },
 };
 
-const SERVER_FAULTS: readonly Fault[] = [
-  {
-    name: 'the primary is frozen', mostMs: 900,
-    begin: async ({ server }) => {
-      server?.signal('SIGSTOP');
-      return async () => server?.signal('SIGCONT');
-    },
+const AGAIN_AND_AGAIN: Fault = {
+  name: 'workers are frozen again and again', mostMs: 3_000,
+  begin: async (world, node, random) => {
+    let over = false;
+    const frozen = (async () => {
+      while (!over) {
+        const workers = world.processes(node).slice(1);
+        signal(workers, 'SIGSTOP');
+        await pause(random.between(200, 400));
+        signal(workers, 'SIGCONT');
+        await pause(random.between(10, 80));
+      }
+    })();
+    return async () => {
+      over = true;
+      await frozen;
+    };
   },
-  {
-    name: 'the primary is slow', mostMs: 900,
-    begin: async ({ server }, _node, random) => {
-      let over = false;
-      const [stopped, runs] = [random.between(10, 60), random.between(1, 15)];
-      const slow = (async () => {
-        while (!over) {
-          server?.signal('SIGSTOP');
-          await pause(stopped);
-          server?.signal('SIGCONT');
-          await pause(runs);
-        }
-      })();
-      return async () => {
-        over = true;
-        await slow;
-      };
-    },
-  },
-  {
-    name: 'the primary is killed and started again', mostMs: 400,
-    begin: async ({ server }) => {
-      await server?.kill();
-      return async () => server?.start();
-    },
-  },
-  {
-    name: 'CONFIG SET maxmemory-policy', mostMs: 2_500, deniesAfterMs: 2_200,
-    begin: async ({ server }) => {
-      await server?.send('CONFIG SET maxmemory-policy allkeys-lru');
-      return async () => void (await server?.send('CONFIG SET maxmemory-policy noeviction'));
-    },
-  },
-  {
-    name: 'FLUSHALL', mostMs: 400, loses: true, deniesAfterMs: 0,
-    begin: async (world) => {
-      await world.server?.send('FLUSHALL');
-      // What an operator does who accepts the loss.
-      return async () => {
-        for (const [index, node] of world.fleet.nodes.entries()) {
-          await node.stop();
-          rmSync(join(world.fleet.directory(index), '.curfew/store/redis-seen.json'), { force: true });
-        }
-        for (const index of world.fleet.nodes.keys()) await world.fleet.restart(index);
-      };
-    },
-  },
-];
+};
 
 const WIRE_FAULTS: readonly Fault[] = [
   wire('a node is cut off', 1_500, (cut) => Object.assign(cut, { up: 'drop', down: 'drop', refuse: true })),
@@ -155,54 +100,18 @@ const WIRE_FAULTS: readonly Fault[] = [
   wire('what a node sends is held up', 900, (cut) => { cut.up = 'hold'; }),
   wire('what a node is sent is held up', 900, (cut) => { cut.down = 'hold'; }),
   wire('a node is far away', 1_200, (cut, random) => { cut.delayMs = random.between(3, 120); }),
+  wire('a node is very far away', 2_500, (cut, random) => { cut.delayMs = random.between(200, 560); }),
   wire('connections are reset after they sent', 400, (cut) => cut.resetAfterSend()),
   wire('connections are reset', 300, (cut) => cut.reset()),
-];
-
-const isPrimary = async (server: RedisServer): Promise<boolean> => (await server.send('ROLE').catch(() => '')).includes('master');
-
-/** Primary first. */
-const pair = async ({ server, replica }: World): Promise<readonly [RedisServer, RedisServer]> => {
-  if (server === undefined || replica === undefined) throw new Error('there is no replica');
-  return (await isPrimary(server)) ? [server, replica] : [replica, server];
-};
-
-const followed = (primary: RedisServer) => async (): Promise<boolean> => (await primary.send('INFO replication').catch(() => '')).includes('state=online');
-
-/** Whoever is primary has lost it, and follows the other one when it is back. `lag`: the other one lacks what was written last. */
-const failover = (name: string, lag: boolean, lose: NodeJS.Signals): Fault => ({
-  name, mostMs: 200,
-  begin: async (world, _node, random) => {
-    const [primary, next] = await pair(world);
-    if (lag) {
-      next.signal('SIGSTOP');
-      await pause(random.between(50, 400));
-    }
-    if (lose === 'SIGKILL') await primary.kill();
-    else primary.signal(lose);
-    if (lag) next.signal('SIGCONT');
-    await until('the promotion', () => isPrimary(next), 30_000);
-    return async () => {
-      if (lose === 'SIGKILL') await primary.start();
-      else primary.signal('SIGCONT');
-      await until('the replica', followed(next), 30_000);
-    };
-  },
-});
-
-const FAILOVERS: readonly Fault[] = [
-  failover('failover: the primary is killed', false, 'SIGKILL'),
-  failover('failover with a lost tail', true, 'SIGKILL'),
-  failover('failover: the primary is frozen and comes back', false, 'SIGSTOP'),
 ];
 
 /** Weighed: what makes histories long comes seldom. */
 export const faultsFor = (world: World): readonly Fault[] => {
   const clock = world.walls.some((wall) => wall !== undefined) ? [CLOCK, CLOCK] : [];
-  if (world.kind === 'sentinels') return [NOTHING, ...FAILOVERS, ...FAILOVERS, ...NODE_FAULTS.slice(0, 2), ...clock];
-  if (world.server === undefined) return [NOTHING, ...NODE_FAULTS, ...NODE_FAULTS, ...clock];
+  if (world.replica !== undefined) return [NOTHING, ...FAILOVERS, ...FAILOVERS, ...NODE_FAULTS.slice(0, 2), ...clock];
+  if (world.server === undefined) return [NOTHING, ...NODE_FAULTS, ...NODE_FAULTS, AGAIN_AND_AGAIN, ...clock];
   const usual = [...WIRE_FAULTS, ...WIRE_FAULTS, ...SERVER_FAULTS.slice(0, 2), ...NODE_FAULTS.slice(0, 3), ...clock];
-  return [NOTHING, ...usual, ...usual, ...SERVER_FAULTS, ...NODE_FAULTS];
+  return [NOTHING, ...usual, ...usual, ...SERVER_FAULTS, ROLLED_BACK, ...NODE_FAULTS, AGAIN_AND_AGAIN];
 };
 
 export const faultNamed = (world: World, name: string): Fault => {

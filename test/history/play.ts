@@ -5,7 +5,8 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { BACK_WITHIN_MS } from './check.ts';
-import { faultsFor, nodeFor, type Fault } from './faults.ts';
+import { pause, type Fault } from './fault.ts';
+import { faultsFor, nodeFor } from './faults.ts';
 import { instant, type Ask, type Command, type Ending, type History, type IssuedGrant, type Written } from './history.ts';
 import { seeded } from './random.ts';
 import type { World } from './world.ts';
@@ -14,6 +15,8 @@ export interface PlayOptions {
   /** In place of what the seed says. */
   readonly fault?: Fault;
   readonly probesPerNode?: number;
+  /** Grants that end soon, one after another. */
+  readonly shorts?: number;
 }
 
 const ANSWER_WITHIN_MS = 4_000;
@@ -22,7 +25,6 @@ const LOOK_FOR_MS = BACK_WITHIN_MS + 2_000;
 const LIVES_MS = 600_000;
 const ENDINGS: readonly Ending[] = ['revoke', 'suspend', 'close', 'pause', 'revoke'];
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 const log = (world: World, node: number): string => join(world.fleet.directory(node), 'decisions.jsonl');
 const sizeOf = (path: string): number => {
   if (!existsSync(path)) return 0;
@@ -74,7 +76,7 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     commands.push({ what, node, grant, started, ended: instant(), status, outcome: status === 200 || status === 201 ? 'done' : status >= 400 && status < 500 ? 'refused' : 'unknown' });
     return status === 201 || status === 200 ? answer?.body : undefined;
   };
-  const issue = async (node: number, name: string, ttlMs = LIVES_MS): Promise<void> => {
+  const issueOnce = async (node: number, name: string, ttlMs: number): Promise<void> => {
     const task = await fleet.admin(world.node(node), 'issuer', 'POST', '/tasks', { kind: 'ci-run', owner: 'team:shop', reference: 'RUN-1' }, AbortSignal.timeout(ANSWER_WITHIN_MS)).catch(() => undefined);
     if (task?.status !== 201) return;
     const grant = await command('issue', node, name, 'POST', '/grants', {
@@ -84,6 +86,15 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     if (grant === undefined) return;
     grants.push({ name, id: grant.id, expiresAt: Date.parse(grant.expiresAt) });
     tasks.set(name, task.body.id);
+  };
+  const isThere = (name: string): boolean => grants.some((grant) => grant.name === name);
+  /** A node that has just come back from an earlier history may still refuse. */
+  const issue = async (node: number, name: string, ttlMs = LIVES_MS): Promise<void> => {
+    for (const until = instant() + LOOK_FOR_MS; !isThere(name) && instant() < until;) {
+      await issueOnce(node, name, ttlMs);
+      if (!isThere(name)) await pause(50);
+    }
+    if (!isThere(name)) throw new Error(`node ${node} does not issue, although nothing is wrong: ${JSON.stringify(commands.at(-1))}`);
   };
   const end = async (what: Ending, node: number, name: string): Promise<void> => {
     const id = grants.find((grant) => grant.name === name)?.id;
@@ -97,16 +108,20 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
   const names = Array.from({ length: first }, (_, index) => `g${index}`);
   await Promise.all(names.map((name) => issue(anyNode(), name)));
   let over = false;
+  /** The loss of what was confirmed begins to be accepted. */
+  let accepting = Number.POSITIVE_INFINITY;
   const probes = fleet.nodes.flatMap((_, node) => Array.from({ length: options.probesPerNode ?? 2 }, async () => {
     for (let round = 0; !over; round += 1) {
       const name = round % 3 === 0 ? names[0] : names[Math.floor(Math.random() * names.length)];
       if ((await ask(node, name as string)) === 0) await pause(20);
     }
   }));
-  await issue(anyNode(), 'short', short);
-  if (grants.some(({ name }) => name === 'short')) names.push('short');
-
-  const plan = names.filter((name) => name !== 'short' && name !== 'g0').map((name) => ({ name, what: random.pick(ENDINGS), node: anyNode(), at: random.between(0, 900) }));
+  const planned = names.filter((name) => name !== 'g0');
+  for (let index = 0; index < (options.shorts ?? 1); index += 1) {
+    await issueOnce(anyNode(), `short${index}`, short);
+    if (isThere(`short${index}`)) names.push(`short${index}`);
+  }
+  const plan = planned.map((name) => ({ name, what: random.pick(ENDINGS), node: anyNode(), at: random.between(0, 900) }));
   const [from, lasts] = [random.between(0, 500), random.between(fault.mostMs / 4, fault.mostMs)];
   let healedAt = 0;
   let mustDeny: History['mustDeny'];
@@ -121,6 +136,7 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
       const began = instant();
       await pause(lasts);
       const healing = instant();
+      if (fault.loses === true) accepting = healing;
       await heal();
       healedAt = instant();
       if (fault.deniesAfterMs !== undefined) mustDeny = { since: began + fault.deniesAfterMs, until: healing, why: fault.name };
@@ -147,8 +163,9 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     }
   }
   return {
-    world: world.kind, seed, fault: fault.name, mustDeny, maxFactsAgeMs: world.maxFactsAgeMs, grants, asks, commands,
-    written: fleet.nodes.flatMap((_, node) => writtenSince(world, node, sizes[node] ?? 0)),
+    world: world.kind, seed, fault: fault.name, mustDeny, maxFactsAgeMs: world.maxFactsAgeMs, grants, commands,
+    asks: asks.filter(({ ended }) => ended < accepting),
+    written: fleet.nodes.flatMap((_, node) => writtenSince(world, node, sizes[node] ?? 0)).filter(({ earliest }) => earliest < accepting),
     wrongClocks: fault.setsClock === true ? [faulty] : [],
     finally: states,
     healed: fault.loses === true ? undefined : { at: healedAt, allowed },

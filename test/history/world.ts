@@ -7,7 +7,7 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 import { createWall, type Wall } from './wall.ts';
 
-export const WORLDS = ['strict', 'embedded', 'sentinels'] as const;
+export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels'] as const;
 export type WorldKind = (typeof WORLDS)[number];
 
 export interface World {
@@ -21,6 +21,7 @@ export interface World {
   readonly wires: readonly TcpProxy[];
   /** The wall clock of each node, where it can be set. */
   readonly walls: readonly (Wall | undefined)[];
+  /** No allow may rest on older facts, nor on an older proof that memory is right. */
   readonly maxFactsAgeMs: number;
   node(index: number): Curfew;
   /** All processes of a node, its supervisor first. */
@@ -31,6 +32,7 @@ export interface World {
 export const NODES = 2;
 /** More than the default: the machine that runs the histories does much else. */
 const MAX_FACTS_AGE_MS = 150;
+const LEASE_MS = 600;
 const TIMES = 'readTimeoutMs: 600, commitTimeoutMs: 1000, connectTimeoutMs: 1000';
 
 export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entry'> = {}): Promise<World> => {
@@ -40,11 +42,13 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
   };
   try {
     const size = kind === 'embedded' ? 1 : NODES;
-    const server = kind === 'embedded' ? undefined : await startRedis(kind === 'sentinels' ? REPLICATED : FSYNC);
+    const behindSentinels = kind === 'sentinels' || kind === 'leased-sentinels';
+    const leased = kind === 'leased' || kind === 'leased-sentinels';
+    const server = kind === 'embedded' ? undefined : await startRedis(behindSentinels ? REPLICATED : FSYNC);
     if (server !== undefined) cleanups.push(server.stop);
     let replica: RedisServer | undefined;
     let sentinels: readonly RedisServer[] = [];
-    if (server !== undefined && kind === 'sentinels') {
+    if (server !== undefined && behindSentinels) {
       replica = await startRedis([...REPLICATED, '--replicaof', '127.0.0.1', String(server.port)]);
       cleanups.push(replica.stop);
       sentinels = await startSentinels(server.port);
@@ -53,13 +57,13 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     }
     const wires: TcpProxy[] = [];
     // Sentinels tell the server's own address.
-    for (let index = 0; server !== undefined && kind !== 'sentinels' && index < size; index += 1) {
+    for (let index = 0; server !== undefined && !behindSentinels && index < size; index += 1) {
       const wire = await startTcpProxy(server.port);
       cleanups.push(wire.close);
       wires.push(wire);
     }
     const redis = (index: number): string =>
-      kind === 'sentinels' ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}`;
+      behindSentinels ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}`;
     // One node only: the other one shows what is right.
     const walls = Array.from({ length: size }, (_, index) => (index === size - 1 && findPart('libfaketime') !== undefined ? createWall() : undefined));
     for (const wall of walls) if (wall !== undefined) cleanups.push(wall.remove);
@@ -67,14 +71,14 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
       ...more,
       limits: `maxFactsAgeMs: ${MAX_FACTS_AGE_MS}, maxClockStepMs: 2000`,
       workers: kind === 'embedded' ? 2 : 1,
-      store: (index) => (kind === 'embedded' ? '{kind: embedded}' : `{kind: redis, redis: {${redis(index)}, waitAtStartMs: 10000, ${TIMES}}}`),
+      store: (index) => (kind === 'embedded' ? '{kind: embedded}' : `{kind: redis, redis: {${redis(index)}, waitAtStartMs: 10000, leaseMs: ${LEASE_MS}, ${leased ? 'mode: leased, ' : ''}${TIMES}}}`),
       env: (index) => walls[index]?.env ?? {},
     });
     cleanups.push(fleet.stop);
     const node = (index: number): Curfew => fleet.nodes[index] as Curfew;
     return {
       kind, fleet, server, replica, wires, walls, node, close,
-      maxFactsAgeMs: MAX_FACTS_AGE_MS,
+      maxFactsAgeMs: kind === 'embedded' ? Number.POSITIVE_INFINITY : leased ? LEASE_MS : MAX_FACTS_AGE_MS,
       processes: (index) => [node(index).pid, ...node(index).workers()],
     };
   } catch (error) {

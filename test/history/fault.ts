@@ -1,0 +1,19 @@
+/** What can go wrong in a history. */
+import type { Random } from './random.ts';
+import type { World } from './world.ts';
+
+export interface Fault {
+  readonly name: string;
+  /** Longest time that it lasts, in milliseconds. */
+  readonly mostMs: number;
+  /** Makes it, on one node or on the server; resolves to what ends it. */
+  begin(world: World, node: number, random: Random): Promise<() => Promise<void>>;
+  /** What was confirmed before is lost, and an operator accepted that. */
+  readonly loses?: true;
+  /** The node's own notes of the time say nothing from then on. */
+  readonly setsClock?: true;
+  /** While it lasts, nothing may be allowed from this long after its begin. */
+  readonly deniesAfterMs?: number;
+}
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
