@@ -23,10 +23,10 @@ export const unchanged = (endings: () => Mark | Promise<Mark>, { endingsMark }: 
 
 /**
  * What was answered from memory says it of itself. Else by age on both clocks: the monotonic one stands still while the machine
- * sleeps, the other may be set.
+ * sleeps, the other may be set. `nowMs`: the monotonic one at the last check, as it is noted.
  */
-export const youngEnough = ({ lease, factsReadMs, factsReadAt }: Progress, clock: Clock, maxFactsAgeMs: number): boolean =>
+export const youngEnough = ({ lease, factsReadMs, factsReadAt }: Progress, clock: Clock, nowMs: number, maxFactsAgeMs: number): boolean =>
   lease?.holds !== undefined
     ? lease.holds()
     : factsReadMs !== undefined && factsReadAt !== undefined &&
-      clock.monotonicMs() - factsReadMs < maxFactsAgeMs && clock.now().latest - factsReadAt < maxFactsAgeMs;
+      nowMs - factsReadMs < maxFactsAgeMs && clock.now().latest - factsReadAt < maxFactsAgeMs;

@@ -141,8 +141,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
 
   /** Is what was gathered still the truth? */
   const holds = (evaluation: Evaluation, progress: Progress, startedMs: number): boolean | Promise<boolean> => {
-    if (progress.facts === undefined) return false;
-    if (store.confirmsBy === 'age') return youngEnough(progress, clock, limits.maxFactsAgeMs);
+    if (progress.facts === undefined || store.confirmsBy === 'age') return progress.facts !== undefined;
     const same = unchanged(() => store.endings(evaluation.realm), progress.facts);
     return same instanceof Promise ? readStore(() => same, startedMs) : same;
   };
@@ -183,9 +182,10 @@ export const createDecider = (deps: DecideDeps): Decider => {
         }
       }
       const same = holds(evaluation, progress, startedMs);
-      const last = (same instanceof Promise ? await same : same) ? trustedNow(options?.at) : undefined;
+      const seen = (same instanceof Promise ? await same : same) ? trustedNow(options?.at) : undefined;
+      const lastMs = clock.monotonicMs();
+      const last = store.confirmsBy !== 'age' || youngEnough(progress, clock, lastMs, limits.maxFactsAgeMs) ? seen : undefined;
       if (last !== undefined && last.latest < conclusion.validUntil) {
-        const lastMs = clock.monotonicMs();
         const late = deadlineFault(startedMs, lastMs);
         if (late !== undefined) throw late;
         progress.checkedMs = lastMs;

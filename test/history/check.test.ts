@@ -27,7 +27,7 @@ test.each<[string, RegExp, Partial<History>]>([
   ['an allow that its record says was written after', /wrote an allow of gone 10\.0 ms after revoke/, { written: [{ ...right.written[0]!, earliest: 170 }] }],
   ['an allow past the end', /asked 2\.0 ms after its end/, { asks: [{ ...right.asks[2]!, started: 502 }] }],
   ['an allow at the end, by its record', /wrote an allow of short 0\.0 ms past its end/, { written: [{ ...right.written[1]!, earliest: 500 }] }],
-  ['an allow from old facts', /facts that were 50\.0 ms old/, { written: [{ ...right.written[0]!, factsAgeMs: 50 }] }],
+  ['an allow from old facts', /facts that were 150\.0 ms old/, { written: [{ ...right.written[0]!, factsAgeMs: 150 }] }],
   ['a grant that was confirmed and is not there', /gone was issued, and confirmed, and is not there/, { finally: { short: 'ended' } }],
   ['an ending that was confirmed and is not there', /revoke of gone was confirmed and is lost: the grant is active/, { finally: { gone: 'active' } }],
   ['an allow while nothing may be allowed', /node 0 allowed short although: FLUSHALL/, { mustDeny: { since: 498, until: 511, why: 'FLUSHALL' } }],

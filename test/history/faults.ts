@@ -1,4 +1,5 @@
 /** What goes wrong in a history, and how it is put right again: nodes, their clocks, their wires; and which of all faults are played where. */
+import { until } from '../support/until.ts';
 import { pause, type Fault } from './fault.ts';
 import type { Random } from './random.ts';
 import { FAILOVERS, ROLLED_BACK, SERVER_FAULTS } from './server-faults.ts';
@@ -50,8 +51,13 @@ const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'a worker is killed', mostMs: 300,
     begin: async (world, node) => {
-      signal(world.processes(node).slice(1, 2), 'SIGKILL');
-      return async () => undefined;
+      const before = world.processes(node);
+      signal(before.slice(1, 2), 'SIGKILL');
+      // It is over when the supervisor has replaced the worker: a machine with much to do starts processes slowly.
+      return async () => void (await until('a new worker', async () => {
+        const now = world.processes(node);
+        return now.length >= before.length && !now.includes(before[1] as number) && (await world.node(node).ask(undefined).catch(() => undefined)) !== undefined;
+      }));
     },
   },
   {
@@ -105,12 +111,32 @@ const WIRE_FAULTS: readonly Fault[] = [
   wire('connections are reset', 300, (cut) => cut.reset()),
 ];
 
+const BURSTS: Fault = {
+  name: 'what a node is sent comes in bursts', mostMs: 1_500,
+  begin: async (world, node, random) => {
+    const cut = world.wires[node] as World['wires'][number];
+    let over = false;
+    const bursts = (async () => {
+      while (!over) {
+        cut.down = 'hold';
+        await pause(random.between(40, 130));
+        cut.down = 'pass';
+        await pause(random.between(2, 30));
+      }
+    })();
+    return async () => {
+      over = true;
+      await bursts;
+    };
+  },
+};
+
 /** Weighed: what makes histories long comes seldom. */
 export const faultsFor = (world: World): readonly Fault[] => {
   const clock = world.walls.some((wall) => wall !== undefined) ? [CLOCK, CLOCK] : [];
   if (world.replica !== undefined) return [NOTHING, ...FAILOVERS, ...FAILOVERS, ...NODE_FAULTS.slice(0, 2), ...clock];
   if (world.server === undefined) return [NOTHING, ...NODE_FAULTS, ...NODE_FAULTS, AGAIN_AND_AGAIN, ...clock];
-  const usual = [...WIRE_FAULTS, ...WIRE_FAULTS, ...SERVER_FAULTS.slice(0, 2), ...NODE_FAULTS.slice(0, 3), ...clock];
+  const usual = [BURSTS, ...WIRE_FAULTS, ...WIRE_FAULTS, ...SERVER_FAULTS.slice(0, 2), ...NODE_FAULTS.slice(0, 3), ...clock];
   return [NOTHING, ...usual, ...usual, ...SERVER_FAULTS, ROLLED_BACK, ...NODE_FAULTS, AGAIN_AND_AGAIN];
 };
 

@@ -15,6 +15,8 @@ export interface PlayOptions {
   /** In place of what the seed says. */
   readonly fault?: Fault;
   readonly probesPerNode?: number;
+  /** What ends access comes while something is wrong, from the other nodes. */
+  readonly promptly?: boolean;
   /** Grants that end soon, one after another. */
   readonly shorts?: number;
 }
@@ -121,8 +123,8 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     await issueOnce(anyNode(), `short${index}`, short);
     if (isThere(`short${index}`)) names.push(`short${index}`);
   }
-  const plan = planned.map((name) => ({ name, what: random.pick(ENDINGS), node: anyNode(), at: random.between(0, 900) }));
-  const [from, lasts] = [random.between(0, 500), random.between(fault.mostMs / 4, fault.mostMs)];
+  const plan = planned.map((name) => ({ name, what: random.pick(ENDINGS), ...(options.promptly === true ? { node: (faulty + 1) % size, at: random.between(20, 350) } : { node: anyNode(), at: random.between(0, 900) }) }));
+  const [from, lasts] = [options.promptly === true ? 0 : random.between(0, 500), random.between((fault.deniesAfterMs ?? 0) + fault.mostMs / 4, (fault.deniesAfterMs ?? 0) + fault.mostMs)];
   let healedAt = 0;
   let mustDeny: History['mustDeny'];
   await Promise.all([

@@ -51,7 +51,7 @@ export const SERVER_FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: 'CONFIG SET maxmemory-policy', mostMs: 2_500, deniesAfterMs: 2_200,
+    name: 'CONFIG SET maxmemory-policy', mostMs: 600, deniesAfterMs: 2_200,
     begin: async ({ server }) => {
       await server?.send('CONFIG SET maxmemory-policy allkeys-lru');
       return async () => void (await server?.send('CONFIG SET maxmemory-policy noeviction'));
