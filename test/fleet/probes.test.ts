@@ -1,0 +1,64 @@
+/**
+ * demand(6), I2: three nodes, strict and leased, asked without pause; no question that begins after `revoke` returned is allowed.
+ * `npm run test:probes` asks a million times after it.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeWith } from '../parts.ts';
+import { startRedis, type RedisServer } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+import { startFleet, type Fleet } from './fleet.ts';
+
+const PROBES = Number(process.env['CURFEW_TEST_PROBES'] ?? 600);
+/** After each revocation. */
+const EACH = Math.min(PROBES, 600);
+const AT_ONCE = 6;
+
+describeWith(['redis'], 'probes after revoke', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server?.stop());
+
+  describe.each(['strict', 'leased'])('%s', (mode) => {
+    let fleet: Fleet;
+    beforeAll(async () => {
+      fleet = await startFleet(`{port: ${server.port}, mode: ${mode}, database: ${mode === 'strict' ? 1 : 2}}`, 3);
+    });
+    afterAll(() => fleet?.stop());
+
+    test(`none of ${PROBES} is allowed, and before it all were`, { timeout: 60_000 + PROBES * 50 }, async () => {
+      let credential = fleet.credential();
+      const statusOf = async (index: number): Promise<number> => (await fleet.answer(fleet.nodes[index % 3]!, credential)).status;
+      let after = 0;
+      let before = 0;
+      const late: number[] = [];
+      for (let round = 0; after < PROBES; round += 1) {
+        if (round % 100 === 99) credential = fleet.credential();
+        const grant = await fleet.issue(fleet.nodes[round % 3]!);
+        await until('all to allow', async () => (await Promise.all([0, 1, 2].map(statusOf))).every((status) => status === 200), 60_000);
+        let returned = false;
+        let left = EACH;
+        const probe = async (index: number): Promise<void> => {
+          while (left > 0) {
+            const begunAfter = returned;
+            const status = await statusOf(index);
+            if (!begunAfter) before += 1;
+            else {
+              left -= 1;
+              after += 1;
+              if (status === 200) late.push(after);
+            }
+          }
+        };
+        const probes = Array.from({ length: AT_ONCE }, (_, index) => probe(index));
+        const revoked = await fleet.revoke(fleet.nodes[(round + 1) % 3]!, grant);
+        returned = true;
+        expect(revoked.status).toBe(201);
+        await Promise.all(probes);
+      }
+      expect(late).toEqual([]);
+      expect(before).toBeGreaterThan(0);
+    });
+  });
+});
