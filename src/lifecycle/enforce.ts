@@ -21,7 +21,7 @@ export interface EnforceDeps {
 /** How long it may take at most, by the leases there are, until nobody answers from memory; 0 where nobody does. No read may keep an ending back. */
 export const leasesMs = async (store: Pick<Store, 'holders'>, realm: string): Promise<number> => {
   try {
-    return Math.max(0, ...((await store.holders?.(realm)) ?? []).map(({ leaseMs }) => untilOver(leaseMs)));
+    return Math.max(0, ...((await store.holders?.(realm))?.all ?? []).map(({ leaseMs }) => untilOver(leaseMs)));
   } catch {
     return 0;
   }

@@ -9,7 +9,7 @@ import type { Change, Fault, Loaded, LoadedRecord, RefusalCode, Rule } from '../
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import { canonicalJson, isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import type { Position } from '../domain/position.ts';
-import type { Enforcement, Holder } from '../store/leases.ts';
+import type { Enforcement, Holders } from '../store/leases.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type CommitOutcome, type RecordKey, type Store } from '../store/port.ts';
 import { createTurns } from './turns.ts';
 
@@ -30,7 +30,7 @@ export interface Done {
   /** An earlier command with this idempotency key did it. */
   readonly replayed: boolean;
   /** Who may answer from memory, as the commit saw it. */
-  readonly holders?: readonly Holder[] | undefined;
+  readonly holders?: Holders | undefined;
   /** What became of them, once it is enforced; and how long that took since before the command. */
   readonly enforced?: { readonly by: readonly Enforcement[]; readonly tookMs: number };
 }

@@ -4,7 +4,7 @@ import { toRfc3339, type Instant, type TimeInterval } from '../domain/instant.ts
 import type { JsonObject } from '../domain/json.ts';
 import type { RevocationRecord, SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
 import { formatPosition, type Position } from '../domain/position.ts';
-import type { Enforcement, Holder } from '../store/leases.ts';
+import type { Enforcement, Holders } from '../store/leases.ts';
 import type { Done } from './execute.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { taskFault, type Task } from '../domain/task.ts';
@@ -74,8 +74,8 @@ export interface EnforcementView {
 }
 
 /** How far each of them is with what happened at `sequence`. */
-export const holdersView = (holders: readonly Holder[], sequence: number): EnforcementView => ({
-  nodes: holders.map(({ node, holder, applied }) => ({ node, holder, state: applied >= sequence ? 'acknowledged' : 'pending' })),
+export const holdersView = ({ all }: Holders, sequence: number): EnforcementView => ({
+  nodes: all.map(({ node, holder, applied }) => ({ node, holder, state: applied >= sequence ? 'acknowledged' : 'pending' })),
 });
 
 /** Of a command that ended access. A replay tells when it is enforced at the latest, as the first answer would have at once. */

@@ -14,8 +14,15 @@ export interface Holder {
   readonly leaseMs: DurationMs;
   /** Of its renewals: another one, another number. */
   readonly count: number;
-  /** It has applied every event up to this sequence. */
+  /** It has applied every event up to this sequence, and so many endings: of the history that the store has, else none. */
   readonly applied: number;
+  readonly appliedEndings: number;
+}
+
+export interface Holders {
+  /** How many endings there were when they were looked at. */
+  readonly endings: number;
+  readonly all: readonly Holder[];
 }
 
 /** What became of one holder after an ending. `lapsed`: it did not say that it applied it; its lease is over. */
@@ -50,8 +57,12 @@ export interface Leases {
    * tells is applied, the lease holds for `leaseMs` from before the call. Rejects like `facts`.
    */
   follow(realm: string, from: number | undefined, count?: number): Promise<Followed>;
-  /** Everything up to `applied` is applied; `undefined`: the lease is given back. */
-  acknowledge(realm: string, applied: number | undefined): Promise<void>;
+  /** Everything up to this is applied. */
+  acknowledge(realm: string, applied: Pick<Followed, 'sequence' | 'endings'>): Promise<void>;
+  /** Gives back the lease of this renewal, and no later one. */
+  release(realm: string, count: number): Promise<void>;
+  /** Another number when the store has gone on from another history: nothing that was read before may be used. */
+  history(realm: string): number;
   /** Calls `heard` soon after commits; it may miss some. */
   hear(realm: string, heard: (ending: boolean) => void): void;
 }

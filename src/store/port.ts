@@ -10,7 +10,7 @@
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import type { Position } from '../domain/position.ts';
-import type { Enforcement, Holder, Leases } from './leases.ts';
+import type { Enforcement, Holders, Leases } from './leases.ts';
 import type { Regress } from './lost.ts';
 
 /** Names one record of a realm. `id` is any string; implementations make keys injective. */
@@ -155,8 +155,8 @@ export interface Commit {
 
 export type CommitOutcome =
   /** `holders`: who may answer from memory, as this commit saw it, when it ended something. */
-  | { readonly outcome: 'committed'; readonly position: Position; readonly at: Instant; readonly holders?: readonly Holder[] }
-  | { readonly outcome: 'replayed'; readonly position: Position; readonly at: Instant; readonly reply: JsonValue; readonly holders?: readonly Holder[] }
+  | { readonly outcome: 'committed'; readonly position: Position; readonly at: Instant; readonly holders?: Holders }
+  | { readonly outcome: 'replayed'; readonly position: Position; readonly at: Instant; readonly reply: JsonValue; readonly holders?: Holders }
   | { readonly outcome: 'conflict'; readonly key: RecordKey }
   | { readonly outcome: 'exhausted'; readonly key: RecordKey }
   | { readonly outcome: 'late' }
@@ -195,12 +195,12 @@ export interface Store {
   /** How much longer than by their age alone facts may be in use that an ending makes wrong, when it is committed now. Absent: 0. */
   fenceMs?(): number;
   /** Who may answer from memory in this realm now. Absent: nobody can. */
-  holders?(realm: string): Promise<readonly Holder[]>;
+  holders?(realm: string): Promise<Holders>;
   /**
    * Resolves when nobody can rely any more on what was read from memory before this sequence. `holders`: as the commit saw them.
    * Never rejects: a holder that can't be asked is waited for.
    */
-  enforced?(realm: string, sequence: number, holders?: readonly Holder[]): Promise<readonly Enforcement[]>;
+  enforced?(realm: string, sequence: number, holders?: Holders): Promise<readonly Enforcement[]>;
   facts(query: FactsQuery): FactsRead | Promise<FactsRead>;
   /** The endings' mark as it is now, for the re-check; sees every commit acknowledged before the call. */
   endings(realm: string): EndingsMark | Promise<EndingsMark>;

@@ -3,11 +3,11 @@
  * lease, as the commit saw it, is over on our own clock. A row that is not there any more proves nothing and is waited for.
  */
 import type { Clock } from '../../decision/ports.ts';
-import { untilOver, type Enforcement, type Holder } from '../leases.ts';
+import { untilOver, type Enforcement, type Holder, type Holders } from '../leases.ts';
 
 export interface EnforceParts {
   /** All holders of a realm; `over`: those that are gone first, if they did not renew since. */
-  readonly holders: (realm: string, over?: readonly Holder[]) => Promise<readonly Holder[]>;
+  readonly holders: (realm: string, over?: readonly Holder[]) => Promise<Holders>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   /** Longest lease that a holder nobody could ask about may have. */
   readonly leaseMs: number;
@@ -18,21 +18,26 @@ const POLL_MS = 5;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 export const createEnforced = ({ holders, clock, leaseMs }: EnforceParts) =>
-  async (realm: string, sequence: number, seen?: readonly Holder[]): Promise<readonly Enforcement[]> => {
+  async (realm: string, sequence: number, seen?: Holders): Promise<readonly Enforcement[]> => {
     const startMs = clock.monotonicMs();
     const passed = (): number => clock.monotonicMs() - startMs;
     const pending = new Map<string, Holder>();
     const done: Enforcement[] = [];
     let known = false;
-    const learn = (rows: readonly Holder[]): void => {
+    let endings = Number.POSITIVE_INFINITY;
+    // Both: after a loss a sequence may mean something else, and so many endings of this history never do.
+    const knows = ({ applied, appliedEndings }: Holder): boolean => applied >= sequence && appliedEndings >= endings;
+    const learn = (rows: Holders): void => {
       known = true;
-      for (const row of rows) if (!(row.applied >= sequence)) pending.set(row.holder, row);
+      ({ endings } = rows);
+      for (const row of rows.all) if (!knows(row)) pending.set(row.holder, row);
       else done.push({ holder: row.holder, node: row.node, state: 'acknowledged' });
     };
-    const heed = (rows: readonly Holder[]): void => {
+    const heed = (rows: Holders): void => {
       if (!known) return learn(rows);
-      for (const { holder, node, applied } of rows) {
-        if (applied >= sequence && pending.delete(holder)) done.push({ holder, node, state: 'acknowledged' });
+      for (const row of rows.all) {
+        const { holder, node } = row;
+        if (knows(row) && pending.delete(holder)) done.push({ holder, node, state: 'acknowledged' });
       }
     };
     if (seen !== undefined) learn(seen);

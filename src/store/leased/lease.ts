@@ -54,24 +54,34 @@ export const createLease = ({ realm, leases, memory, clock, gatherMs, acknowledg
   let gathering: NodeJS.Timeout | undefined;
   let heard = false;
 
+  let history = leases.history(realm);
   const drop = (): void => {
     held = undefined;
     memory.forget();
   };
+  /** False, with nothing remembered, when the store has gone on from another history. */
+  const sameHistory = (): boolean => {
+    const now = leases.history(realm);
+    if (now === history) return true;
+    history = now;
+    drop();
+    return false;
+  };
 
   const once = async (renewing: boolean): Promise<void> => {
+    sameHistory();
     const { life, position: from, endings } = memory;
     const sent = { sentMs: clock.monotonicMs(), sentAt: clock.now().latest };
     if (renewing) count += 1;
     const followed = await leases.follow(realm, from, renewing ? count : undefined);
     // From here to the acknowledgement nothing waits.
-    if (memory.life !== life || timer === undefined) return;
+    if (!sameHistory() || memory.life !== life || timer === undefined) return;
     memory.apply(followed);
     if (renewing) held = sent;
     provenMs = sent.sentMs;
     const tells = acknowledgesAll ? followed.sequence !== from : followed.endings.sequence !== endings?.sequence;
     // One that is lost is made up for by the next renewal, which says how far everything is applied.
-    if (tells || !followed.whole) leases.acknowledge(realm, followed.sequence).catch(() => undefined);
+    if (tells || !followed.whole) leases.acknowledge(realm, followed).catch(() => undefined);
   };
 
   const pump = async (): Promise<void> => {
@@ -109,8 +119,8 @@ export const createLease = ({ realm, leases, memory, clock, gatherMs, acknowledg
     timer = undefined;
     gathering = undefined;
     drop();
-    // Answers no more: now others need not wait.
-    await leases.acknowledge(realm, undefined).catch(() => undefined);
+    // Answers no more: now others need not wait. Not for a lease that began since.
+    await leases.release(realm, count).catch(() => undefined);
   };
   const tick = (): void => {
     if (clock.monotonicMs() - askedMs > IDLE_MS) void stop();
@@ -128,7 +138,7 @@ export const createLease = ({ realm, leases, memory, clock, gatherMs, acknowledg
       want('renew');
     },
     ends: () => {
-      if (held === undefined || memory.position === undefined) return undefined;
+      if (!sameHistory() || held === undefined || memory.position === undefined) return undefined;
       const lasts = clock.monotonicMs() - held.sentMs < leaseMs && clock.now().latest - held.sentAt < leaseMs;
       return lasts ? plus(held.sentAt, leaseMs) : undefined;
     },

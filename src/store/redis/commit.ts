@@ -72,8 +72,8 @@ const text = (value: unknown): string => (Buffer.isBuffer(value) ? value.toStrin
 export const commitOutcome = (commit: Commit, reply: readonly unknown[], { epoch, seal }: CommitContext): CommitOutcome => {
   const [what, first, second, third] = reply.map(text) as [string, string, string, string];
   const stamped = () => {
-    const holders = holdersOf(reply.at(-1));
-    return { position: { epoch, sequence: Number(first) }, at: Number(second) as Instant, ...(holders.length === 0 ? {} : { holders }) };
+    const holders = holdersOf(reply.at(-2), reply.at(-1));
+    return { position: { epoch, sequence: Number(first) }, at: Number(second) as Instant, ...(holders.all.length === 0 ? {} : { holders }) };
   };
   switch (what) {
     case 'committed':

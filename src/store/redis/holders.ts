@@ -1,17 +1,18 @@
-/** Rows of a realm's holders as the scripts write them: `count lease applied node`. */
+/** Rows of a realm's holders as the scripts write them: `count lease applied endings node`. */
 import type { DurationMs } from '../../domain/instant.ts';
-import type { Holder } from '../leases.ts';
+import type { Holder, Holders } from '../leases.ts';
 import { StoreUnavailable } from '../port.ts';
 
-const ROW = /^(\d{1,15}) (\d{1,15}) (\d{1,15}) (.*)$/;
+const ROW = /^(\d{1,15}) (\d{1,15}) (\d{1,15}) (\d{1,15}) (.*)$/;
 
-/** From an answer to `HGETALL`. A row that can't be understood is one that can't be waited for: it throws. */
-export const holdersOf = (reply: unknown): readonly Holder[] => {
+/** From the number of endings and an answer to `HGETALL`. A row that can't be understood is one that can't be waited for: it throws. */
+export const holdersOf = (endings: unknown, reply: unknown): Holders => {
   const flat = (Array.isArray(reply) ? reply : []).map(String);
-  return flat.flatMap((text, index) => {
+  const all = flat.flatMap((text, index): readonly Holder[] => {
     if (index % 2 === 0) return [];
-    const [, count, leaseMs, applied, node] = ROW.exec(text) ?? [];
+    const [, count, leaseMs, applied, appliedEndings, node] = ROW.exec(text) ?? [];
     if (node === undefined) throw new StoreUnavailable('the row of a lease is damaged: it is not known how long it lasts');
-    return [{ holder: flat[index - 1] as string, node, leaseMs: Number(leaseMs) as DurationMs, count: Number(count), applied: Number(applied) }];
+    return [{ holder: flat[index - 1] as string, node, leaseMs: Number(leaseMs) as DurationMs, count: Number(count), applied: Number(applied), appliedEndings: Number(appliedEndings) }];
   });
+  return { endings: Number(String(endings)), all };
 };

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Instant } from '../../domain/instant.ts';
-import type { Followed, Holder, Leases } from '../leases.ts';
+import type { Followed, Holder, Holders, Leases } from '../leases.ts';
 import { StoreUnavailable } from '../port.ts';
 import { listen, scriptOf, type Connection, type ConnectionOptions, type Listener, type Script } from './connection.ts';
 import { holdersOf } from './holders.ts';
@@ -35,18 +35,18 @@ export interface LeaseParts {
 
 export interface Rows {
   /** All rows; `over`: those that are dropped first, if they are as they were. */
-  read(realm: string, over?: readonly Holder[]): Promise<readonly Holder[]>;
+  read(realm: string, over?: readonly Holder[]): Promise<Holders>;
 }
 
-const acknowledging = ({ connection, epoch, timeoutMs, onRealm }: LeaseParts) => async (realm: string, args: readonly (string | number)[]): Promise<readonly Holder[]> => {
-  const { state, holders } = realmKeys(realm);
-  const answer = await onRealm(connection, timeoutMs, ACKNOWLEDGE, realm, [state, holders], [epoch, ...args]);
-  return holdersOf(answer[1]);
+const acknowledging = ({ connection, epoch, timeoutMs, onRealm }: LeaseParts) => async (realm: string, args: readonly (string | number)[]): Promise<Holders> => {
+  const { state, endings, holders } = realmKeys(realm);
+  const answer = await onRealm(connection, timeoutMs, ACKNOWLEDGE, realm, [state, endings, holders], [epoch, ...args]);
+  return holdersOf(answer[1], answer[2]);
 };
 
 export const createRows = (parts: LeaseParts): Rows => {
   const acknowledge = acknowledging(parts);
-  return { read: (realm, over = []) => acknowledge(realm, ['', '', ...over.flatMap(({ holder, count }) => [holder, count])]) };
+  return { read: (realm, over = []) => acknowledge(realm, [0, '', '', '', ...over.flatMap(({ holder, count }) => [holder, count])]) };
 };
 
 type RenewReply = readonly [what: Buffer, sequence: Buffer, endings: Buffer, hash: Buffer, at: Buffer, hashThen: Buffer, whole: Buffer, changes: readonly (readonly [Buffer, readonly Buffer[], readonly Buffer[]])[]];
@@ -66,7 +66,7 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, topology: Conne
     const { state, endings, changes, holders } = realmKeys(realm);
     const known = witness.known(realm);
     const generation = connection.generation();
-    const own = count === undefined ? [] : [holder, count, leaseMs, node, HOLDERS_MAX];
+    const own = count === undefined ? [] : [holder, count, leaseMs, node, HOLDERS_MAX, known?.endings.hash ?? ''];
     const answer = await onRealm(connection, timeoutMs, RENEW, realm, [state, endings, changes, holders], [epoch, known?.endings.sequence ?? 0, from ?? '', CHANGES_MAX, ...own]);
     if (String(answer[0]) === 'full') throw new StoreUnavailable(`redis: ${HOLDERS_MAX} processes hold leases already`);
     if (count !== undefined && replicas > 0) {
@@ -81,9 +81,11 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, topology: Conne
   };
   return {
     leaseMs, follow,
+    history: witness.life,
     nameOf: recordField,
     ownerNameOf: ownerPrefix,
-    acknowledge: async (realm, applied) => void (await acknowledge(realm, [holder, applied ?? ''])),
+    acknowledge: async (realm, { sequence, endings }) => void (await acknowledge(realm, [endings.sequence, endings.hash, holder, sequence])),
+    release: async (realm, count) => void (await acknowledge(realm, [0, '', '', '', holder, count])),
     hear: (realm, heard) => {
       const channel = realmChannel(realm);
       hearers.set(channel, heard);

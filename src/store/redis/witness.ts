@@ -18,6 +18,8 @@ export interface Witness {
   all(): ReadonlyMap<string, Seen>;
   /** What was known is there again, under other positions. */
   forget(realm: string): void;
+  /** Another number after every `forget`: what was read before may be of a history that is no more. */
+  life(realm: string): number;
 }
 
 /** The server lost what it had confirmed. */
@@ -28,12 +30,17 @@ export class StoreRegressed extends StoreUnavailable {
 /** `before`: what an earlier process of this node knew. */
 export const createWitness = (before: ReadonlyMap<string, Seen> = new Map()): Witness => {
   const realms = new Map<string, Seen>(before);
+  const lives = new Map<string, number>();
   const regressed = (): StoreRegressed =>
     new StoreRegressed('the server knows less than it once confirmed (a failover that lost writes, or a restored or emptied server): what had ended may no longer be known');
   return {
     known: (realm) => realms.get(realm),
     all: () => realms,
-    forget: (realm) => void realms.delete(realm),
+    forget: (realm) => {
+      realms.delete(realm);
+      lives.set(realm, (lives.get(realm) ?? 0) + 1);
+    },
+    life: (realm) => lives.get(realm) ?? 0,
     see: (realm, known, seen, hashThen) => {
       if (known !== undefined) {
         if (seen.sequence < known.sequence || seen.endings.sequence < known.endings.sequence) throw regressed();

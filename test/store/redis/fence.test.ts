@@ -116,7 +116,7 @@ describeWith(['redis'], 'a primary with replicas', () => {
     cleanups.push(() => store.close());
     const held = await until('an answer from memory', async () => (await Promise.resolve(store.facts(NOTHING)).catch(() => undefined))?.holds, 10_000);
     // Whoever is promoted waits for it.
-    const row = (await store.holders?.('default'))?.[0];
+    const row = (await store.holders?.('default'))?.all[0];
     expect(await replica.send('HGETALL cf:{default}:holders')).toContain(row?.holder);
     wire.up = 'drop';
     wire.down = 'drop';

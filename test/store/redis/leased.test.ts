@@ -134,7 +134,7 @@ describeWith(['redis'], 'a process that answers from memory', () => {
     const by = await other.enforced?.('default', outcome.position.sequence, outcome.holders);
     expect(by?.map(({ state }) => state)).toEqual(['lapsed']);
     expect(held.holds()).toBe(false);
-    await until('its row to go', async () => (await other.holders?.('default'))?.length === 0);
+    await until('its row to go', async () => (await other.holders?.('default'))?.all.length === 0);
     const next = await other.commit(put('a', 3, true));
     if (next.outcome !== 'committed') throw new Error(next.outcome);
     expect(await other.enforced?.('default', next.position.sequence, next.holders)).toEqual([]);

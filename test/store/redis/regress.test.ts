@@ -7,6 +7,7 @@ import { createLifecycle, type Call } from '../../../src/lifecycle/lifecycle.ts'
 import { lifecycleConfig } from '../../../src/lifecycle/config.ts';
 import { createMender } from '../../../src/lifecycle/mend.ts';
 import type { NodeStore } from '../../../src/store/port.ts';
+import { openLeasedStore } from '../../../src/store/leased/open.ts';
 import { redisStoreConfig } from '../../../src/store/redis/config.ts';
 import { openRedisStore } from '../../../src/store/redis/open.ts';
 import { createClock } from '../../../src/time/clock.ts';
@@ -20,6 +21,9 @@ afterEach(async () => {
 });
 const clock = createClock({ maxClockStepMs: 60_000 });
 const CALL: Call = { realm: 'default', actor: { kind: 'operator', id: 'user:rita' } };
+let asked = 0;
+/** One that nobody asked about before. */
+const unasked = (): string => `spiffe://example.org/new-${(asked += 1)}`;
 const ending = (selector: string) => ({ realm: 'default', keys: [{ kind: 'ending', id: selector }] });
 
 describeWith(['redis'], 'a server that lost its tail', () => {
@@ -105,6 +109,33 @@ describeWith(['redis'], 'a server that lost its tail', () => {
         expect((await store.facts(ending(`workload:spiffe://example.org/lost-${round}`))).records.size).toBe(1);
       }
     }
+    // What a process remembers of the history that was lost is forgotten, although every number of it is there again.
+    const decider = await openRedisStore({
+      config: redisStoreConfig.parse({ port: server.port, durability: { replicated: 1 }, mode: 'leased', leaseMs: 6_000, readTimeoutMs: 400, commitTimeoutMs: 2_000 }),
+      mode: 'production', clock, secrets: { readFile: () => '', env: () => undefined }, lookEveryMs: 20, decides: true,
+    });
+    const leased = openLeasedStore(decider, { clock, bytesMax: 2 ** 20 });
+    cleanups.push(() => leased.close());
+    await keep(server);
+    await revoke(keeper, 'spiffe://example.org/lost-2');
+    await until('the keeper to know', () => readFileSync(`${path}.endings`, 'utf8').includes('lost-2'));
+    for (let round = 0; round < 20; round += 1) await keeper.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id: 'a' }, value: { round } }], events: [] });
+    const query = ending('workload:spiffe://example.org/never');
+    const held = await until('an answer from memory', async () => (await Promise.resolve(leased.facts(query)).catch(() => undefined))?.holds);
+    await lose(server);
+    await until('it to be put back', async () => (await mender.mend()) === 1);
+    await until('facts again', async () => (await reasonOf(keeper)) === 'no error');
+    // Whatever it was that it remembered: another history, and longer than the one before.
+    await revoke(keeper, 'spiffe://example.org/never');
+    for (let round = 0; round < 40; round += 1) await keeper.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id: 'a' }, value: { round } }], events: [] });
+    await until('a strict read to tell', async () => (await leased.facts(ending(`workload:${unasked()}`))).holds === undefined);
+    expect(held()).toBe(false);
+    await until('the truth from memory', async () => {
+      const read = await Promise.resolve(leased.facts(query)).catch(() => undefined);
+      if (read !== undefined) expect(read.records.size).toBe(1);
+      return read?.holds !== undefined;
+    });
+    await leased.close();
     // A node that knows of endings which it can not name any more accepts nothing.
     copyFileSync(`${path}.endings`, `${path}.older`);
     await keep(server);

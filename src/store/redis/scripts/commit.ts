@@ -8,7 +8,7 @@
  *   expect {field, version}, puts {field, body, count, row, mark, refs (-1 = as they are) {field}},
  *   increments {field, max, body}, drops {field}, events {head, middle, tail, ending, about {prefix}}, channel
  *
- * Answers `committed`, sequence, instant, rows of the holders (of a commit that ends something, and of a replay); or why not.
+ * Answers `committed`, sequence, instant, number of endings, rows of the holders (of a commit that ends something, and of a replay); or why not.
  */
 import { RECORD_FORMAT } from '../record.ts';
 import { CHANGES_KEPT } from './renew.ts';
@@ -39,7 +39,7 @@ if replay ~= '' then
   kept = kept and cmsgpack.unpack(kept)
   if kept and now < kept[4] then
     if kept[1] ~= digest then return {'key-reused'} end
-    return {'replayed', text(kept[2]), text(kept[3]), kept[5], redis.call('HGETALL', holders)}
+    return {'replayed', text(kept[2]), text(kept[3]), kept[5], text(ended), redis.call('HGETALL', holders)}
   end
 end
 if before and not (now < before) then return {'late'} end
@@ -144,5 +144,5 @@ if replay ~= '' then
 end
 -- A hint to who follows; whoever misses it looks by itself.
 redis.pcall('PUBLISH', take(), ended > endedBefore and '1' or '0')
-return {'committed', text(sequence), text(at), ended > endedBefore and redis.call('HGETALL', holders) or {}}
+return {'committed', text(sequence), text(at), text(ended), ended > endedBefore and redis.call('HGETALL', holders) or {}}
 `;

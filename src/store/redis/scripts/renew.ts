@@ -2,8 +2,8 @@
  * The `renew` script: what happened since a position and, for who asks under a holder's name, a lease: the right to answer from
  * what was read, once all of that is applied.
  *
- * KEYS: state, changes, holders. ARGV: epoch, sequence of an ending (0 = none), position ('' = nothing is remembered), most
- * changes; for a renewal also holder, count, lease ms, node, most holders.
+ * KEYS: state, endings, changes, holders. ARGV: epoch, sequence of an ending (0 = none), position ('' = nothing is remembered), most
+ * changes; for a renewal also holder, count, lease ms, node, most holders, hash up to that ending ('' = none is known).
  * Answers position, endings, hash, instant of the last commit, hash up to the ending asked about, whether the changes are whole
  * (1 or 0), and the changes: sequence, and the fields and owners that it touched.
  */
@@ -23,9 +23,19 @@ local function hashThen()
 end
 `;
 
+/** After \`seenLua\`: what a holder has applied, as its row tells it; nothing, if it is of a history that this server does not have. */
+export const appliedLua = `
+local function appliedOf(position, ended, hash)
+  local same = ended == '0' or (tonumber(ended) <= tonumber(found[3]) and hashThen() == hash)
+  if same and tonumber(position) <= tonumber(found[2]) then return position, ended end
+  return '0', '0'
+end
+`;
+
 export const renewLua = `
 local state, endings, changes, holders = unpack(KEYS)
 ${seenLua}
+${appliedLua}
 local touched, whole = {}, '1'
 local reached = ARGV[3]
 if reached ~= '' then
@@ -37,10 +47,12 @@ if reached ~= '' then
   end
   if reached ~= found[2] then touched, whole = {}, '0' end
 end
-local holder, count, lease, node, most = unpack(ARGV, 5)
+local holder, count, lease, node, most, hash = unpack(ARGV, 5)
 if holder then
   if not redis.call('HGET', holders, holder) and redis.call('HLEN', holders) >= tonumber(most) then return {'full'} end
-  redis.call('HSET', holders, holder, count .. ' ' .. lease .. ' ' .. (ARGV[3] == '' and found[2] or ARGV[3]) .. ' ' .. node)
+  local applied, ended = found[2], found[3]
+  if ARGV[3] ~= '' then applied, ended = appliedOf(ARGV[3], ARGV[2], hash) end
+  redis.call('HSET', holders, holder, count .. ' ' .. lease .. ' ' .. applied .. ' ' .. ended .. ' ' .. node)
 end
 return {'renewed', found[2], found[3], found[4], found[5], hashThen(), whole, touched}
 `;
