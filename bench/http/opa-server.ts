@@ -1,6 +1,6 @@
 /** A stock OPA server with the same facts, in the version that toolchain/go.mod pins. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, fstatSync, mkdirSync, openSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { selectorKey, workloadSelectors } from '../../src/domain/selector.ts';
@@ -15,6 +15,9 @@ import { answers, freePort, stopProcess } from './processes.ts';
 export interface OpaServer {
   readonly port: number;
   readonly version: string;
+  readonly pid: number;
+  /** Empties the decision log, where there is one. */
+  emptyLog(): void;
   stop(): Promise<void>;
 }
 
@@ -59,14 +62,18 @@ const dataOf = (store: FilledStore, jwks: string): object => {
   };
 };
 
-/** How many verified tokens OPA remembers; 0 is its default, none. */
-const config = (tokens: number): object =>
-  tokens === 0 ? {} : { caching: { inter_query_builtin_value_cache: { named: { io_jwt: { max_num_entries: tokens } } } } };
+const config = ({ rememberedTokens, decisionLog }: OpaOptions): object => ({
+  ...(rememberedTokens === 0 ? {} : { caching: { inter_query_builtin_value_cache: { named: { io_jwt: { max_num_entries: rememberedTokens } } } } }),
+  ...(decisionLog ? { decision_logs: { console: true } } : {}),
+});
 
 export interface OpaOptions {
   readonly store: FilledStore;
   readonly jwks: string;
+  /** How many verified tokens it remembers; 0 is its default, none. */
   readonly rememberedTokens: number;
+  /** Every decision with its input is written to a file, as its console logger does; nothing is masked in it, which would cost more. */
+  readonly decisionLog: boolean;
   readonly folder: string;
   readonly name: string;
 }
@@ -77,13 +84,15 @@ export const startOpa = async (options: OpaOptions): Promise<OpaServer> => {
   const folder = join(options.folder, options.name);
   mkdirSync(folder);
   writeFileSync(join(folder, 'data.json'), JSON.stringify(dataOf(options.store, options.jwks)));
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config(options.rememberedTokens)));
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config(options)));
   copyFileSync(join(root, 'bench/http/opa/access.rego'), join(folder, 'access.rego'));
+  const log = join(folder, 'decisions.log');
+  const into = options.decisionLog ? openSync(log, 'a') : undefined;
   const port = await freePort();
   const child: ChildProcess = spawn(
     findOpa(),
     ['run', '--server', '--addr', `127.0.0.1:${port}`, '--config-file', 'config.json', '--optimize-store-for-read-speed', '--log-level', 'error', '--skip-version-check', 'data.json', 'access.rego'],
-    { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] },
+    { cwd: folder, stdio: into === undefined ? ['ignore', 'ignore', 'inherit'] : ['ignore', into, into] },
   );
   try {
     await answers(child, `http://127.0.0.1:${port}/health`, READY_MS);
@@ -91,5 +100,13 @@ export const startOpa = async (options: OpaOptions): Promise<OpaServer> => {
     await stopProcess(child);
     throw error;
   }
-  return { port, version: OPA_VERSION, stop: () => stopProcess(child) };
+  return {
+    port, version: OPA_VERSION, pid: child.pid ?? 0, stop: () => stopProcess(child),
+    emptyLog: () => {
+      if (into === undefined) return;
+      // A log that is not written would make the comparison untrue.
+      if (fstatSync(into).size === 0) throw new Error('OPA wrote no decision log');
+      truncateSync(log);
+    },
+  };
 };

@@ -1,7 +1,7 @@
 # The use-time check of Curfew as one writes it for a stock OPA server: the same conditions, in the order that fails early.
 # Everything is looked up by key; what can be known before the request (which endings concern a grant or a workload, how specific
 # a scope is) lies in the data, ready. Decisions come from POST /v1/data/bench/access/decision.
-# Not done here, though Curfew does: a record of each decision, a reason for each denial, the re-check before the answer.
+# Not done here, though Curfew does: a record of each decision (one lane has the log of the server for it), a reason for each denial, the re-check before the answer.
 package bench.access
 
 default decision := {"allow": false}
