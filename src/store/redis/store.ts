@@ -15,6 +15,7 @@ import type { Clock } from '../../decision/ports.ts';
 import { createEnforced } from '../leased/enforce.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
 import { commitArguments, commitOutcome } from './commit.ts';
+import { createConfirm } from './confirm.ts';
 import { scriptOf, type Connection, type ConnectionOptions, type Script } from './connection.ts';
 import { factsArguments, factsRead } from './facts.ts';
 import type { Fence } from './fence.ts';
@@ -67,6 +68,7 @@ export interface RedisStore extends NodeStore {
 
 export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
   const { reads, writes, epoch, seal, watch, witness, fence, readTimeoutMs, commitTimeoutMs, replicas } = parts;
+  const confirmed = createConfirm(writes, replicas);
   let closed = false;
 
   const open = (): void => {
@@ -141,8 +143,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args);
     const outcome = commitOutcome(asked, answer, context);
     if (replicas > 0 && (outcome.outcome === 'committed' || outcome.outcome === 'replayed')) {
-      const reached = await writes.command(commitTimeoutMs, 'WAIT', replicas, commitTimeoutMs);
-      if (!(Number(reached) >= replicas)) throw new StoreUnavailable(`redis: ${Number(reached)} of ${replicas} replicas confirmed in time; the outcome is unknown`);
+      await confirmed(commitTimeoutMs);
     }
     if (outcome.outcome === 'committed') witness.committed(asked.realm, outcome.position.sequence);
     return outcome;

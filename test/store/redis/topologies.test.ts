@@ -79,6 +79,10 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
     const store = await openAt(config);
     await store.commit(put('a'));
     expect(await replica.send('HGET cf:{default}:state sequence')).toMatch(/\r\n1\r\n/);
+    // On its disk, where the server can tell.
+    const [, major, minor] = /redis_version:(\d+)\.(\d+)/.exec(await primary.send('INFO server')) ?? [];
+    const used = /^cmdstat_waitaof:calls=[1-9]\d*,.*failed_calls=0/m.test(await primary.send('INFO commandstats'));
+    expect(used).toBe(Number(major) * 100 + Number(minor) >= 702);
     replica.signal('SIGSTOP');
     expect(await messageOf(store.commit(put('b')))).toMatch(/0 of 1 replicas confirmed in time; the outcome is unknown|no answer in time/);
     replica.signal('SIGCONT');
