@@ -81,7 +81,7 @@ const REALMS_MAX = 1_000;
 const ENTRY_COST = 250;
 const OBJECT_FACTOR = 2.5;
 /** The same for a list with the records that came along. */
-const ROWS_FACTOR = 4;
+const ROWS_FACTOR = 5;
 const SEEN = 32_768;
 
 export const createFactsReader = (environment: Environment, epoch: string, memoBytesMax: number): FactsReader => {

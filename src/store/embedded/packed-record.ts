@@ -119,6 +119,19 @@ const shapePlan = (name: string, textOf: (name: string) => string): ShapePlan =>
 
 const stampAt = (leaves: readonly string[], at: number): Stamp => ({ sequence: Number(leaves[at]), at: Number(leaves[at + 1]) as Instant });
 
+/**
+ * Refs are asked for at once or, when something changed, much later: what is remembered that long should be small. In a function
+ * of its own, whose closure holds nothing else.
+ */
+const refsFrom = (refs: readonly RefPlan[], joined: string, split: readonly string[]): (() => readonly RecordKey[]) => {
+  let first: readonly string[] | undefined = split;
+  return () => {
+    const leaves = first ?? joined.split(SEPARATOR);
+    first = undefined;
+    return refs.map(([kind, prefix, leaf]) => ({ kind, id: `${prefix}${leaves[leaf] as string}` }));
+  };
+};
+
 /** Only ever given what `pack` made; `textOf` finds a shape by its name. */
 export const unpack = (key: RecordKey, { shape, leaves: joined }: Packed, textOf: (name: string) => string): UnpackedRecord => {
   const plan = shapePlan(shape, textOf);
@@ -150,6 +163,6 @@ export const unpack = (key: RecordKey, { shape, leaves: joined }: Packed, textOf
   const [created, modified, marked] = [stampAt(leaves, 0), stampAt(leaves, 2), stampAt(leaves, 4)];
   return {
     record: marked.sequence > 0 ? { key, created, modified, marked, value } : { key, created, modified, value },
-    refs: () => plan.refs.map(([kind, prefix, leaf]) => ({ kind, id: `${prefix}${leaves[leaf] as string}` })),
+    refs: refsFrom(plan.refs, joined, leaves),
   };
 };
