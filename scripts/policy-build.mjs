@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path';
 import { findOpa, root, runOpa } from './opa.mjs';
 import { readTar, writeBundle } from './tar.mjs';
 
-const ENTRYPOINTS = ['curfew/access/decision', 'curfew/admin/decision'];
+const ENTRYPOINTS = ['curfew/access/decision', 'curfew/admin/decision', 'curfew/lifecycle/decision'];
 
 /** Compiles the Rego and data of some folders, laid over one another; answers the files of the bundle. */
 export const compile = (opa, folders, entrypoints) => {

@@ -19,9 +19,9 @@ decision := {"allow": true} if {
 # What each role is for; `x.*` stands for every command of the family x.
 commands := {
 	"issuer": {"task.*", "grant.issue"},
-	"approver": set(),
+	"approver": {"request.approve", "request.deny"},
 	"responder": {"revoke", "suspend", "lift"},
-	"configurer": {"operators", "operators.*", "config", "config.*"},
+	"configurer": {"operators", "operators.*", "person.set", "workload.set", "config", "config.*"},
 }
 
 refusals contains "no role of this operator is for this command" if not permitted

@@ -12,15 +12,19 @@ import { addEndpoint, type EndpointDeps } from './endpoint.ts';
 import { endingEndpoints } from './endings.ts';
 import { entitlementEndpoints } from './entitlements.ts';
 import { grantEndpoints } from './grants.ts';
+import { directoryEndpoints } from './directory.ts';
 import { operatorEndpoints } from './operators.ts';
 import { recordEndpoints, type RecordSource } from './record.ts';
 import { ANSWER_HEADERS, jsonAnswer, problemAnswer, type Problem } from './problem.ts';
 import { refuseRequest } from './request-guard.ts';
 import { reportEndpoints } from './reports.ts';
 import { reviewEndpoints } from './reviews.ts';
+import { requestEndpoints, type BreakGlass } from './requests.ts';
 import { statusEndpoints, type NodeStatus } from './status.ts';
 import { taskEndpoints } from './tasks.ts';
 import type { ActiveEntitlements } from '../lifecycle/entitlements.ts';
+import type { Directory } from '../lifecycle/directory.ts';
+import type { Requests } from '../lifecycle/requests.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { Reports } from '../lifecycle/reports.ts';
@@ -35,6 +39,9 @@ export interface Health {
 
 export interface AdminDeps extends EndpointDeps {
   readonly lifecycle: Lifecycle;
+  readonly requests: Requests;
+  readonly directory: Directory;
+  readonly breakGlass: BreakGlass;
   readonly entitlements: () => ActiveEntitlements | undefined;
   readonly inspect: Inspect;
   readonly store: Pick<Store, 'list' | 'read' | 'epoch'>;
@@ -71,6 +78,8 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...grantEndpoints(deps.lifecycle, deps.inspect),
     ...endingEndpoints(deps.lifecycle, deps.inspect),
     ...entitlementEndpoints(deps.entitlements),
+    ...requestEndpoints(deps.requests, deps.breakGlass),
+    ...directoryEndpoints(deps.directory),
     ...operatorEndpoints(deps.lifecycle, deps.store),
     ...decisionEndpoints(deps.explain, deps.findDecision),
     ...clockEndpoints(deps.resetClock),

@@ -7,6 +7,9 @@ import { coversCredential } from '../domain/ending.ts';
 import type { DurationMs } from '../domain/instant.ts';
 import { isJsonObject, type JsonValue } from '../domain/json.ts';
 import { operatorRef, readOperatorRoles } from '../domain/lifecycle/operator-rules.ts';
+import { isPerson } from '../domain/lifecycle/fields.ts';
+import { personRef, readPerson } from '../domain/lifecycle/directory.ts';
+import { personOf } from '../lifecycle/directory.ts';
 import { ROLES, type Role } from '../domain/lifecycle/roles.ts';
 import { readEnding } from '../domain/records.ts';
 import { selectorKey } from '../domain/selector.ts';
@@ -76,7 +79,13 @@ export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => as
   if (identity.kind !== 'oidc' || !config.issuers.includes(identity.issuer) || !identity.audience.includes(config.audience)) return undefined;
   if (!(now.latest < (identity.credential.expiresAt ?? 0))) return undefined;
   if (await isEnded(deps, realm, identity)) return undefined;
-  const id = config.persons[identity.workload] ?? identity.workload;
+  const known = await personOf(store, realm, identity.workload);
+  if (known === 'unreadable' || known?.active === false) return undefined;
+  const id = known?.id ?? config.persons[identity.workload] ?? identity.workload;
+  // The configuration may name a person of whom the directory knows that it is gone.
+  const [directory] = known === undefined && isPerson(id) ? await store.read(realm, [personRef(id)]) : [];
+  const listed = directory === undefined ? known : readPerson(directory.value);
+  if (directory !== undefined && listed?.active !== true) return undefined;
   const groups = groupsOf(identity, config.groupsClaim);
   const given = groups.flatMap((group) => {
     const entry = Object.hasOwn(config.groups, group) ? config.groups[group] : undefined;
@@ -85,7 +94,7 @@ export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => as
   const [record] = await store.read(realm, [operatorRef(id)]);
   const roles = uniqueRoles([...given.flatMap((entry) => entry.roles), ...readOperatorRoles(record?.value)]);
   const accounts = Object.keys(config.persons).filter((account) => config.persons[account] === id);
-  const persons = [...new Set([id, identity.workload, ...accounts, ...given.flatMap(({ team }) => team ?? [])])];
+  const persons = [...new Set([id, identity.workload, ...accounts, ...(listed?.accounts ?? []), ...(listed?.teams ?? []), ...given.flatMap(({ team }) => team ?? [])])];
   const principal: Principal = { kind: 'operator', id, roles, groups, persons, ...(now.trusted ? {} : { untimed: true }) };
   return principal;
 };

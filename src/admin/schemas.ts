@@ -42,6 +42,17 @@ export const issueGrantBody = z.strictObject({
   conditions: conditions.optional(), binding: binding.optional(), uses: z.number().openapi({ type: 'integer', minimum: 1 }).optional(),
 });
 
+export const requestBody = z.strictObject({
+  entitlement: word(), workload: word(), parameters: z.record(z.string().max(64), z.string().max(256)).optional(),
+  scopes: z.array(scope).max(ITEMS_MAX).optional().describe("narrower than the entitlement's; absent: all of them"),
+  ttlMs: durationMs().optional(), notBefore: instant().optional(), expiresAt: instant().optional(),
+  owner: word().optional(), justification: word(), reference: word().optional(), task: word().optional(),
+  conditions: conditions.optional(), binding: binding.optional(), uses: z.number().openapi({ type: 'integer', minimum: 1 }).optional(),
+});
+export const extendBody = z.strictObject({ ttlMs: durationMs(), justification: word() });
+export const approveBody = z.strictObject({ digest: word().describe('of the request, as it was looked at') });
+export const denyBody = z.strictObject({ reason: word() });
+
 const selector = z.strictObject({
   kind: z.enum(SELECTOR_KINDS),
   value: z.union([word(), z.strictObject({
@@ -62,6 +73,7 @@ export const explainBody = z.strictObject({
 
 const limit = z.string().regex(/^(?:[1-9]\d?|1\d\d|200)$/, 'must be a whole number from 1 to 200').transform(Number).default(50).openapi({ type: 'integer', minimum: 1, maximum: 200 });
 export const pageQuery = z.strictObject({ after: word().optional(), limit });
+export const requestsQuery = z.strictObject({ after: word().optional(), limit, state: z.enum(['pending', 'approved', 'denied', 'expired', 'cancelled']).optional() });
 export const grantsQuery = z.strictObject({
   after: word().optional(), limit,
   workload: word().optional(), state: z.enum(['scheduled', 'active', 'ended']).optional(), model: z.enum(MODELS).optional(), task: word().optional(),

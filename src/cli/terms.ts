@@ -54,3 +54,13 @@ export const pairs = (names: readonly string[]) => (text: string, before: Readon
   if (!names.includes(name) || equals === text.length - 1) throw new InvalidArgumentError(`expected ${names.map((known) => `${known}=...`).join(' or ')}`);
   return { ...before, [name]: [...(before[name] ?? []), text.slice(equals + 1)] };
 };
+
+/** `name=value`, repeated; any name. */
+export const parameter = (text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => {
+  const equals = text.indexOf('=');
+  if (equals < 1 || equals === text.length - 1) throw new InvalidArgumentError('expected name=value');
+  return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) };
+};
+
+/** One more of a repeated option. */
+export const words = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];

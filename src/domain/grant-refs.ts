@@ -6,6 +6,7 @@ import { selectorKey, workloadSelectors, type Selector } from './selector.ts';
 /** Selectors that cover a grant because of what it rests on, without those of its workload. */
 export const grantSelectors = (grant: GrantCore): readonly Selector[] => [
   { kind: 'grant', value: grant.id },
+  ...(grant.lineage ?? []).map((value): Selector => ({ kind: 'grant', value })),
   ...(grant.task === undefined ? [] : [{ kind: 'task', value: grant.task } as const]),
   ...(grant.entitlement === undefined ? [] : [{ kind: 'entitlement', value: grant.entitlement } as const]),
   ...grant.owners.map((value): Selector => ({ kind: 'owner', value })),

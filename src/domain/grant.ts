@@ -46,6 +46,8 @@ export interface GrantCore {
   readonly approvals: readonly Approval[];
   /** Revision of the bundle under which it was issued. */
   readonly bundleRevision: string;
+  /** Grants that this one follows by extension, the first one first; an ending of any of them covers it. */
+  readonly lineage?: readonly string[];
   /** Recertification falls due here; overdue denies. */
   readonly recertifyBy?: Instant;
 }
@@ -63,6 +65,8 @@ export interface Grant extends GrantCore {
   readonly issuedBy: string;
   readonly issuedAt: Instant;
   readonly direct: boolean;
+  /** The access request that it was issued for. */
+  readonly request?: string;
   readonly justification: string;
   readonly reference?: string;
   /** How often it may be used; absent means as often as wanted. The count lives in a record of its own. */

@@ -32,7 +32,7 @@ const isCore = (value: unknown): value is GrantCore & JsonObject =>
   isConditions(value['conditions']) && optional(value['binding'], isBinding) &&
   isInstant(value['notBefore']) && isInstant(value['expiresAt']) && optional(value['recertifyBy'], isInstant) &&
   (MODELS as readonly unknown[]).includes(value['model']) &&
-  optional(value['task'], isText) && optional(value['entitlement'], isText) &&
+  optional(value['task'], isText) && optional(value['entitlement'], isText) && optional(value['lineage'], isTexts) &&
   isTexts(value['owners']) && Array.isArray(value['approvals']) && value['approvals'].every(isApproval);
 
 const isReviewRule = (value: unknown): boolean => isJsonObject(value) && isText(value['by']) && isCount(value['withinMs']) && isTexts(value['alerts']);

@@ -8,23 +8,29 @@ const YEAR = 365 * 24 * HOUR;
 
 const longest = (ms: number) => z.int().min(1).max(YEAR).default(ms);
 
-const tier = (timeBoxed: number, jit: number, breakGlass: number) =>
+const least = (count: number) => z.int().min(0).max(16).default(count);
+
+const tier = (timeBoxed: number, jit: number, breakGlass: number, approvals: readonly [number, number, number]) =>
   z.strictObject({
+    minApprovals: z
+      .strictObject({ 'time-boxed': least(approvals[0]), jit: least(approvals[1]), 'break-glass': least(approvals[2]) })
+      .prefault({})
+      .describe('how many distinct persons approve a request at least, by model; 0: the policy alone may'),
     maxTtlMs: z
       .strictObject({ 'time-boxed': longest(timeBoxed), jit: longest(jit), 'break-glass': longest(breakGlass) })
       .prefault({})
       .describe('longest time from start to end of a grant, in milliseconds, by model'),
   });
 
-const standard = tier(24 * HOUR, 12 * HOUR, HOUR);
+const standard = tier(24 * HOUR, 12 * HOUR, HOUR, [1, 0, 0]);
 
 export const capsConfig = z
   .strictObject({
     tiers: z
       .object({
         standard: standard.prefault({}),
-        sensitive: tier(8 * HOUR, 4 * HOUR, HOUR).prefault({}),
-        critical: tier(4 * HOUR, 2 * HOUR, HOUR).prefault({}),
+        sensitive: tier(8 * HOUR, 4 * HOUR, HOUR, [1, 1, 0]).prefault({}),
+        critical: tier(4 * HOUR, 2 * HOUR, HOUR, [2, 2, 0]).prefault({}),
       })
       .catchall(standard)
       .prefault({})
@@ -52,10 +58,19 @@ const emergencyConfig = z
   .strictObject({
     frequentUses: z.int().min(1).max(1_000).default(3).describe('so many uses of one entitlement within `frequentWithinMs` raise an alarm; drills do not count'),
     frequentWithinMs: z.int().min(60_000).max(YEAR).default(30 * 24 * HOUR),
+    keys: z.array(z.strictObject({ person: z.string().min(1).max(200).describe('whose key it is: `user:alice`'), sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256, hex').describe('of the key'), end: z.iso.datetime().describe('it is no key any more from then on') })).max(1_000).default([]).describe('keys for the route of emergency access; beyond development there is none without'),
     drillEveryMs: z.int().min(60_000).max(10 * YEAR).default(90 * 24 * HOUR).describe('each entitlement for emergencies is tried at least so often, else an alarm'),
   })
   .describe('emergency access (break-glass)');
 export type EmergencyConfig = z.infer<typeof emergencyConfig>;
+
+const directoryConfig = z
+  .strictObject({
+    file: z.string().min(1).optional().describe('JSON file with `persons` and `workloads`; read again when it changes. Persons of it that are no longer in it have left'),
+    required: z.boolean().optional().describe('requests only for registered workloads; default: true beyond development'),
+    onTransfer: z.enum(['flag', 'end']).default('flag').describe('what becomes of what a person approved when it leaves a team: it is told (`flag`), or ends (`end`)'),
+  })
+  .describe('who people and workloads are');
 
 export const lifecycleConfig = z
   .strictObject({
@@ -79,6 +94,8 @@ export const lifecycleConfig = z
       .describe('systems that must be told by hand when access ended, by the name that entitlements have in `downstream`'),
     surveyMs: z.int().min(1_000).max(24 * HOUR).default(600_000).describe('pause between two looks for orphans, access that is still open, and steps by hand'),
     useNotesMs: z.int().min(1_000).max(HOUR).default(60_000).describe('pause between two notes of what was used'),
+    requests: z.strictObject({ maxPending: z.int().min(1).max(10_000).default(100).describe('requests of one person or workload that may wait for a decision') }).prefault({}).describe('access requests'),
+    directory: directoryConfig.prefault({}),
     idempotencyKeepMs: z.int().min(60_000).max(30 * 24 * HOUR).default(24 * HOUR).describe('how long an Idempotency-Key is remembered'),
     keepEndedMs: z.int().min(HOUR).max(10 * YEAR).default(90 * 24 * HOUR).describe('how long grants, closed tasks and endings are kept once they are over; an ending stays longer as long as anything that it could cover might live. Events stay'),
     sweepIntervalMs: z.int().min(100).max(HOUR).default(5_000).describe('pause between two rounds of housekeeping'),

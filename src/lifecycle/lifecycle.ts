@@ -5,14 +5,11 @@
 import type { Clock, Policy } from '../decision/ports.ts';
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
-import { invalid, refuse, type Actor, type Rule } from '../domain/lifecycle/change.ts';
+import type { Actor, Rule } from '../domain/lifecycle/change.ts';
 import { canonicalSelector, type SelectorInput } from '../domain/lifecycle/canonical-selector.ts';
 import { resetClock } from '../domain/lifecycle/clock-rules.ts';
-import { guardEmergency } from '../domain/lifecycle/emergency-guard.ts';
 import { lift, revoke, suspend, suspensionRef, type EndCommand } from '../domain/lifecycle/ending-rules.ts';
-import { readEntitlement, type Entitlement } from '../domain/lifecycle/entitlement.ts';
 import type { IssueGrant } from '../domain/lifecycle/grant-terms.ts';
-import { issueGrant } from '../domain/lifecycle/issue-grant.ts';
 import { setOperator } from '../domain/lifecycle/operator-rules.ts';
 import type { Role } from '../domain/lifecycle/roles.ts';
 import { openSourced, sourceOf } from '../domain/lifecycle/signal-rules.ts';
@@ -24,17 +21,18 @@ import { selectorKey, type Selector } from '../domain/selector.ts';
 import type { Store } from '../store/port.ts';
 import type { LifecycleConfig } from './config.ts';
 import { createEnforce, leasesMs } from './enforce.ts';
-import { createExecute, type Executed, type Execution, type Idempotency } from './execute.ts';
+import type { Executed, Idempotency } from './execute.ts';
+import { emergencyFault, issuingRule, referenceRefusal } from './issuing.ts';
 import { newId } from './new-id.ts';
+import { createRun } from './run.ts';
 import { createSettle, type Settle } from './settle.ts';
 import { createWatchCommands, type WatchCommands } from './watch-commands.ts';
-import { workloadIssuers } from './workload-issuers.ts';
 
 export interface LifecycleDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly config: LifecycleConfig;
-  readonly policy: () => Pick<Policy, 'revision' | 'entitlement'> | undefined;
+  readonly policy: () => Pick<Policy, 'revision' | 'entitlement' | 'evaluate'> | undefined;
   /** Any operator may lift a suspension; grants need no entitlement, and none needs to be `direct`. */
   readonly development: boolean;
   /** A command that ends access is enforced everywhere so long after its commit: `maxFactsAgeMs + pepCacheMaxMs`. */
@@ -86,9 +84,6 @@ export interface Lifecycle extends WatchCommands {
   resetClock(call: Call, request: { readonly reason: string; readonly behindMs: number }): Promise<Executed>;
 }
 
-/** One that is away must not be the only one to hear of it. */
-const EMERGENCY_CHANNELS_MIN = 2;
-
 export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const { store, clock, config, policy, development, enforcementMs } = deps;
   const { caps } = config;
@@ -96,14 +91,8 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const settle = deps.settle ?? createSettle(clock);
   const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
   const enforce = createEnforce({ store, clock, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 });
-  const execute = createExecute({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
+  const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
-
-  const run = (call: Call, command: string, turn: string, rule: Rule, remember?: JsonObject): Promise<Executed> => {
-    const { realm, idempotency, traceparent } = call;
-    const execution: Execution = { realm, turn, rule, remember, traceparent, ...(idempotency === undefined ? {} : { idempotency: { ...idempotency, command } }) };
-    return execute(execution);
-  };
 
   const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string, remember?: JsonObject): Promise<Executed> =>
     run(call, command, `task/${id}`, rule({ id, kinds, actor: call.actor, realm: call.realm }), remember);
@@ -111,14 +100,6 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const taskEnd = (command: string, rule: (task: TaskCommand) => Rule) => async (call: Call, id: string, respondAsync = false): Promise<Executed> => {
     const waits = !respondAsync && call.actor.kind !== 'system';
     return enforce(call.realm, 0, waits, () => taskCommand(command, rule)(call, id, { respondAsync }));
-  };
-
-  const entitlementOf = (id: string | undefined, active: Pick<Policy, 'entitlement'>): Entitlement | 'absent' | 'unreadable' | undefined => {
-    if (id === undefined) return undefined;
-    const data = active.entitlement(id);
-    if (data === undefined) return 'absent';
-    const read = readEntitlement(id, data);
-    return read.ok ? read.entitlement : 'unreadable';
   };
 
   /**
@@ -154,16 +135,6 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     return enforce(call.realm, least, !respondAsync, () => run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync }));
   };
 
-  /** What a reference names must be there and open, where that can be asked; a source that can't be asked refuses. */
-  const referenceFault = async (reference: string | undefined): Promise<Rule | undefined> => {
-    const state = reference === undefined ? undefined : await deps.checkReference?.(reference).catch(() => 'unavailable' as const);
-    if (state === undefined || state === 'open') return undefined;
-    const message = state === 'closed' ? 'is closed at its source' : 'is not known at its source';
-    const ruling = state === 'unavailable' ? refuse('unavailable', 'whether the reference is there can not be asked at its source; nothing was issued') : invalid([{ path: '/reference', message }]);
-    // As a rule, so that a repeated command is answered as the first time.
-    return { ends: false, needs: () => [], judge: () => ruling };
-  };
-
   const suspendedWorkload = async (realm: string, id: string): Promise<string | undefined> => {
     const [record] = await store.read(realm, [suspensionRef(id)]);
     const selector = record?.value['selector'];
@@ -187,19 +158,11 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     issueGrant: async (call, terms) => {
       const active = policy();
       if (active === undefined) return { ok: false, failure: { code: 'unavailable', detail: 'no policy bundle is active; nothing was issued' } };
-      const wrong = await referenceFault(terms.reference);
+      const wrong = await referenceRefusal(deps, terms.reference);
       if (wrong !== undefined) return run(call, 'grant.issue', `holder/${terms.workload}`, wrong);
-      const id = freshId();
-      const rule = issueGrant(id, terms, call.actor, {
-        realm: call.realm, epoch: store.epoch, bundleRevision: active.revision, caps, anyDirect: development,
-        entitlement: entitlementOf(terms.entitlement, active), issuers: workloadIssuers(terms.workload),
-      });
-      if (terms.model !== 'break-glass') return run(call, 'grant.issue', `holder/${terms.workload}`, rule);
-      if (!development && !((deps.emergencyChannels ?? EMERGENCY_CHANNELS_MIN) >= EMERGENCY_CHANNELS_MIN)) {
-        return { ok: false, failure: { code: 'unavailable', detail: `emergency access needs ${EMERGENCY_CHANNELS_MIN} channels of alerts that hear of its use (alerts.channels); nothing was issued` } };
-      }
-      const subject = { grant: id, workload: terms.workload, entitlement: terms.entitlement, persons: [terms.owner, call.actor.id] };
-      return run(call, 'grant.issue', `holder/${terms.workload}`, guardEmergency(rule, subject));
+      const fault = emergencyFault(deps, terms.model);
+      if (fault !== undefined) return { ok: false, failure: { code: 'unavailable', detail: fault } };
+      return run(call, 'grant.issue', `holder/${terms.workload}`, issuingRule(deps, active)({ realm: call.realm, id: freshId(), terms, actor: call.actor }));
     },
     revoke: (call, request, respondAsync) => end(call, 'revoke', revoke, request, respondAsync),
     suspend: (call, request, respondAsync) => end(call, 'suspend', suspend, request, respondAsync),

@@ -9,8 +9,11 @@ import type { Policy, Quarantine } from '../decision/ports.ts';
 import { createCompactor } from '../lifecycle/compact.ts';
 import { createMender } from '../lifecycle/mend.ts';
 import { createForgetter } from '../lifecycle/forget.ts';
+import { createDirectory } from '../lifecycle/directory.ts';
 import { createInspect } from '../lifecycle/inspect.ts';
 import { createLifecycle } from '../lifecycle/lifecycle.ts';
+import { createPeopleFile } from '../lifecycle/people-file.ts';
+import { createRequests } from '../lifecycle/requests.ts';
 import { newId } from '../lifecycle/new-id.ts';
 import { together, type Rounds } from '../lifecycle/rounds.ts';
 import { createReviewWatch } from '../lifecycle/review-watch.ts';
@@ -76,6 +79,8 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const { policy, operatorToken, log } = parts;
   const onError = (what: string) => (error: unknown): void => log.error(what, { detail: errorText(error) });
   const lifecycle = createLifecycle(lifecycleDeps(core, policy));
+  const requests = createRequests(lifecycleDeps(core, policy));
+  const directory = createDirectory(lifecycleDeps(core, policy));
   const inspect = createInspect({ store, clock, policy });
   const decider = composeDecider(core, { policy, sink: { write: () => undefined }, quarantine: UNWATCHED });
   const { decisionLog, admin } = config;
@@ -90,7 +95,8 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
       oidcOperator({ authenticator, config: admin.operators, clock, store, credentialSkewMs: config.limits.credentialSkewMs }),
     ]),
     policy, clock, lifecycle, inspect, store,
-    entitlements: policy,
+    entitlements: policy, requests, directory,
+    breakGlass: { keys: config.lifecycle.breakGlass.keys, open: core.mode === 'development', now: () => clock.now().latest },
     explain: createExplain(decider, decisionLog.redactHeaders),
     status: (realm) => createStatus({ node: parts.node(), clock, store, authenticator, rollback: parts.record.rollback })(realm),
     refreshBundles: parts.refreshBundles,
@@ -114,13 +120,16 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const { realms } = config;
   const signals = createSignals(core, lifecycle, log);
   const housekeeping = together([
-    createSweeper({ store, clock, lifecycle, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
+    createSweeper({ store, clock, lifecycle, requests, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
     createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
     createSealer({ store, clock, realms, signer: parts.record.signer, anchors: parts.record.anchors, holder: newId(clock.now().latest), everyMs: config.record.sealEveryMs, onError: onError('the record can not be sealed or anchored') }),
     createMender({
       store, clock, realms, intervalMs: MEND_PAUSE_MS, onError: roundFailed,
       onMended: (realm, { putBack, accepted }) => log.warn('the store had lost what had ended; this node has put back what it knew', { realm, putBack, accepted }),
     }),
+    ...(config.lifecycle.directory.file === undefined ? [] : [createPeopleFile({
+      path: config.lifecycle.directory.file, directory, store, realms, pauseMs: config.lifecycle.sweepIntervalMs, monotonicMs: clock.monotonicMs, onError: onError('the people source was not taken over'),
+    })]),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
     createReviewWatch({
       store, clock, lifecycle, realms, config: config.lifecycle.breakGlass, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed,

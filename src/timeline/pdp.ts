@@ -15,7 +15,8 @@ import { taskHoldsUntil } from '../domain/task.ts';
 import { createAuthenticator } from '../identity/authenticator.ts';
 import { identityConfig } from '../identity/config.ts';
 import { createInspect, type Inspect } from '../lifecycle/inspect.ts';
-import { createLifecycle, type Lifecycle } from '../lifecycle/lifecycle.ts';
+import { createLifecycle, type Lifecycle, type LifecycleDeps } from '../lifecycle/lifecycle.ts';
+import { createRequests } from '../lifecycle/requests.ts';
 import { createSweeper } from '../lifecycle/sweeper.ts';
 import { openEmbeddedStore } from '../store/embedded/open.ts';
 import type { TimelineHead } from './schema.ts';
@@ -69,13 +70,14 @@ export const openPdp = async ({ head: { start, development, config }, subjects, 
     const authenticator = createAuthenticator({ ...identityConfig.parse({}), issuers: [...issuer.issuers] }, { clock });
     await authenticator.ready();
     const { maxFactsAgeMs, pepCacheMaxMs } = config.limits;
-    const lifecycle = createLifecycle({
+    const deps: LifecycleDeps = {
       store, clock, policy: () => policy, config: config.lifecycle, development, newId,
       enforcementMs: maxFactsAgeMs + pepCacheMaxMs,
       // Time goes on when the story says so.
       settle: () => Promise.resolve(),
-    });
-    const sweeper = createSweeper({ store, clock, lifecycle, realms: [REALM], intervalMs: config.lifecycle.sweepIntervalMs, onError: () => undefined });
+    };
+    const lifecycle = createLifecycle(deps);
+    const sweeper = createSweeper({ store, clock, lifecycle, requests: createRequests(deps), realms: [REALM], intervalMs: config.lifecycle.sweepIntervalMs, onError: () => undefined });
     const { decide } = createDecider({
       clock, store, authenticator, policy: () => policy, entrypoint: ENTRYPOINT,
       sink: { write: () => undefined },

@@ -19,6 +19,7 @@ const GRANT = {
   workload: WORKLOAD, model: 'time-boxed', scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'shop.local/orders/**' } }],
   ttlMs: 60_000, owner: 'team:shop', justification: 'deploy', reference: 'CHG-1',
 };
+const REQUEST = { entitlement: 'db-migration', workload: 'spiffe://dev.local/db/migrate', ttlMs: 60_000, justification: 'adds a column', reference: 'CHG-1' };
 const SELECTOR = { selector: { kind: 'workload', value: WORKLOAD }, reason: 'leak' };
 const as = (token: string) => ({ authorization: `Bearer ${token}` });
 
@@ -52,6 +53,15 @@ const requests: Readonly<Record<string, readonly [method: string, path: string, 
   'alert.read': ['GET', '/v1/alerts', undefined, ['issuer', 'approver', 'responder', 'configurer']],
   'alert.test': ['POST', '/v1/alerts', undefined, ['responder', 'configurer']],
   'alert.redeliver': ['POST', '/v1/alerts/x/redeliver', undefined, ['responder', 'configurer']],
+  'request.create': ['POST', '/v1/requests', REQUEST, ['issuer', 'approver', 'responder', 'configurer', 'nobody']],
+  'request.cancel': ['POST', '/v1/requests/x/cancel', {}, ['issuer', 'approver', 'responder', 'configurer', 'nobody']],
+  'request.read': ['GET', '/v1/requests', undefined, ['issuer', 'approver', 'responder', 'configurer', 'nobody']],
+  'request.approve': ['POST', '/v1/requests/x/approve', { digest: 'x' }, ['approver']],
+  'request.deny': ['POST', '/v1/requests/x/deny', { reason: 'x' }, ['approver']],
+  'break-glass.open': ['POST', '/v1/break-glass', { ...REQUEST, entitlement: 'break-glass-prod', workload: 'spiffe://dev.local/ops/fix' }, ['issuer', 'approver', 'responder', 'configurer', 'nobody']],
+  'person.set': ['PUT', '/v1/people/user:new', {}, ['configurer']],
+  'workload.set': ['PUT', '/v1/workloads/spiffe%3A%2F%2Fdev.local%2Fci%2Fnew', { owner: 'team:a', fallbackOwner: 'team:b' }, ['configurer']],
+  'directory.read': ['GET', '/v1/people', undefined, ['issuer', 'approver', 'responder', 'configurer']],
   'clock.reset': ['POST', '/v1/clock/reset', { reason: 'set by hand' }, ['configurer']],
 };
 

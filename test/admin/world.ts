@@ -41,7 +41,7 @@ export const createAdminWorld = async (over: Partial<AdminDeps> = {}, lifecycle:
   const app = createAdminApp({
     guard: { allowedHosts: [], allowedOrigins: [] }, realms: new Set(['default', 'other']), defaultRealm: 'default',
     authenticate: async (token) => OPERATORS[token], policy: () => world.at.policy, clock: world.clock, onError: (error) => errors.push(error),
-    entitlements: () => world.at.policy, lifecycle: world.lifecycle, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
+    entitlements: () => world.at.policy, lifecycle: world.lifecycle, requests: world.requests, directory: world.directory, breakGlass: { keys: [], open: true, now: () => world.clock.now().latest }, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
     status: async (realm) => ({ realm }),
     record: { store: world.store, keyId: 'k', publicJwk: { kty: 'OKP' }, rollback: 'undetectable' },
     reports: createReports({ store: world.store, clock: world.clock, policy: () => world.at.policy, standing: [], exceptions: [], orphans: world.config.orphans }),

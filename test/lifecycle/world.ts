@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import type { Clock, Policy } from '../../src/decision/ports.ts';
 import { lifecycleConfig, type LifecycleConfig } from '../../src/lifecycle/config.ts';
 import type { Instant } from '../../src/domain/instant.ts';
+import { createDirectory, type Directory } from '../../src/lifecycle/directory.ts';
+import { createRequests, type Requests } from '../../src/lifecycle/requests.ts';
 import { createInspect, type Inspect } from '../../src/lifecycle/inspect.ts';
-import { createLifecycle, type Call, type Lifecycle } from '../../src/lifecycle/lifecycle.ts';
+import { createLifecycle, type Call, type Lifecycle, type LifecycleDeps } from '../../src/lifecycle/lifecycle.ts';
 import { loadPolicy } from '../../src/policy/load-policy.ts';
 import { openEmbeddedStore, type EmbeddedStore } from '../../src/store/embedded/open.ts';
 import { repositoryRoot } from '../parts.ts';
@@ -26,6 +28,8 @@ export interface World {
   readonly clock: Clock;
   readonly lifecycle: Lifecycle;
   readonly inspect: Inspect;
+  readonly requests: Requests;
+  readonly directory: Directory;
   readonly config: LifecycleConfig;
   /** What the test sets. */
   readonly at: { now: number; trusted: boolean; policy: Policy | undefined };
@@ -38,7 +42,7 @@ export interface World {
 
 let policy: Promise<Policy> | undefined;
 export const committedPolicy = (): Promise<Policy> =>
-  (policy ??= loadPolicy(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')), { entrypoints: ['curfew/access/decision', 'curfew/admin/decision'] }));
+  (policy ??= loadPolicy(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')), { entrypoints: ['curfew/access/decision', 'curfew/admin/decision', 'curfew/lifecycle/decision'] }));
 
 export const createWorld = async (over: { development?: boolean; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore } = {}): Promise<World> => {
   const path = mkdtempSync(join(tmpdir(), 'curfew-lifecycle-'));
@@ -52,14 +56,17 @@ export const createWorld = async (over: { development?: boolean; config?: object
   const store = over.wrap?.(opened) ?? opened;
   const config = lifecycleConfig.parse(over.config ?? {});
   const settled: number[] = [];
-  const lifecycle = createLifecycle({
+  const deps: LifecycleDeps = {
     store, clock, config, policy: () => at.policy, development: over.development ?? true, enforcementMs: 250,
     settle: async (ms) => {
       settled.push(ms);
     },
-  });
+  };
   return {
-    store, clock, lifecycle, config, at, settled,
+    store, clock, config, at, settled,
+    lifecycle: createLifecycle(deps),
+    requests: createRequests(deps),
+    directory: createDirectory(deps),
     inspect: createInspect({ store, clock, policy: () => at.policy }),
     events: () => store.facts({ realm: 'default', keys: [] }).position.sequence,
     close: async () => {

@@ -89,23 +89,34 @@ const place = (
 
 const placeNeeds = (command: EndCommand, own: RecordRef) => (): readonly RecordRef[] => history(command, own);
 
+/** The parts of a change that places a revocation; `undefined` where the selector's record can't be understood. */
+export const revocationParts = (command: EndCommand, loaded: Loaded, actor: Actor) => {
+  const ending = standing(loaded, command.selector);
+  if (ending === undefined) return undefined;
+  const own = revocationRef(command.id);
+  const { id, selector, reason, settleMs } = command;
+  const record: RevocationRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: [...(command.notes ?? []), ...reachNotes(selector)] };
+  return {
+    record,
+    puts: [
+      { key: endingRef(selector), value: asJson({ ...ending, revocation: id }), mark: true },
+      { key: own, value: asJson(record) },
+    ],
+    events: [{ type: 'revocation.placed' as const, about: history(command, own), ending: true, data: { revocation: asJson(record), by: actor.id } }],
+  };
+};
+
 export const revoke = (command: EndCommand, actor: Actor): Rule => {
   const own = revocationRef(command.id);
   return {
     ends: true,
     needs: placeNeeds(command, own),
-    judge: (loaded, now) => place(command, own, loaded, (ending) => {
-      const { id, selector, reason, settleMs } = command;
-      const record: RevocationRecord = { version: 1, id, selector, reason, placedBy: actor.id, settleMs, notes: [...(command.notes ?? []), ...reachNotes(selector)] };
-      const change: Change = {
-        puts: [
-          { key: endingRef(selector), value: asJson({ ...ending, revocation: id }), mark: true },
-          { key: own, value: asJson(record) },
-        ],
-        events: [{ type: 'revocation.placed', about: history(command, own), ending: true, data: { revocation: asJson(record), by: actor.id } }],
-        reply: { revocation: asJson(record) },
-      };
-      return { ok: true, change: withAlerts(change, [raise('access.revoked', id, now.latest, told(record))]) };
+    judge: (loaded, now) => place(command, own, loaded, () => {
+      const parts = revocationParts(command, loaded, actor);
+      if (parts === undefined) return UNREADABLE;
+      const { puts, events, record } = parts;
+      const change: Change = { puts, events, reply: { revocation: asJson(record) } };
+      return { ok: true, change: withAlerts(change, [raise('access.revoked', record.id, now.latest, told(record))]) };
     }),
   };
 };

@@ -2,7 +2,7 @@
  * Issuing a grant without a request. No grant without end, owner, justification and the reference its model demands; its end
  * lies within every cap and its task's deadline; it is refused while a suspension covers it or its task is not open.
  */
-import { MODELS, type Binding, type Conditions, type Grant, type Model } from '../grant.ts';
+import { MODELS, type Approval, type Binding, type Conditions, type Grant, type Model } from '../grant.ts';
 import { endingRef, grantRef, grantRefs, taskRef, usesRef, type RecordRef } from '../grant-refs.ts';
 import { isDuration, isInstant, plus, toRfc3339, type Instant, type TimeInterval } from '../instant.ts';
 import type { JsonObject } from '../json.ts';
@@ -38,6 +38,25 @@ export interface IssueSetting {
   readonly anyDirect: boolean;
   /** Issuers of the workload's credentials, as far as its id tells. */
   readonly issuers: readonly string[];
+  /** Absent: issued directly. */
+  readonly basis?: Basis;
+}
+
+/** The request that a grant is issued for. */
+export interface Basis {
+  readonly request: string;
+  /** Least position of what it rests on; absent: its own commit. */
+  readonly root?: number;
+  readonly approvals: readonly Approval[];
+  /** What the policy allows at most. */
+  readonly maxTtlMs?: number;
+  /** Of the grant that this one extends, if it does. */
+  readonly lineage?: readonly string[];
+  readonly earlierApprovals?: readonly Approval[];
+  readonly earlierOwners?: readonly string[];
+  readonly recertifyBy?: Instant;
+  /** More selectors that must not cover it, such as those of who asked. */
+  readonly selectors: readonly Selector[];
 }
 
 /** Instants in the past are taken up to this, for callers whose clock is behind. */
@@ -70,8 +89,10 @@ const entitlementFaults = (terms: IssueGrant, setting: IssueSetting): Fault[] =>
   if (entitlement === undefined) return setting.anyDirect ? [] : [{ path: at, message: 'is missing: a grant without a request needs an entitlement marked direct' }];
   if (entitlement === 'absent') return [{ path: at, message: 'is not in the active bundle' }];
   if (entitlement === 'unreadable') return [{ path: at, message: 'could not be understood as the active bundle has it' }];
-  if (!setting.anyDirect && !entitlement.direct) return [{ path: at, message: 'is not marked direct: it takes a request and its approval' }];
+  if (!setting.anyDirect && !entitlement.direct && setting.basis === undefined) return [{ path: at, message: 'is not marked direct: it takes a request and its approval' }];
   const faults: Fault[] = [];
+  const usesMax = entitlement.uses;
+  if (usesMax !== undefined && !(terms.uses !== undefined && terms.uses <= usesMax)) faults.push({ path: '/uses', message: `must be a whole number from 1 to ${usesMax} for this entitlement` });
   if (entitlement.model !== terms.model) faults.push({ path: '/model', message: `must be ${entitlement.model} for this entitlement` });
   if (!withinEntitlement(terms.scopes, entitlement)) faults.push({ path: '/scopes', message: "must lie within the entitlement's scopes" });
   return [...faults, ...boundConditions(entitlement, terms.conditions ?? {}).faults];
@@ -79,13 +100,13 @@ const entitlementFaults = (terms: IssueGrant, setting: IssueSetting): Fault[] =>
 
 const tierOf = (setting: IssueSetting): string => (typeof setting.entitlement === 'object' ? setting.entitlement.tier : 'standard');
 
-const maxTtlOf = (terms: IssueGrant, setting: IssueSetting): number | undefined => {
+const maxTtlOf = (terms: Pick<IssueGrant, 'model'>, setting: IssueSetting): number | undefined => {
   const { tiers } = setting.caps;
   const tier = tierOf(setting);
   const cap = Object.hasOwn(tiers, tier) && MODELS.includes(terms.model) ? tiers[tier]?.maxTtlMs[terms.model] : undefined;
   if (cap === undefined || typeof setting.entitlement !== 'object') return cap;
   const { maxTtlMs = cap, logging, automation } = setting.entitlement;
-  return Math.min(cap, maxTtlMs, setting.caps.logging[logging], setting.caps.automation[automation]);
+  return Math.min(cap, maxTtlMs, setting.caps.logging[logging], setting.caps.automation[automation], setting.basis?.maxTtlMs ?? cap);
 };
 
 const taskRefusal = (loaded: Loaded, task: string, expiresAt: number, now: TimeInterval): { readonly ok: false; readonly refusal: Refusal } | undefined => {
@@ -109,6 +130,8 @@ const coverSelectors = (terms: IssueGrant, setting: IssueSetting): readonly Sele
   ...(terms.task === undefined ? [] : [{ kind: 'task', value: terms.task } as const]),
   ...(terms.entitlement === undefined ? [] : [{ kind: 'entitlement', value: terms.entitlement } as const]),
   { kind: 'bundle-revision', value: setting.bundleRevision },
+  ...(setting.basis?.selectors ?? []),
+  ...(setting.basis?.approvals ?? []).map(({ approver }): Selector => ({ kind: 'approver', value: approver })),
 ];
 
 /** Every issue for a workload writes this record, so that two at once can't both count as the last that fits. */
@@ -135,8 +158,9 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
     const { notBefore, expiresAt } = window(terms, now);
     const task = terms.task === undefined ? undefined : taskRefusal(loaded, terms.task, expiresAt, now);
     if (task !== undefined) return task;
-    const covered = coveredBy(loaded, coverSelectors(terms, setting), Number.MAX_SAFE_INTEGER);
-    if (covered !== undefined) return refuse('suspended', `the ${covered.selector.kind} ${covered.selector.value} is suspended`);
+    const { basis } = setting;
+    const covered = coveredBy(loaded, coverSelectors(terms, setting), basis?.root ?? Number.MAX_SAFE_INTEGER);
+    if (covered !== undefined) return refuse('suspended', `the ${covered.selector.kind} ${covered.selector.value} is ${covered.how}`);
     if (loaded.truncated || !(loaded.grants.length < setting.caps.maxLiveGrants)) {
       return refuse('limit', `the workload has ${setting.caps.maxLiveGrants} live grants already`);
     }
@@ -145,8 +169,12 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
       version: 1, id, realm: setting.realm, epoch: setting.epoch,
       workload: terms.workload, scopes: terms.scopes, conditions: conditionsOf(terms, setting),
       notBefore: notBefore as Instant, expiresAt: expiresAt as Instant, model: terms.model,
-      owners: [terms.owner], approvals: [], bundleRevision: setting.bundleRevision, chain: [],
-      issuedBy: actor.id, issuedAt: now.earliest, direct: true, justification: terms.justification, tier: tierOf(setting),
+      owners: [...(basis?.earlierOwners ?? []).filter((owner) => owner !== terms.owner), terms.owner], approvals: [...(basis?.earlierApprovals ?? []), ...(basis?.approvals ?? [])], bundleRevision: setting.bundleRevision, chain: [],
+      issuedBy: actor.id, issuedAt: now.earliest, direct: basis === undefined, justification: terms.justification, tier: tierOf(setting),
+      ...(basis === undefined ? {} : { request: basis.request }),
+      ...(basis?.root === undefined ? {} : { root: basis.root }),
+      ...(basis?.lineage === undefined ? {} : { lineage: basis.lineage }),
+      ...recertification(setting, now),
       ...(terms.binding === undefined ? {} : { binding: bindingOf(terms.binding) }),
       ...(terms.task === undefined ? {} : { task: terms.task }),
       ...(terms.entitlement === undefined ? {} : { entitlement: terms.entitlement }),
@@ -171,6 +199,9 @@ const bindingOf = ({ x5t, jkt }: AskedBinding): Binding => ({ ...(x5t === undefi
 const reviewOf = ({ entitlement }: IssueSetting): Pick<Grant, 'review'> =>
   typeof entitlement === 'object' && entitlement.review !== undefined ? { review: { ...entitlement.review, alerts: entitlement.alerts } } : {};
 
+const recertification = ({ entitlement, basis }: IssueSetting, now: TimeInterval): { readonly recertifyBy?: Instant } =>
+  basis?.recertifyBy !== undefined ? { recertifyBy: basis.recertifyBy } : typeof entitlement === 'object' && entitlement.recertify !== undefined ? { recertifyBy: plus(now.earliest, entitlement.recertify.everyMs) } : {};
+
 const asJson = (grant: Grant): JsonObject => grant as unknown as JsonObject;
 
 const puts = (grant: Grant) => [
@@ -184,5 +215,5 @@ const issued = (grant: Grant, actor: Actor) => ({
   type: 'grant.issued' as const,
   about: [grantRef(grant.id), ...(grant.task === undefined ? [] : [taskRef(grant.task)])],
   ending: false,
-  data: { grant: asJson(grant), by: actor.id, direct: true },
+  data: { grant: asJson(grant), by: actor.id, direct: grant.direct },
 });

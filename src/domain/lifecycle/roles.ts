@@ -10,10 +10,14 @@ interface Floor {
   readonly roles: readonly Role[];
   /** Is the policy asked? Reading is not judged by it, so that a broken bundle can be looked into. */
   readonly policy: 'asked' | 'not-asked';
+  /** Every operator, also one without a role: other rules say who may. */
+  readonly anyone?: true;
 }
 
 const ANY: Floor = { roles: ROLES, policy: 'not-asked' };
 const ISSUER: Floor = { roles: ['issuer'], policy: 'asked' };
+
+const ANYONE: Floor = { roles: ROLES, policy: 'not-asked', anyone: true };
 
 const floor = {
   'task.open': ISSUER,
@@ -45,6 +49,15 @@ const floor = {
   'alert.test': { roles: ['responder', 'configurer'], policy: 'not-asked' },
   'alert.redeliver': { roles: ['responder', 'configurer'], policy: 'not-asked' },
   'clock.reset': { roles: ['configurer'], policy: 'not-asked' },
+  'request.create': ANYONE,
+  'request.cancel': ANYONE,
+  'request.read': ANYONE,
+  'request.approve': { roles: ['approver'], policy: 'asked' },
+  'request.deny': { roles: ['approver'], policy: 'asked' },
+  'break-glass.open': ANYONE,
+  'person.set': { roles: ['configurer'], policy: 'asked' },
+  'workload.set': { roles: ['configurer'], policy: 'asked' },
+  'directory.read': ANY,
 } as const satisfies Record<string, Floor>;
 
 export type Command = keyof typeof floor;
@@ -55,4 +68,7 @@ export const policyIsAsked = (command: Command): boolean => floor[command].polic
 /** Commands for which an operator's token need not be known to be in time: they take access away, or are about the clock itself. */
 const UNTIMED: ReadonlySet<Command> = new Set(['revoke', 'suspend', 'task.pause', 'task.close', 'clock.reset']);
 export const worksUntimed = (command: Command): boolean => UNTIMED.has(command);
-export const mayCommand = (roles: readonly Role[], command: Command): boolean => rolesFor(command).some((role) => roles.includes(role));
+export const mayCommand = (roles: readonly Role[], command: Command): boolean => {
+  const { anyone }: Floor = floor[command];
+  return anyone === true || rolesFor(command).some((role) => roles.includes(role));
+};

@@ -1,0 +1,73 @@
+/** Access requests: what was asked, by whom, what approvals it has, and what became of it. What has been decided never changes again. */
+import type { RecordRef } from '../grant-refs.ts';
+import { isInstant, type Instant } from '../instant.ts';
+import { isJsonObject, type JsonObject } from '../json.ts';
+import { workloadSelectors, type Selector } from '../selector.ts';
+import type { IssueGrant } from './grant-terms.ts';
+
+export const REQUEST_STATES = ['pending', 'approved', 'denied', 'expired', 'cancelled'] as const;
+export type RequestState = (typeof REQUEST_STATES)[number];
+
+export interface RequestApproval {
+  readonly id: string;
+  readonly approver: string;
+  /** The approver, its teams and groups, as they were then. */
+  readonly names: readonly string[];
+  readonly at: Instant;
+  /** Not before this position. */
+  readonly sequence: number;
+}
+
+/** The value stored under `request/<id>`. */
+export interface AccessRequest {
+  readonly version: 1;
+  readonly id: string;
+  readonly state: RequestState;
+  readonly requester: { readonly kind: 'workload' | 'person'; readonly id: string };
+  readonly entitlement: string;
+  /** Everything that is asked, with the entitlement's scopes filled in. */
+  readonly terms: IssueGrant;
+  /** SHA-256 over what is asked, by whom, and the text of the entitlement: what an approval is bound to. */
+  readonly digest: string;
+  readonly entitlementDigest: string;
+  readonly bundleRevision: string;
+  /** How many approvals it takes. */
+  readonly needed: number;
+  readonly maxTtlMs: number;
+  /** Who owned workload and entitlement when it was asked: they don't approve. */
+  readonly owners: readonly string[];
+  readonly approvals: readonly RequestApproval[];
+  readonly createdAt: Instant;
+  /** Not decided by then, it has expired. */
+  readonly decideBy: Instant;
+  /** The grant that this would extend. */
+  readonly extends?: string;
+  readonly grant?: string;
+  readonly decidedBy?: string;
+  readonly decidedAt?: Instant;
+  readonly reason?: string;
+}
+
+export const requestRef = (id: string): RecordRef => ({ kind: 'request', id });
+/** The open requests of one who asks. */
+export const askerRef = (id: string): RecordRef => ({ kind: 'asker', id });
+
+export const readRequest = (value: JsonObject | undefined): AccessRequest | undefined =>
+  value !== undefined && value['version'] === 1 && typeof value['id'] === 'string' && (REQUEST_STATES as readonly unknown[]).includes(value['state']) &&
+  isJsonObject(value['requester']) && isJsonObject(value['terms']) && typeof value['digest'] === 'string' && Number.isSafeInteger(value['needed']) &&
+  Array.isArray(value['approvals']) && Array.isArray(value['owners']) && isInstant(value['decideBy'])
+    ? (value as unknown as AccessRequest)
+    : undefined;
+
+/** Endings of any of these end the request too, beside those of its workload's issuers and of its approvers. */
+export const requestSelectors = ({ terms, entitlement, requester, bundleRevision, approvals, extends: extended }: AccessRequest, realm: string): readonly Selector[] => [
+  { kind: 'realm', value: realm },
+  ...workloadSelectors(terms.workload),
+  ...(requester.kind === 'workload' ? (requester.id === terms.workload ? [] : workloadSelectors(requester.id)) : [{ kind: 'owner', value: requester.id } as const]),
+  { kind: 'owner', value: terms.owner },
+  { kind: 'entitlement', value: entitlement },
+  { kind: 'bundle-revision', value: bundleRevision },
+  ...(terms.task === undefined ? [] : [{ kind: 'task', value: terms.task } as const]),
+  ...(extended === undefined ? [] : [{ kind: 'grant', value: extended } as const]),
+  ...approvals.map(({ approver }): Selector => ({ kind: 'approver', value: approver })),
+];

@@ -1,0 +1,61 @@
+/** The directory: people and workloads, set by operators or by a people source. Whoever leaves is answered for when it is enforced everywhere. */
+import type { Instant } from '../domain/instant.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { accountRef, personRef, readPerson, readRegistration, readTarget, workloadRef, type Person } from '../domain/lifecycle/directory.ts';
+import { setPerson, setWorkload, type SetPerson, type SetWorkload } from '../domain/lifecycle/directory-rules.ts';
+import { formatPosition } from '../domain/position.ts';
+import type { Store, StoredRecord } from '../store/port.ts';
+import { createEnforce } from './enforce.ts';
+import type { Executed } from './execute.ts';
+import type { Call, LifecycleDeps } from './lifecycle.ts';
+import { newId } from './new-id.ts';
+import { createRun } from './run.ts';
+import { createSettle } from './settle.ts';
+
+export interface Directory {
+  /** `source`: who says so; `api`, or the name of a people source. */
+  setPerson(call: Call, person: SetPerson, source: string, respondAsync?: boolean): Promise<Executed>;
+  setWorkload(call: Call, workload: SetWorkload, respondAsync?: boolean): Promise<Executed>;
+  person(realm: string, id: string): Promise<JsonObject | undefined>;
+  workload(realm: string, id: string): Promise<JsonObject | undefined>;
+  list(realm: string, kind: 'person' | 'workload', page: { readonly after?: string | undefined; readonly limit: number }): Promise<{ readonly items: readonly JsonObject[]; readonly next?: string }>;
+}
+
+const view = (store: Pick<Store, 'epoch'>, record: StoredRecord): JsonObject => {
+  const { version: _version, ...rest } = record.value;
+  return { ...rest, position: formatPosition({ epoch: store.epoch, sequence: record.modified.sequence }) };
+};
+
+export const createDirectory = (deps: LifecycleDeps): Directory => {
+  const { store, clock, config, enforcementMs } = deps;
+  const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
+  const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
+  const enforce = createEnforce({ store, clock, settle: deps.settle ?? createSettle(clock), enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 });
+  const setting = (source: string) => ({ source, newId: () => (deps.newId ?? newId)(clock.now().latest as Instant), settleMs: enforcedMs(), onTransfer: config.directory.onTransfer });
+  const one = async (realm: string, kind: 'person' | 'workload', id: string): Promise<JsonObject | undefined> => {
+    const [record] = await store.read(realm, [kind === 'person' ? personRef(id) : workloadRef(id)]);
+    return record === undefined ? undefined : view(store, record);
+  };
+  return {
+    setPerson: (call, person, source, respondAsync = false) =>
+      enforce(call.realm, 0, !respondAsync && call.actor.kind !== 'system' && !person.active, () => run(call, 'person.set', `person/${person.id}`, setPerson(person, call.actor, setting(source)))),
+    setWorkload: (call, workload, respondAsync = false) =>
+      enforce(call.realm, 0, !respondAsync && call.actor.kind !== 'system' && !workload.active, () => run(call, 'workload.set', `workload/${workload.id}`, setWorkload(workload, call.actor, setting('api')))),
+    person: (realm, id) => one(realm, 'person', id),
+    workload: (realm, id) => one(realm, 'workload', id),
+    list: async (realm, kind, { after, limit }) => {
+      const { items, next } = await store.list(realm, { kind, limit, ...(after === undefined ? {} : { after }) });
+      const known = items.filter(({ value }) => (kind === 'person' ? readPerson(value) : readRegistration(value)) !== undefined);
+      return { items: known.map((record) => view(store, record)), ...(next === undefined ? {} : { next }) };
+    },
+  };
+};
+
+/** The person behind an account, as the directory has it. */
+export const personOf = async (store: Pick<Store, 'read'>, realm: string, account: string): Promise<Person | 'unreadable' | undefined> => {
+  const [link] = await store.read(realm, [accountRef(account)]);
+  const id = readTarget(link?.value);
+  if (id === undefined) return undefined;
+  const [record] = await store.read(realm, [personRef(id)]);
+  return readPerson(record?.value) ?? 'unreadable';
+};
