@@ -17,7 +17,7 @@ test('the committed bundle loads, names its revision and its entitlements', asyn
   expect(isInstant(now)).toBe(true);
   expect(policy.revision).toMatch(/^curfew-[0-9a-f]{12}$/);
   expect(policy.digest).toMatch(/^[0-9a-f]{64}$/);
-  expect(policy.entrypoints).toEqual(['curfew/access/decision', 'curfew/admin/decision', 'curfew/lifecycle/decision']);
+  expect(policy.entrypoints.toSorted()).toEqual(['curfew/access/decision', 'curfew/admin/decision', 'curfew/lifecycle/decision']);
   expect(policy.entitlement('shop-deploy')).toMatchObject({ owner: 'team:shop', model: 'jit' });
   expect(policy.entitlement('__proto__')).toBeUndefined();
   expect(policy.entitlement('constructor')).toBeUndefined();

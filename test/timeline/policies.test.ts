@@ -49,7 +49,7 @@ test('folders are relative to the story, tests stay out, and a fault has the fil
   write('own/own_test.rego');
   write('own/curfew/entitlements/mine/data.json', '{}');
   expect(await faultsOf('policy: [default, ../own]')).toBe(`${join(folder, 'stories/a.timeline.yaml')}:3: policy: ${join(folder, 'own/own.rego')}:3:5: no good`);
-  expect(Object.keys(compiled[0] ?? {}).toSorted()).toEqual(['access.rego', 'admin.rego', 'curfew/entitlements/mine/data.json', 'data.json', 'own.rego']);
+  expect(Object.keys(compiled[0] ?? {}).toSorted()).toEqual(['access.rego', 'admin.rego', 'curfew/entitlements/mine/data.json', 'data.json', 'lifecycle.rego', 'own.rego']);
 });
 
 test('two files of one name are refused by both names, a folder that is not there by its own', async () => {
