@@ -1,5 +1,4 @@
 /** The directory: people and workloads, set by operators or by a people source. Whoever leaves is answered for when it is enforced everywhere. */
-import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { accountRef, personRef, readPerson, readRegistration, readTarget, workloadRef, type Person } from '../domain/lifecycle/directory.ts';
 import { setPerson, setWorkload, type SetPerson, type SetWorkload } from '../domain/lifecycle/directory-rules.ts';
@@ -31,7 +30,7 @@ export const createDirectory = (deps: LifecycleDeps): Directory => {
   const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
   const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
   const enforce = createEnforce({ store, clock, settle: deps.settle ?? createSettle(clock), enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 });
-  const setting = (source: string) => ({ source, newId: () => (deps.newId ?? newId)(clock.now().latest as Instant), settleMs: enforcedMs(), onTransfer: config.directory.onTransfer });
+  const setting = (source: string) => ({ source, newId: () => (deps.newId ?? newId)(clock.now().latest), settleMs: enforcedMs(), onTransfer: config.directory.onTransfer });
   const one = async (realm: string, kind: 'person' | 'workload', id: string): Promise<JsonObject | undefined> => {
     const [record] = await store.read(realm, [kind === 'person' ? personRef(id) : workloadRef(id)]);
     return record === undefined ? undefined : view(store, record);

@@ -26,7 +26,7 @@ interface AskOptions {
 const terms = (item: JsonObject): JsonObject => (isJsonObject(item['terms']) ? item['terms'] : {});
 const COLUMNS: readonly Column[] = [
   ['ID', 'id'], ['STATE', 'state'], ['ENTITLEMENT', 'entitlement'], ['BY', (item) => (isJsonObject(item['requester']) ? item['requester']['id'] : '')],
-  ['WORKLOAD', (item) => terms(item)['workload']], ['APPROVALS', (item) => `${Array.isArray(item['approvals']) ? item['approvals'].length : 0}/${String(item['needed'])}`], ['SCOPES', (item) => scopesText(terms(item))],
+  ['WORKLOAD', (item) => terms(item)['workload']], ['APPROVALS', (item) => `${Array.isArray(item['approvals']) ? item['approvals'].length : 0}/${JSON.stringify(item['needed'])}`], ['SCOPES', (item) => scopesText(terms(item))],
 ];
 
 const present = (members: Readonly<Record<string, unknown>>): JsonObject => Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as JsonObject;
