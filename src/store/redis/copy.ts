@@ -4,10 +4,12 @@ import type { Instant } from '../../domain/instant.ts';
 import type { JsonValue } from '../../domain/json.ts';
 import { eventEntry, parseKeyText, type CopiedRecord, type CopySource, type Entry, type RealmEnd } from '../copy/entries.ts';
 import { NO_ENDINGS } from '../event.ts';
+import { untilOver } from '../leases.ts';
 import { StoreUnavailable, type RecordKey, type StoredRecord } from '../port.ts';
 import { PLAIN, unreadyFault } from '../provenance.ts';
 import { readClockMark } from './clock-mark.ts';
 import { scriptOf, type Connection, type Script } from './connection.ts';
+import { holdersOf } from './holders.ts';
 import { NUMBER_DIGITS, ownerPrefix, realmKeys, recordField } from './keys.ts';
 import { readMeta, writeProvenance } from './marks.ts';
 import { decodeRecord } from './record.ts';
@@ -151,6 +153,10 @@ export const openRedisSource = async ({ connection, timeoutMs, seal, places, clo
       await writeProvenance(connection, timeoutMs, { ...(now?.provenance ?? PLAIN), moved: { ...now?.provenance.moved, [realm]: to } });
       // Every node that still runs is refused from here on.
       if ((await epochOf(realm)) === epoch) await run(PLACE_SCRIPT, [realmKeys(realm).state], [epoch, 'epoch', `${MOVED}${epoch}`]);
+      // Except who answers from memory, until its lease is over; it gets no other.
+      const { all } = holdersOf(0, await connection.command(timeoutMs, 'HGETALL', realmKeys(realm).holders));
+      const lastMs = Math.max(0, ...all.map(({ leaseMs }) => untilOver(leaseMs)));
+      await new Promise((resolve) => { setTimeout(resolve, lastMs); });
     },
     reinstate: async (realm) => {
       if ((await epochOf(realm)) === `${MOVED}${epoch}`) await run(PLACE_SCRIPT, [realmKeys(realm).state], [`${MOVED}${epoch}`, 'epoch', epoch]);
