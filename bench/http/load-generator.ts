@@ -39,6 +39,11 @@ export interface Ran {
   readonly wrong: readonly string[];
 }
 
+/** How a yes and a no are written in bodies. */
+const WORDS: Readonly<Record<Exclude<Kind, 'curfew'>, readonly [yes: string, no: string]>> = {
+  opa: ['"allow":true', '"allow":false'], authzen: ['"decision":true', '"decision":false'], kubernetes: ['"allowed":true', '"denied":true'],
+};
+
 const jobs: Job[] = [];
 const WRONG_MAX = 5;
 /** Requests that found no connection; beyond this the server can't keep up with the rate. */
@@ -61,7 +66,8 @@ const readAnswer = (kind: Kind, text: string): { readonly length: number; readon
     return { length: end, verdict };
   }
   const body = text.slice(headEnd + 4, end);
-  const verdict = status !== 200 ? 'neither' : body.includes('"allow":true') ? 'allow' : body.includes('"allow":false') ? 'deny' : 'neither';
+  const [yes, no] = WORDS[kind];
+  const verdict = status !== 200 ? 'neither' : body.includes(yes) ? 'allow' : body.includes(no) ? 'deny' : 'neither';
   return { length: end, verdict };
 };
 

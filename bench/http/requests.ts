@@ -3,7 +3,8 @@ import { randomOf, zipf } from '../harness/draw.ts';
 import { isRevoked, type FilledStore } from '../support/filled-store.ts';
 import type { BenchIssuer } from '../support/workload-tokens.ts';
 
-export type Kind = 'curfew' | 'opa';
+/** `curfew`: the status is the answer. */
+export type Kind = 'curfew' | 'opa' | 'authzen' | 'kubernetes';
 
 export interface Asked {
   readonly workload: number;

@@ -13,8 +13,40 @@ const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
+/** Of a text without any backslash, in which every quote begins or ends a string. */
+const isShallow = (text: string, depthMax: number): boolean => {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      at = text.indexOf('"', at + 1);
+      if (at === -1) return false;
+    } else if (code === 0x7b || code === 0x5b) {
+      depth += 1;
+      if (depth >= depthMax) return false;
+    } else if (code === 0x7d || code === 0x5d) depth -= 1;
+  }
+  return true;
+};
+
+/**
+ * The value of a text that is written the one way in which JSON.stringify writes it: then no member was dropped and no number
+ * changed, since they would be missing. `undefined`: it may be written in another way.
+ */
+const parsePlain = (text: string, depthMax: number): JsonValue | undefined => {
+  if (text.includes('\\') || text.includes('__proto__') || LONE_SURROGATE.test(text) || !isShallow(text, depthMax)) return undefined;
+  try {
+    const value = JSON.parse(text) as JsonValue;
+    return JSON.stringify(value) === text ? value : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
 /** The value, or `undefined` when the text is not JSON or can be understood in more than one way. Never throws. */
 export const parseStrictJson = (text: string, depthMax = JSON_DEPTH_MAX): JsonValue | undefined => {
+  const plain = parsePlain(text, depthMax);
+  if (plain !== undefined) return plain;
   let at = 0;
   const match = (pattern: RegExp): string | undefined => {
     pattern.lastIndex = at;

@@ -11,6 +11,17 @@ test('whatever JSON.stringify writes is read as it was', () => {
   }));
 });
 
+test('a text reads the same however it is spaced: the short way refuses what the long one does', () => {
+  const part = fc.string({ unit: fc.constantFrom('{', '}', '[', ']', '"', ':', ',', 'a', '{"a":', '"a":1', '"__proto__":', '1', '-0', '1e400', '1.0', '\\u0061', '\ud800', '[]', '{}', '"]]"', '"["', 'null'), maxLength: 16 });
+  fc.assert(fc.property(fc.oneof(part, fc.json({ maxDepth: 6 })), fc.integer({ min: 1, max: 6 }), (text, depth) => {
+    // A space is not how JSON.stringify begins, so this goes the long way.
+    expect(parseStrictJson(text, depth)).toEqual(parseStrictJson(` ${text}`, depth));
+  }), { numRuns: 5_000 });
+  const hidden = `["${']'.repeat(50)}",${'['.repeat(40)}1${']'.repeat(40)}]`;
+  expect(parseStrictJson(hidden, 32)).toBeUndefined();
+  expect(parseStrictJson(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)).toBeUndefined();
+});
+
 test('whatever is read, JSON.parse reads the same', () => {
   const text = fc.string({ unit: fc.constantFrom('{', '}', '[', ']', '"', ':', ',', 'a', '\\', 'u', '0', '1', '-', '.', 'e', '+', ' ', '\n', 'true', 'null', '"a"'), maxLength: 24 });
   fc.assert(fc.property(text, (one) => {
