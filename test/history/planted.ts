@@ -59,6 +59,7 @@ export const PLANTED: readonly Planted[] = [
     name: 'a grant counts a moment longer than it lasts', world: 'embedded', faults: ['nothing'], play: { shorts: 4 },
     changes: [
       { file: 'domain/judge-grant.js', from: 'now.latest < link.expiresAt', to: 'now.latest - 100 < link.expiresAt' },
+      { file: 'decision/gather.js', from: 'endsAfter: wanted.now.latest', to: 'endsAfter: wanted.now.latest - 100' },
       { file: 'domain/judge-grant.js', from: 'let until = link.expiresAt;', to: 'let until = link.expiresAt + 100;' },
     ],
   },
