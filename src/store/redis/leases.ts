@@ -81,7 +81,8 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, topology: Conne
   };
   return {
     leaseMs, follow,
-    history: witness.life,
+    // Where there are replicas another primary may be behind every new connection, with other commits under the positions that were read.
+    history: (realm) => witness.life(realm) + (replicas > 0 ? connection.generation() : 0),
     nameOf: recordField,
     ownerNameOf: ownerPrefix,
     acknowledge: async (realm, { sequence, endings }) => void (await acknowledge(realm, [endings.sequence, endings.hash, holder, sequence])),
