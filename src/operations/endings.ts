@@ -79,6 +79,8 @@ const changesOf = async (desk: Desk, { event, about }: EventLine): Promise<Pick<
     return { puts: [desk.put({ kind: 'ending', id: ending.selector }, { ...ending, suspensions: [...ending.suspensions, { id, placedBy, reason }] }), desk.put(suspensionRef(id), suspension)] };
   }
   if ((type === 'task.closed' || type === 'task.paused') && isJsonObject(task) && typeof task['id'] === 'string') return { puts: [desk.put({ kind: 'task', id: task['id'] }, task)] };
+  // Says that others are there again; each of them has an event of its own.
+  if (type === 'endings.healed') return undefined;
   throw new StoreUnavailable(`event ${event.sequence} ended something in a way that can not be imported (${type}). Accept the loss instead: nothing issued before the restore counts then`);
 };
 

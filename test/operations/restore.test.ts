@@ -78,6 +78,8 @@ const backedUp = async (kind: Kind) => {
     const spent = (await living(store))[1] ?? '';
     for (let count = 0; count < 5; count += 1) await use(store, 'default', spent, `token:later ${count}`);
     await lifecycle.issueGrant(CALL, terms({ workload: workload(5), ttlMs: 3_600_000 }));
+    // Ends nothing itself.
+    await store.commit({ realm: 'default', expect: [], puts: [], events: [{ type: 'endings.healed', about: [], ending: true, data: { lost: [] } }] });
     return living(store);
   });
   return { old, file, ...made, after };
