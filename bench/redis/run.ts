@@ -80,7 +80,7 @@ export const runRedis = async (options: RedisOptions, say: (text: string) => voi
       await inTurns(round, async ({ job, low }) => void low.push(await generator.run({ job, connections: 4, durationMs: options.seconds * 1_000, rate: options.lowRate, from: round * 4_001 })));
     }
     for (const stop of stops.splice(3).toReversed()) await stop();
-    say('throughput is measured');
+    for (const lane of lanes) say(`${lane.name}: ${spread(spreadOf(rates(lane)), perSecond)} decisions a second, p50 at low load ${millis(spreadOf(p50s(lane)).median / 1_000)} ms`);
     const revoked = {
       strict: await measureRevoke({ redis: small, issuer, folder, mode: 'strict', revocations: options.revocations, requests: options.requests, generatorModule }),
       leased: await measureRevoke({ redis: small, issuer, folder, mode: 'leased', revocations: options.revocations, requests: options.requests, generatorModule }),
