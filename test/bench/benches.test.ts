@@ -11,6 +11,7 @@ import { startGenerator, type Generator } from '../../bench/http/generator.ts';
 import { httpDefaults, runHttp } from '../../bench/http/run.ts';
 import { inProcessDefaults, runInProcess } from '../../bench/in-process/run.ts';
 import { checkAllow } from '../../bench/in-process/measure.ts';
+import { lifecycleDefaults, runLifecycle } from '../../bench/lifecycle/run.ts';
 import { memoryDefaults, runMemory } from '../../bench/memory/run.ts';
 import { reloadDefaults, runReload } from '../../bench/reload/run.ts';
 import { filledStore } from '../../bench/support/filled-store.ts';
@@ -123,6 +124,12 @@ test.skipIf(process.platform !== 'linux')('memory', async () => {
   const { goals } = await runMemory({ ...memoryDefaults, grants: 60, starts: 1, rounds: 1, seconds: 0.2, connections: 4, requests: 100 }, quiet, generatorModule);
   expect(goals.length).toBe(2);
 });
+
+test('issuing and ending beside decisions', async () => {
+  const { tables, goals } = await runLifecycle({ ...lifecycleDefaults, grants: 60, rounds: 1, seconds: 0.5, closedSeconds: 0.2, connections: 4, requests: 100, loadShare: 10 }, quiet, generatorModule);
+  expect(Number(tables[0]?.rows[0]?.[1])).toBeGreaterThan(0);
+  expect(goals.length).toBe(2);
+}, 60_000);
 
 describeWith(['go'], 'reloads', () => {
   test('under load, of a file and of a folder, each one active', async () => {
