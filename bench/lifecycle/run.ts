@@ -32,7 +32,7 @@ const churnOf = async (path: string) => {
   const { mapSizeBytes } = embeddedStoreConfig.parse({ path });
   const store = await openEmbeddedStore({ path, mode: 'production', clock, mapSizeBytes });
   const lifecycle = createLifecycle({
-    store, clock, config: lifecycleConfig.parse({}), policy: () => ({ revision: 'bench-1', entitlement: () => undefined }), development: true, enforcementMs: 0,
+    store, clock, config: lifecycleConfig.parse({}), policy: () => ({ revision: 'bench-1', entitlement: () => undefined, evaluate: () => ({ kind: 'value', value: { allow: true } }) }), development: true, enforcementMs: 0,
   });
   const open: string[] = [];
   let made = 0;
