@@ -6,7 +6,7 @@ import type { RecordRef } from '../grant-refs.ts';
 import { toRfc3339, type Instant, type TimeInterval } from '../instant.ts';
 import { isJsonObject, type JsonObject } from '../json.ts';
 import { readGrant } from '../records.ts';
-import type { Scope } from '../scope.ts';
+import { scopesMeet, type Scope } from '../scope.ts';
 import { refuse, type Loaded, type Rule } from './change.ts';
 import { registrationOf, registrationRefs } from './directory.ts';
 import type { Entitlement } from './entitlement.ts';
@@ -18,22 +18,6 @@ interface Span {
 }
 
 const SPANS_MAX = 256;
-
-const patternsMeet = (a: string, b: string): boolean => {
-  const [left, right] = [a.split('/'), b.split('/')];
-  for (let index = 0; ; index += 1) {
-    const [one, other] = [left[index], right[index]];
-    if (one === '**' || other === '**') return true;
-    if (one === undefined || other === undefined) return one === other;
-    if (one !== other && one !== '*' && other !== '*') return false;
-  }
-};
-
-const actionsMeet = (a: readonly string[], b: readonly string[]): boolean => a.includes('*') || b.includes('*') || a.some((action) => b.includes(action));
-
-/** Is there something that both cover? When in doubt, yes. */
-export const scopesMeet = (a: readonly Scope[], b: readonly Scope[]): boolean =>
-  a.some((one) => b.some((other) => one.resource.type === other.resource.type && actionsMeet(one.actions, other.actions) && patternsMeet(one.resource.id, other.resource.id)));
 
 /** The stretch of time without a rest of `gapMs` that `span` is in. */
 const stretchOf = (span: Span, spans: readonly Span[], gapMs: number): { readonly from: number; readonly to: number } => {
