@@ -25,9 +25,11 @@ import type { SelfServiceDeps } from './gateways/self-service/routes.ts';
 import { createAuthenticator, type IdentityAuthenticator } from './identity/authenticator.ts';
 import { developmentIssuer, readDevelopmentKey } from './identity/development.ts';
 import { createAdmit } from './lifecycle/admit.ts';
+import { createDelegation } from './lifecycle/delegation.ts';
 import { createInspect } from './lifecycle/inspect.ts';
 import { scopesOf } from './lifecycle/scopes-of.ts';
 import { createLifecycle, type LifecycleDeps } from './lifecycle/lifecycle.ts';
+import { createRequests } from './lifecycle/requests.ts';
 import { createSelfService } from './lifecycle/self-service.ts';
 import { loadPolicy, type LoadedPolicy, type LoadPolicyOptions } from './policy/load-policy.ts';
 import { createCheckReference } from './signals/check-reference.ts';
@@ -166,8 +168,9 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
 
 const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfServiceDeps => {
   const { store, clock, authenticator, config, mode } = core;
+  const deps = lifecycleDeps(core, policy);
   return {
-    service: createSelfService(createLifecycle(lifecycleDeps(core, policy)), createInspect({ store, clock, policy })),
+    service: createSelfService(createLifecycle(deps), createInspect({ store, clock, policy }), { requests: createRequests(deps), delegation: createDelegation(deps) }),
     admit: createAdmit({ store, credentialSkewMs: config.limits.credentialSkewMs }),
     authenticator, clock,
     realm: config.http.realm ?? defaultRealm(config),

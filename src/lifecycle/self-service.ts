@@ -8,7 +8,11 @@ import type { Identity } from '../decision/evaluation.ts';
 import type { Executed, FailureCode } from './execute.ts';
 import type { Inspect } from './inspect.ts';
 import type { Call, Lifecycle } from './lifecycle.ts';
-import { pageView, taskView } from './view.ts';
+import { grantView, pageView, taskView } from './view.ts';
+import type { Grant } from '../domain/grant.ts';
+import type { AccessRequest } from '../domain/lifecycle/request.ts';
+import type { Delegation } from './delegation.ts';
+import { requestView, type AskedRequest, type Requests } from './requests.ts';
 
 /** The shapes of the gateway's port (`gateways/self-service/port.ts`), which this implements. */
 export interface SelfCaller {
@@ -22,7 +26,15 @@ export type SelfAnswer =
   | { readonly ok: true; readonly value: JsonObject }
   | { readonly ok: false; readonly status: Status; readonly code: string; readonly detail: string };
 
+type Terms = Omit<AskedRequest, 'workload'>;
+type Handed = Omit<Parameters<Delegation['delegate']>[1], 'from'>;
+
 export interface SelfService {
+  askForAccess(caller: SelfCaller, asked: Terms): Promise<SelfAnswer>;
+  showRequest(caller: SelfCaller, id: string): Promise<SelfAnswer>;
+  cancelRequest(caller: SelfCaller, id: string): Promise<SelfAnswer>;
+  askForMore(caller: SelfCaller, grant: string, asked: { readonly ttlMs: number; readonly justification: string }): Promise<SelfAnswer>;
+  delegate(caller: SelfCaller, grant: string, asked: Handed): Promise<SelfAnswer>;
   listOwnGrants(caller: SelfCaller, page: { readonly after?: string; readonly limit: number }): Promise<SelfAnswer>;
   beatTask(caller: SelfCaller, taskId: string): Promise<SelfAnswer>;
   closeTask(caller: SelfCaller, taskId: string): Promise<SelfAnswer>;
@@ -45,13 +57,40 @@ const taskAnswer = (executed: Executed): SelfAnswer => {
   return { ok: true, value: taskView(reply['task'] as unknown as Task, { earliest: at, latest: at }, position) };
 };
 
-const callOf = ({ identity, realm, idempotencyKey, traceparent }: SelfCaller, taskId: string): Call => ({
+const callOf = ({ identity, realm, idempotencyKey, traceparent }: SelfCaller, id: string, asked?: object): Call => ({
   realm, traceparent,
   actor: { kind: 'workload', id: identity.workload },
-  ...(idempotencyKey === undefined ? {} : { idempotency: { principal: identity.workload, key: idempotencyKey, body: { id: taskId } } }),
+  ...(idempotencyKey === undefined ? {} : { idempotency: { principal: identity.workload, key: idempotencyKey, body: { id, ...(asked === undefined ? {} : { asked: JSON.parse(JSON.stringify(asked)) as JsonObject }) } } }),
 });
 
-export const createSelfService = (lifecycle: Pick<Lifecycle, 'beatTask' | 'closeTask'>, inspect: Pick<Inspect, 'grantsOf'>): SelfService => ({
+const refusedAnswer = ({ failure }: Extract<Executed, { ok: false }>): SelfAnswer => ({ ok: false, status: STATUS[failure.code], code: failure.code, detail: failure.detail });
+
+const requestAnswer = (executed: Executed): SelfAnswer => {
+  if (!executed.ok) return refusedAnswer(executed);
+  const request = executed.reply['request'] as unknown as AccessRequest;
+  return { ok: true, value: requestView(request, request.state, executed.at) };
+};
+
+const grantAnswer = (executed: Executed): SelfAnswer => {
+  if (!executed.ok) return refusedAnswer(executed);
+  const grant = executed.reply['grant'] as unknown as Grant;
+  return { ok: true, value: ownView(grantView(grant, { state: 'active' }, executed.position, grant.uses)) };
+};
+
+export interface SelfServiceParts {
+  readonly requests: Pick<Requests, 'create' | 'get' | 'cancel' | 'extend'>;
+  readonly delegation: Delegation;
+}
+
+export const createSelfService = (lifecycle: Pick<Lifecycle, 'beatTask' | 'closeTask'>, inspect: Pick<Inspect, 'grantsOf'>, { requests, delegation }: SelfServiceParts): SelfService => ({
+  askForAccess: async (caller, asked) => requestAnswer(await requests.create(callOf(caller, 'request', asked), { ...asked, workload: caller.identity.workload }, 'request')),
+  showRequest: async ({ identity, realm }, id) => {
+    const value = await requests.get(realm, id, identity.workload);
+    return value === undefined ? { ok: false, status: 404, code: 'not-found', detail: 'there is no such request of yours' } : { ok: true, value };
+  },
+  cancelRequest: async (caller, id) => requestAnswer(await requests.cancel(callOf(caller, id), id)),
+  askForMore: async (caller, id, asked) => requestAnswer(await requests.extend(callOf(caller, id, asked), id, asked)),
+  delegate: async (caller, id, asked) => grantAnswer(await delegation.delegate(callOf(caller, id, asked), { ...asked, from: id })),
   listOwnGrants: async ({ identity, realm }, page) => {
     const { items, next } = await inspect.grantsOf(realm, identity.workload, page);
     return { ok: true, value: pageView({ items: items.map(ownView), ...(next === undefined ? {} : { next }) }) };

@@ -40,7 +40,7 @@ test("a workload's own close waits too", async () => {
   world = await createWorld();
   const id = idOf(await world.lifecycle.openTask(CALL, { kind: 'ci', owner: 'team:shop' }));
   expect((await world.lifecycle.issueGrant(CALL, terms({ task: id }))).ok).toBe(true);
-  const answer = await createSelfService(world.lifecycle, world.inspect).closeTask({ identity: identityOf({ workload: WORKLOAD }), realm: 'default' }, id);
+  const answer = await createSelfService(world.lifecycle, world.inspect, world).closeTask({ identity: identityOf({ workload: WORKLOAD }), realm: 'default' }, id);
   expect(answer.ok).toBe(true);
   expect(world.settled).toEqual([ENFORCEMENT_MS]);
 });

@@ -12,7 +12,7 @@ let service: SelfService;
 let admit: Admit;
 beforeEach(async () => {
   world = await createWorld();
-  service = createSelfService(world.lifecycle, world.inspect);
+  service = createSelfService(world.lifecycle, world.inspect, world);
   admit = createAdmit({ store: world.store, credentialSkewMs: 5_000 });
 });
 afterEach(async () => {

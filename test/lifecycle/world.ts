@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Clock, Policy } from '../../src/decision/ports.ts';
 import { lifecycleConfig, type LifecycleConfig } from '../../src/lifecycle/config.ts';
 import type { Instant } from '../../src/domain/instant.ts';
+import { createDelegation, type Delegation } from '../../src/lifecycle/delegation.ts';
 import { createDirectory, type Directory } from '../../src/lifecycle/directory.ts';
 import { createRequests, type Requests } from '../../src/lifecycle/requests.ts';
 import { createInspect, type Inspect } from '../../src/lifecycle/inspect.ts';
@@ -29,6 +30,7 @@ export interface World {
   readonly lifecycle: Lifecycle;
   readonly inspect: Inspect;
   readonly requests: Requests;
+  readonly delegation: Delegation;
   readonly directory: Directory;
   readonly config: LifecycleConfig;
   /** What the test sets. */
@@ -66,6 +68,7 @@ export const createWorld = async (over: { development?: boolean; config?: object
     store, clock, config, at, settled,
     lifecycle: createLifecycle(deps),
     requests: createRequests(deps),
+    delegation: createDelegation(deps),
     directory: createDirectory(deps),
     inspect: createInspect({ store, clock, policy: () => at.policy }),
     events: () => store.facts({ realm: 'default', keys: [] }).position.sequence,

@@ -10,7 +10,7 @@ import { readTask } from '../records.ts';
 import { reasonText } from '../reasons.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
 import { taskFault } from '../task.ts';
-import { coveredBy, invalid, refuse, type Actor, type Fault, type Loaded, type Refusal, type Rule } from './change.ts';
+import { coveredBy, invalid, refuse, type Actor, type Change, type Fault, type Loaded, type Refusal, type Rule } from './change.ts';
 import type { Entitlement } from './entitlement.ts';
 import { boundConditions, withinEntitlement } from './entitlement-scope.ts';
 import { termFaults, type AskedBinding, type IssueGrant } from './grant-terms.ts';
@@ -135,7 +135,7 @@ const coverSelectors = (terms: IssueGrant, setting: IssueSetting): readonly Sele
 ];
 
 /** Every issue for a workload writes this record, so that two at once can't both count as the last that fits. */
-const holderRef = (workload: string): RecordRef => ({ kind: 'holder', id: workload });
+export const holderRef = (workload: string): RecordRef => ({ kind: 'holder', id: workload });
 
 export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting: IssueSetting): Rule => ({
   ends: false,
@@ -182,7 +182,7 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
       ...(terms.uses === undefined ? {} : { uses: terms.uses }),
       ...reviewOf(setting),
     };
-    return { ok: true, change: { puts: puts(grant), events: [issued(grant, actor)], reply: { grant: asJson(grant) } } };
+    return { ok: true, change: { puts: grantPuts(grant), events: [issued(grant, actor)], reply: { grant: asJson(grant) } } };
   },
 });
 
@@ -204,7 +204,8 @@ const recertification = ({ entitlement, basis }: IssueSetting, now: TimeInterval
 
 const asJson = (grant: Grant): JsonObject => grant as unknown as JsonObject;
 
-const puts = (grant: Grant) => [
+/** A new grant's records. */
+export const grantPuts = (grant: Grant): Change['puts'] => [
   { key: grantRef(grant.id), value: asJson(grant), index: { owner: grant.workload, end: grant.expiresAt }, refs: grantRefs(grant) },
   { key: holderRef(grant.workload), value: { version: 1, workload: grant.workload } },
   // The time index of a task's grants, so that they can be listed without reading all of them.

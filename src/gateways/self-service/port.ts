@@ -3,6 +3,7 @@ import type { Identity } from '../../decision/evaluation.ts';
 import type { TimeInterval } from '../../domain/instant.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
+import type { DelegationBody, ExtensionBody, RequestBody } from './bodies.ts';
 
 /** A workload whose credential was verified and which `admit` let in. */
 export interface SelfCaller {
@@ -24,6 +25,14 @@ export interface SelfService {
   /** Only of tasks that the caller's own grants hang on (or that it opened); another's is 404. */
   beatTask(caller: SelfCaller, taskId: string): Promise<SelfAnswer>;
   closeTask(caller: SelfCaller, taskId: string): Promise<SelfAnswer>;
+  /** For the caller itself; no other workload can be named. */
+  askForAccess(caller: SelfCaller, asked: RequestBody): Promise<SelfAnswer>;
+  /** Only of the caller's own requests; another's is 404. */
+  showRequest(caller: SelfCaller, id: string): Promise<SelfAnswer>;
+  cancelRequest(caller: SelfCaller, id: string): Promise<SelfAnswer>;
+  /** Only of the caller's own grants; another's is 404. */
+  askForMore(caller: SelfCaller, grant: string, asked: ExtensionBody): Promise<SelfAnswer>;
+  delegate(caller: SelfCaller, grant: string, asked: DelegationBody): Promise<SelfAnswer>;
 }
 
 /**

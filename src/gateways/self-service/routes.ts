@@ -1,5 +1,5 @@
 /**
- * What a workload may do for itself, over HTTP: `GET /self/v1/grants`, `POST /self/v1/tasks/{id}/heartbeat` and `/close`. Every
+ * What a workload may do for itself, over HTTP: see its grants, beat and close its tasks, ask for access and for more of it, hand it on. Every
  * handler authenticates for itself, with the workload's own credential; no enforcement point stands in between. Nothing but the
  * caller's own grants and tasks can be named (the port's duty).
  */
@@ -14,9 +14,13 @@ import type { Reason } from '../../domain/reasons.ts';
 import { reasonText, wireReason } from '../../domain/reasons.ts';
 import { canonicalAuthority } from '../../domain/authority.ts';
 import { parseTraceparent } from '../../telemetry/trace-context.ts';
+import { readJsonBody } from '../http/api.ts';
 import { json, problem } from '../http/problem.ts';
 import { once, readHeaders } from '../http/request.ts';
 import { readPresented } from '../presented.ts';
+import type { z } from 'zod';
+import type { JsonValue } from '../../domain/json.ts';
+import { delegationBody, extensionBody, readBodyBy, requestBody } from './bodies.ts';
 import type { Admit, SelfAnswer, SelfCaller, SelfService } from './port.ts';
 
 export interface SelfServiceDeps {
@@ -93,6 +97,21 @@ const asSelf = async (incoming: IncomingMessage, deps: SelfServiceDeps, act: (ca
   }
 };
 
+const BODY_BYTES_MAX = 64 * 1024;
+
+/** As `asSelf`, with a JSON body; the caller is verified before the body is judged. */
+const withBody = (incoming: IncomingMessage, deps: SelfServiceDeps, type: string | undefined, act: (caller: SelfCaller, value: JsonValue) => Promise<SelfAnswer>): Promise<Response> =>
+  asSelf(incoming, deps, async (caller) => {
+    if (type?.split(';')[0]?.trim().toLowerCase() !== 'application/json') return { ok: false, status: 400, code: 'invalid', detail: 'the body must be application/json' };
+    const body = await readJsonBody(incoming, { bytesMax: BODY_BYTES_MAX });
+    return body.kind === 'value' ? act(caller, body.value) : { ok: false, status: 400, code: 'invalid', detail: `the body is ${body.kind.replace('_', ' ')}` };
+  });
+
+const judged = <T>(schema: z.ZodType<T>, value: JsonValue, act: (body: T) => Promise<SelfAnswer>): Promise<SelfAnswer> => {
+  const read = readBodyBy(schema, value);
+  return read.ok ? act(read.body) : Promise.resolve({ ok: false, status: 400, code: 'invalid', detail: read.detail });
+};
+
 const readPage = (query: Readonly<Record<string, string[]>>): { after?: string; limit: number } | string => {
   const unknown = Object.keys(query).find((name) => name !== 'after' && name !== 'limit');
   if (unknown !== undefined) return 'only `after` and `limit` may be given';
@@ -111,6 +130,20 @@ export const selfServiceRoutes = (app: SelfServiceApp, deps: SelfServiceDeps): v
       if (typeof page === 'string') return { ok: false, status: 400, code: 'page', detail: page };
       return deps.service.listOwnGrants(caller, page);
     }));
+  const { service } = deps;
+  const notThere = { ok: false, status: 404, code: 'not-found', detail: 'there is no such thing of yours' } as const;
+  app.post('/self/v1/requests', (context) =>
+    withBody(context.env.incoming, deps, context.req.header('content-type'), (caller, value) => judged(requestBody, value, (body) => service.askForAccess(caller, body))));
+  app.get('/self/v1/requests/:id', (context) =>
+    asSelf(context.env.incoming, deps, async (caller) => (TASK_ID.test(context.req.param('id')) ? service.showRequest(caller, context.req.param('id')) : notThere)));
+  app.post('/self/v1/requests/:id/cancel', (context) =>
+    asSelf(context.env.incoming, deps, async (caller) => (TASK_ID.test(context.req.param('id')) ? service.cancelRequest(caller, context.req.param('id')) : notThere)));
+  app.post('/self/v1/grants/:id/extensions', (context) =>
+    withBody(context.env.incoming, deps, context.req.header('content-type'), async (caller, value) =>
+      (TASK_ID.test(context.req.param('id')) ? judged(extensionBody, value, (body) => service.askForMore(caller, context.req.param('id'), body)) : notThere)));
+  app.post('/self/v1/grants/:id/delegations', (context) =>
+    withBody(context.env.incoming, deps, context.req.header('content-type'), async (caller, value) =>
+      (TASK_ID.test(context.req.param('id')) ? judged(delegationBody, value, (body) => service.delegate(caller, context.req.param('id'), body)) : notThere)));
   for (const [verb, act] of [['heartbeat', deps.service.beatTask], ['close', deps.service.closeTask]] as const) {
     app.post(`/self/v1/tasks/:id/${verb}`, (context) =>
       asSelf(context.env.incoming, deps, async (caller) => {

@@ -25,11 +25,13 @@ const called = (name: string) => async (caller: SelfCaller, argument: unknown): 
   return answer;
 };
 
+const asking = { askForAccess: called('ask'), showRequest: called('show'), cancelRequest: called('cancel'), askForMore: called('more'), delegate: called('delegate') };
+
 beforeAll(async () => {
   gateway = await startGateway({
     selfService: {
       realm: 'default', fineReasons: true,
-      service: { listOwnGrants: called('list'), beatTask: called('beat'), closeTask: called('close') },
+      service: { listOwnGrants: called('list'), beatTask: called('beat'), closeTask: called('close'), ...asking },
       clock: { now: () => ({ earliest: now, latest: now, trusted }), monotonicMs: () => 0 },
       authenticator: {
         authenticate: (given) => {
@@ -135,11 +137,29 @@ describe('otherwise nothing happens', () => {
     expect(presented).toEqual([]);
   });
 
+  test('access is asked for with a strict body, and only by a verified caller', async () => {
+    const json = ['Authorization: Bearer good', 'Content-Type: application/json'];
+    const body = { entitlement: 'kb-read', ttlMs: 1_000, justification: 'x' };
+    expect((await ask('POST', '/self/v1/requests', json, JSON.stringify(body))).status).toBe(200);
+    expect((await ask('POST', '/self/v1/grants/g-1/delegations', json, JSON.stringify({ workload: 'spiffe://a/b', ttlMs: 1, justification: 'x' }))).status).toBe(200);
+    expect((await ask('POST', '/self/v1/grants/g-1/extensions', json, JSON.stringify({ ttlMs: 1, justification: 'x' }))).status).toBe(200);
+    expect((await ask('GET', '/self/v1/requests/r-1')).status).toBe(200);
+    expect(calls.map(({ name, argument }) => [name, argument])).toEqual([['ask', body], ['delegate', 'g-1'], ['more', 'g-1'], ['show', 'r-1']]);
+    calls = [];
+    // Another workload can't be named; nor can what is not listed, by no form of body.
+    const named = await ask('POST', '/self/v1/requests', json, JSON.stringify({ ...body, workload: 'spiffe://dev.local/other' }));
+    expect([named.status, named.body]).toEqual([400, expect.stringContaining('/workload is not known here')]);
+    for (const text of ['', '[]', '{"entitlement":1}', '{', JSON.stringify({ ...body, x: 1 }), '{"entitlement":"a","entitlement":"b","justification":"x"}']) expect((await ask('POST', '/self/v1/requests', json, text)).status, text).toBe(400);
+    expect((await ask('POST', '/self/v1/requests', ['Authorization: Bearer good'], JSON.stringify(body))).status).toBe(400);
+    expect((await ask('POST', '/self/v1/requests', ['Authorization: Bearer bad', 'Content-Type: application/json'], JSON.stringify(body))).status).toBe(401);
+    expect(calls).toEqual([]);
+  });
+
   test('a port that fails says nothing of why, and the connection goes on', async () => {
     const failing = await startGateway({
       selfService: {
         realm: 'default', fineReasons: true,
-        service: { listOwnGrants: () => Promise.reject(new Error('secret path /var/lib')), beatTask: called('beat'), closeTask: called('close') },
+        service: { listOwnGrants: () => Promise.reject(new Error('secret path /var/lib')), beatTask: called('beat'), closeTask: called('close'), ...asking },
         clock: { now: () => ({ earliest: NOW, latest: NOW, trusted: true }), monotonicMs: () => 0 },
         authenticator: { authenticate: () => ({ ok: true, identity }) },
         admit: async () => undefined,
