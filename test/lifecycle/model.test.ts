@@ -6,7 +6,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Grant } from '../../src/domain/grant.ts';
-import type { JsonObject } from '../../src/domain/json.ts';
 import { REQUEST_STATES, readRequest } from '../../src/domain/lifecycle/request.ts';
 import { scopesWithin } from '../../src/domain/scope.ts';
 import type { Executed } from '../../src/lifecycle/execute.ts';
@@ -154,7 +153,7 @@ const run = async (sequence: readonly Step[], count: { done: number; grants: num
   const world = await createWorld({ development: false });
   try {
     const { policy } = world.at;
-    world.at.policy = policy && { ...policy, entitlement: (id) => { const data = policy.entitlement(id) as JsonObject | undefined; return id === 'db-migration' && data !== undefined ? { ...data, delegation: { depth: 2 } } : data; } };
+    world.at.policy = policy && { ...policy, entitlement: (id) => { const data = policy.entitlement(id); return id === 'db-migration' && data !== undefined ? { ...data, delegation: { depth: 2 } } : data; } };
     for (const id of WORKLOADS) await world.directory.setWorkload(CONFIGURER, { id, kind: 'batch', owner: 'team:data', fallbackOwner: 'team:platform', tier: 'standard', aliases: [], active: true });
     const seen: Seen = { ends: new Map(), states: new Map(), requests: [], grants: [], keyed: new Map(), done: 0 };
     for (const step of sequence) {
