@@ -6,7 +6,7 @@ import { endingRef, type RecordRef } from '../grant-refs.ts';
 import type { JsonObject } from '../json.ts';
 import type { Selector } from '../selector.ts';
 import { invalid, refuse, type Actor, type Change, type Loaded, type Rule } from './change.ts';
-import { aliasRef, accountRef, personRef, readPerson, readRegistration, readTarget, WORKLOAD_KINDS, workloadRef, type Person, type Registration } from './directory.ts';
+import { aliasRef, accountRef, isGone, personRef, readPerson, readRegistration, readTarget, WORKLOAD_KINDS, workloadRef, type Person, type Registration } from './directory.ts';
 import { revocationParts } from './ending-rules.ts';
 import { faultsOf, idFault, isOidcId, isPerson, personFault } from './fields.ts';
 import { workloadFault } from './grant-terms.ts';
@@ -48,24 +48,31 @@ const endings = (loaded: Loaded, selectors: readonly Selector[], reason: string,
 };
 
 export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySetting): Rule => {
-  const accounts = unique(command.accounts);
+  const given = unique(command.accounts);
   const teams = unique(command.teams);
   const before = (loaded: Loaded): Person | undefined => readPerson(loaded.record(personRef(command.id))?.value);
+  const holderOf = (loaded: Loaded, account: string): string | undefined => readTarget(loaded.record(accountRef(account))?.value);
+  const held = (loaded: Loaded): readonly string[] => (before(loaded)?.accounts ?? []).filter((account) => holderOf(loaded, account) === command.id);
   return {
     ends: !command.active,
     needs: (loaded) => [
       personRef(command.id), ...resting(command.id).map(endingRef),
-      ...unique([...accounts, ...(before(loaded)?.accounts ?? [])]).map(accountRef),
+      ...unique([...given, ...(before(loaded)?.accounts ?? [])]).map(accountRef), ...given.flatMap((account) => holderOf(loaded, account) ?? []).map(personRef),
     ],
     judge: (loaded) => {
       const faults = [
         ...faultsOf({ '/id': isPerson(command.id) && command.id.startsWith('user:') ? undefined : 'must be a person such as user:alice' }),
-        ...listFaults('/accounts', accounts, ACCOUNTS_MAX, (value) => (isOidcId(value) ? undefined : 'must be an account such as oidc:issuer.example/subject')),
+        ...listFaults('/accounts', given, ACCOUNTS_MAX, (value) => (isOidcId(value) ? undefined : 'must be an account such as oidc:issuer.example/subject')),
         ...listFaults('/teams', teams, TEAMS_MAX, (value) => (value.startsWith('team:') ? personFault(value) : 'must be a team such as team:shop')),
       ];
       if (faults.length > 0) return invalid(faults);
-      const taken = accounts.find((account) => ![undefined, command.id].includes(readTarget(loaded.record(accountRef(account))?.value)));
+      const taken = given.find((account) => {
+        const holder = holderOf(loaded, account);
+        return holder !== undefined && holder !== command.id && !isGone(loaded, holder);
+      });
       if (taken !== undefined) return refuse('state', `the account ${taken} is another person's; take it from them first`);
+      // Let go, the accounts of somebody who left would be nobody's, and come in again with the roles of their groups.
+      const accounts = command.active ? given : unique([...given, ...held(loaded)]);
       const record = loaded.record(personRef(command.id));
       const old = before(loaded);
       const left = (old?.teams ?? []).filter((team) => !teams.includes(team));
@@ -75,11 +82,12 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
       };
       const reply = { person: asJson(person) };
       if (record !== undefined && old !== undefined && old.active === person.active && same(old.accounts, accounts) && same(old.teams, teams)) return { ok: true, unchanged: { sequence: record.modified.sequence, reply } };
-      const leaves = (old?.active ?? false) && !person.active;
+      // Also one of whom the directory hears first that they are gone: grants may rest on them already.
+      const leaves = old?.active !== false && !person.active;
       const selectors = leaves ? resting(command.id) : left.length > 0 && setting.onTransfer === 'end' ? [{ kind: 'approver', value: command.id } as const] : [];
       const ended = endings(loaded, selectors, leaves ? `${command.id} has left` : `${command.id} has left ${left.join(', ')}`, actor, setting);
       if (ended === undefined) return refuse('unavailable', 'an ending record could not be understood; nothing was changed');
-      const gone = (old?.accounts ?? []).filter((account) => !accounts.includes(account));
+      const gone = held(loaded).filter((account) => !accounts.includes(account));
       const change: Change = {
         puts: [
           { key: personRef(command.id), value: asJson(person) },
@@ -109,15 +117,17 @@ const OWNERS_MAX = 64;
 
 /** A workload that is no more is revoked in the same commit, under each of its names. */
 export const setWorkload = (command: SetWorkload, actor: Actor, setting: DirectorySetting): Rule => {
-  const aliases = unique(command.aliases);
+  const given = unique(command.aliases);
   const before = (loaded: Loaded): Registration | undefined => readRegistration(loaded.record(workloadRef(command.id))?.value);
-  const named: readonly Selector[] = [command.id, ...aliases].map((value) => ({ kind: 'workload', value }));
+  // One that is no more keeps every name it has: what is left out of the command ends too.
+  const aliasesOf = (loaded: Loaded): readonly string[] => (command.active ? given : unique([...given, ...(before(loaded)?.aliases ?? [])]));
+  const namedBy = (loaded: Loaded): readonly Selector[] => [command.id, ...aliasesOf(loaded)].map((value) => ({ kind: 'workload', value }));
   const owners: readonly RecordRef[] = [command.owner, command.fallbackOwner].map(personRef);
   return {
     ends: !command.active,
     needs: (loaded) => [
-      workloadRef(command.id), aliasRef(command.id), ...owners, ...named.map(endingRef),
-      ...unique([...aliases, ...(before(loaded)?.aliases ?? [])]).flatMap((alias) => [aliasRef(alias), workloadRef(alias)]),
+      workloadRef(command.id), aliasRef(command.id), ...owners, ...namedBy(loaded).map(endingRef),
+      ...unique([...given, ...(before(loaded)?.aliases ?? [])]).flatMap((alias) => [aliasRef(alias), workloadRef(alias)]),
     ],
     judge: (loaded) => {
       const gone = (id: string): string | undefined => personFault(id) ?? (loaded.record(personRef(id)) !== undefined && readPerson(loaded.record(personRef(id))?.value)?.active !== true ? 'has left' : undefined);
@@ -128,10 +138,11 @@ export const setWorkload = (command: SetWorkload, actor: Actor, setting: Directo
           '/owner': gone(command.owner), '/fallbackOwner': gone(command.fallbackOwner) ?? (command.owner === command.fallbackOwner ? 'must be another than the owner' : undefined),
           '/tier': idFault(command.tier),
         }),
-        ...listFaults('/aliases', aliases, ACCOUNTS_MAX, workloadFault),
+        ...listFaults('/aliases', given, ACCOUNTS_MAX, workloadFault),
       ];
       if (faults.length > 0) return invalid(faults);
       if (readTarget(loaded.record(aliasRef(command.id))?.value) !== undefined) return refuse('state', 'this workload is registered already, as another name of one');
+      const aliases = aliasesOf(loaded);
       const taken = aliases.find((alias) => loaded.record(workloadRef(alias)) !== undefined || ![undefined, command.id].includes(readTarget(loaded.record(aliasRef(alias))?.value)));
       if (taken !== undefined) return refuse('state', `${taken} is registered already`);
       const old = before(loaded);
@@ -141,7 +152,7 @@ export const setWorkload = (command: SetWorkload, actor: Actor, setting: Directo
         owners: add(old?.owners ?? [], command.owner), fallbackOwners: add(old?.fallbackOwners ?? [], command.fallbackOwner),
       };
       if (registration.owners.length > OWNERS_MAX || registration.fallbackOwners.length > OWNERS_MAX) return refuse('limit', `a workload may have had at most ${OWNERS_MAX} owners`);
-      const ended = endings(loaded, old?.active === true && !command.active ? named : [], `${command.id} is no more`, actor, setting);
+      const ended = endings(loaded, old?.active !== false && !command.active ? namedBy(loaded) : [], `${command.id} is no more`, actor, setting);
       if (ended === undefined) return refuse('unavailable', 'an ending record could not be understood; nothing was changed');
       const dropped = (old?.aliases ?? []).filter((alias) => !aliases.includes(alias));
       const change: Change = {
