@@ -58,7 +58,8 @@ export const createJudge = (deps: JudgeDeps): Judge => {
     if (outcome.kind === 'undefined') throw new Denied('policy.undefined');
     if (outcome.kind === 'failed') throw new Denied(outcome.reason, outcome.detail);
     progress.result = outcome.value;
-    const read = evaluation.protocol === 'opa' && excuse !== undefined ? plainVerdict(outcome.value) : readVerdict(outcome.value);
+    const data = evaluation.protocol === 'opa' && question.resource.type === 'opa' && excuse !== undefined;
+    const read = data ? plainVerdict(outcome.value) : readVerdict(outcome.value);
     if (!read.ok) throw new Denied(read.reason);
     // What was meant for the upstream on allow must not reach the client when the guard denies.
     if (!read.verdict.yes) progress.denial = read.verdict.shaping;

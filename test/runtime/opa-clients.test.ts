@@ -47,12 +47,19 @@ policy: { bundle: { directory: policy } }
 opa:
   paths:
     - { path: gate/allow, question: apisix }
+    - { path: secret/**, question: authzen }
 standing:
   - id: shop-roles
     match: { peps: [app], scopes: [{ actions: [query], resource: { type: opa, id: shop/** } }] }
     identity: optional
     owner: team:shop
     reason: rules that decide nothing by themselves
+    end: 2099-01-01T00:00:00Z
+  - id: public-articles
+    match: { peps: [app], scopes: [{ actions: [read], resource: { type: kb, id: public/** } }] }
+    identity: optional
+    owner: team:shop
+    reason: anybody may read them
     end: 2099-01-01T00:00:00Z
 `;
 
@@ -66,7 +73,7 @@ describeWith(['go'], 'OPA clients', () => {
     ({ remove } = directory);
     const policy = join(directory.path, 'policy');
     mkdirSync(policy);
-    for (const [name, text] of [['shop.rego', SHOP.replace(/\nbroken .*\n/, '\n')], ['gate.rego', GATE], ['data.json', '{"shop":{"open":true,"list":[1,2,{"x":"y"}]}}']] as const) writeFileSync(join(policy, name), text);
+    for (const [name, text] of [['shop.rego', SHOP.replace(/\nbroken .*\n/, '\n')], ['gate.rego', GATE], ['data.json', '{"shop":{"open":true,"list":[1,2,{"x":"y"}]},"secret":{"open":true,"rows":["r"]}}']] as const) writeFileSync(join(policy, name), text);
     for (const name of ['access.rego', 'admin.rego']) copyFileSync(join(PACK, name), join(policy, name));
     writeFileSync(join(directory.path, 'curfew.yaml'), CONFIG);
     curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'], env: { APP_TOKEN: TOKEN } });
@@ -90,6 +97,14 @@ describeWith(['go'], 'OPA clients', () => {
     // Neither granted nor standing.
     expect(await client().evaluate('curfew/access/decision', {})).toBeUndefined();
     await expect(new OPAClient(base).evaluate('shop/authz/allow', { method: 'GET' })).rejects.toThrow();
+  });
+
+  test('a standing entry lets out no document but those it names, whatever an input asks about', async () => {
+    const asked = (action: string, type: string, id: string) => ({ subject: { type: 'workload', id: WORKLOAD }, action: { name: action }, resource: { type, id } });
+    // What the input asks about is excused, but it is not what is read.
+    for (const path of ['secret/open', 'secret/rows', 'secret']) expect(await client().evaluate(path, asked('query', 'opa', 'shop/list')), path).toBeUndefined();
+    expect(await client().evaluate('secret/rows', asked('read', 'kb', 'public/1'))).toBeUndefined();
+    expect(await client().evaluate('secret', asked('read', 'kb', 'public/1'))).toBeUndefined();
   });
 
   test("demand(1) APISIX's plugin: allowed under a grant, denied when it is revoked", async () => {

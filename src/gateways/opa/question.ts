@@ -99,7 +99,9 @@ const understand = (path: string, form: OpaQuestionForm | undefined, input: Json
 export const opaEvaluation = (id: string, rule: string, form: OpaQuestionForm | undefined, input: JsonObject, asker: OpaAsker): Evaluation => {
   const { caller: { pep, realm, fault }, base, credentialAt } = asker;
   const { question, presented, refused } = understand(rule, form, input, asker);
-  const reason = fault ?? refused;
+  // A path of documents is asked for by itself: what stands or is granted for one must not let out the value of another.
+  const elsewhere = form !== undefined && question?.resource.type === OPA_TYPE ? 'request.ambiguous' : undefined;
+  const reason = fault ?? refused ?? elsewhere;
   return {
     ...base, id, realm, pep, protocol: 'opa', rule, presented,
     input: without(input, credentialAt),

@@ -214,6 +214,9 @@ describe('what an input asks', () => {
     expect(last()).toMatchObject({ question: { action: 'use', resource: { type: 'tool', id: 'search' } }, refused: 'pep.not_permitted' });
     await ask('db/allow', { verb: 'select', user: APP });
     expect(last().refused).toBe('request.malformed');
+    // A document is asked for by its own path, never by naming another one's.
+    await ask('authzen/allow', { subject: { type: 'x', id: APP }, action: { name: 'query' }, resource: { type: 'opa', id: 'shop/roles' } });
+    expect(last().refused).toBe('request.ambiguous');
   });
 });
 
