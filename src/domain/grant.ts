@@ -67,6 +67,8 @@ export interface Grant extends GrantCore {
   readonly direct: boolean;
   /** The access request that it was issued for. */
   readonly request?: string;
+  /** Who asked for it. */
+  readonly requestedBy?: string;
   readonly justification: string;
   readonly reference?: string;
   /** How often it may be used; absent means as often as wanted. The count lives in a record of its own. */

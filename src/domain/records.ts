@@ -40,7 +40,7 @@ const isReviewRule = (value: unknown): boolean => isJsonObject(value) && isText(
 const isGrant = (value: JsonObject): boolean =>
   value['version'] === 1 && isCore(value) && isText(value['realm']) && isText(value['epoch']) && isText(value['issuedBy']) &&
   isInstant(value['issuedAt']) && typeof value['direct'] === 'boolean' && isText(value['justification']) && isText(value['tier']) &&
-  optional(value['root'], isCount) && optional(value['uses'], isCount) && optional(value['reference'], isText) && optional(value['review'], isReviewRule) &&
+  optional(value['root'], isCount) && optional(value['requestedBy'], isText) && optional(value['uses'], isCount) && optional(value['reference'], isText) && optional(value['review'], isReviewRule) &&
   Array.isArray(value['chain']) && value['chain'].every(isCore);
 
 const isTask = (value: JsonObject): boolean =>

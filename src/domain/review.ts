@@ -45,7 +45,9 @@ export const openReviewRef = (grant: string): RecordRef => ({ kind: 'open-review
 export const drillRef = (entitlement: string): RecordRef => ({ kind: 'drill', id: entitlement });
 
 export const openReview = (grant: Grant, now: Instant, used: { readonly decision: string; readonly pep: string | null }): Review => ({
-  version: 1, grant: grant.id, workload: grant.workload, owners: grant.owners, issuedBy: grant.issuedBy, ...used,
+  version: 1, grant: grant.id, workload: grant.workload, issuedBy: grant.issuedBy, ...used,
+  // Who asked for it stands behind it as its owners do, whoever approved.
+  owners: [...new Set([...grant.owners, ...(grant.requestedBy === undefined ? [] : [grant.requestedBy])])],
   usedAt: now, dueAt: plus(now, grant.review?.withinMs ?? REVIEW_WITHIN_MS), state: 'open',
   ...(grant.entitlement === undefined ? {} : { entitlement: grant.entitlement }),
   ...(grant.reference === undefined ? {} : { reference: grant.reference }),

@@ -39,7 +39,7 @@ export const issuingRule = ({ store, config, development }: Pick<LifecycleDeps, 
     });
     const guarded = guardContinuity(issued, terms.workload, typeof entitlement === 'object' ? entitlement : undefined);
     if (terms.model !== 'break-glass') return guarded;
-    return guardEmergency(guarded, { grant: id, workload: terms.workload, entitlement: terms.entitlement, persons: [terms.owner, actor.id] });
+    return guardEmergency(guarded, { grant: id, workload: terms.workload, entitlement: terms.entitlement, persons: [terms.owner, actor.id, ...(basis === undefined ? [] : [basis.requester])] });
   };
 
 /** One that is away must not be the only one to hear of it. */

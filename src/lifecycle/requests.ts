@@ -16,7 +16,7 @@ import { approveRequest, cancelRequest, createRequest, denyRequest, settleReques
 import { readRequest, requestRef, requestSelectors, type AccessRequest } from '../domain/lifecycle/request.ts';
 import { endingRef, grantRef } from '../domain/grant-refs.ts';
 import { readGrant } from '../domain/records.ts';
-import type { Scope } from '../domain/scope.ts';
+import { scopesWithin, type Scope } from '../domain/scope.ts';
 import { recordKeyText, type StoredRecord } from '../store/port.ts';
 import { entitlementDigest } from './entitlements.ts';
 import type { Executed, Failure } from './execute.ts';
@@ -166,6 +166,7 @@ export const createRequests = (deps: LifecycleDeps): Requests => {
       }
       const filled = fillScopes(entitlement, asked.parameters ?? {});
       if ('faults' in filled) return { ok: false, failure: { code: 'invalid', detail: filled.faults.map(({ path, message }) => `${path} ${message}`).join('; '), faults: filled.faults } };
+      if (asked.scopes !== undefined && !scopesWithin(asked.scopes, filled.scopes)) return failed('invalid', "must lie within the entitlement's scopes, with these parameters", '/scopes');
       const { entitlement: name, parameters: _parameters, owner, ...rest } = asked;
       const terms: IssueGrant = { ...rest, entitlement: name, model: entitlement.model, scopes: asked.scopes ?? filled.scopes, owner: owner ?? (await defaultOwner(call.realm, asked.workload, entitlement)) };
       return submit(call, terms);

@@ -88,11 +88,16 @@ test('F6: not to a workload of somebody who approved', async () => {
   await world.directory.setPerson(CONFIGURER, { id: 'user:dan', accounts: [], teams: ['team:dba'], active: true }, 'api');
   const asked = await world.requests.create(as(ONE), { entitlement: 'kb-read', workload: ONE, ttlMs: 2 * HOUR, task, justification: 'x', reference: 'T-1' }, 'request');
   const request = asked.ok ? (asked.reply['request'] as { id: string; digest: string }) : { id: '', digest: '' };
-  const done = await world.requests.approve({ realm: 'default', actor: { kind: 'operator', id: 'user:dan', names: ['user:dan'] } }, request.id, request.digest);
+  const done = await world.requests.approve({ realm: 'default', actor: { kind: 'operator', id: 'user:dan', names: ['user:dan', 'team:audit'] } }, request.id, request.digest);
   const grant = done.ok ? ((done.reply['request'] as JsonObject)['grant'] as string) : said(done);
   await register(TWO, 'user:dan');
   expect(said(await give(ONE, grant, TWO))).toContain('user:dan, who approved');
   await register(FOUR, 'team:dba');
   expect(said(await give(ONE, grant, FOUR)), 'by a team of theirs').toContain('user:dan, who approved');
-  expect(said(await give(ONE, grant, THREE)), 'the control').toBe('ok');
+  await register('spiffe://dev.local/agent/five', 'team:audit');
+  expect(said(await give(ONE, grant, 'spiffe://dev.local/agent/five')), 'by a team that only their credential told').toContain('user:dan, who approved');
+  const second = grantIn(await give(ONE, grant, THREE));
+  expect(said(await give(THREE, second, 'spiffe://dev.local/agent/five')), 'and over another').toContain('user:dan, who approved');
+  await register('spiffe://dev.local/agent/six');
+  expect(said(await give(THREE, second, 'spiffe://dev.local/agent/six')), 'the control').toBe('ok');
 });

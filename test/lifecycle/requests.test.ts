@@ -1,6 +1,9 @@
 /** Requests and approvals: who may ask and approve, what an approval is bound to, and what ends a request. Each attack beside its control. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Instant } from '../../src/domain/instant.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
+import { readGrant } from '../../src/domain/records.ts';
+import { openReview, stoppedBy } from '../../src/domain/review.ts';
 import type { Executed } from '../../src/lifecycle/execute.ts';
 import type { Call } from '../../src/lifecycle/lifecycle.ts';
 import type { AskedRequest } from '../../src/lifecycle/requests.ts';
@@ -162,6 +165,15 @@ describe('F1 F6: who may approve', () => {
     expect(said(await approve(SRE, request))).toContain('cancelled');
   });
 
+  test('F6: an approval counts no more once its person answers for the workload, by name or by team', async () => {
+    const request = await pending();
+    expect(said(await approve(DBA, request))).toBe('ok');
+    await register({ owner: 'user:dan' });
+    expect(requestIn(await approve(SRE, request))).toMatchObject({ state: 'pending', approvals: [expect.objectContaining({ approver: 'user:sue' })] });
+    expect(said(await approve(DBA, request))).toContain('answers for');
+    expect(requestIn(await approve(person('dina', 'team:dba'), request)), 'the control').toMatchObject({ state: 'approved' });
+  });
+
   test('an approval by a team that its person has left meanwhile counts no more', async () => {
     await know('dan', { teams: ['team:dba'] });
     const request = await pending();
@@ -225,6 +237,36 @@ describe('E12: what was asked before a revocation gives nothing after it', () =>
     await world.lifecycle.lift(person('lea'), { id: placed.ok ? (placed.reply['suspension'] as { id: string }).id : '', persons: [] });
     expect(said(await approve(DBA, request))).toBe('ok');
   });
+});
+
+test('scopes that are asked for lie within what the parameters say, so that what is asked for one place gives nothing at another', async () => {
+  const { policy } = world.at;
+  world.at.policy = policy && {
+    ...policy,
+    entitlement: (id) => { const data = policy.entitlement(id); return data && { ...data, scopes: [{ actions: ['*'], resource: { type: 'http', id: 'orders-db.local/{env}/**' } }], parameters: { env: { oneOf: ['staging', 'prod'] } } }; },
+  };
+  const at = (env: string) => [{ actions: ['GET'], resource: { type: 'http', id: `orders-db.local/${env}/a` } }];
+  expect(said(await ask(DATA, { parameters: { env: 'staging' }, scopes: at('prod') }))).toContain('/scopes');
+  expect(said(await ask(DATA, { parameters: { env: 'staging' }, scopes: [...at('staging'), ...at('prod')] }))).toContain('/scopes');
+  for (const env of ['**', '*', 'prod%2f..', '..', 'prod/x', '']) expect(said(await ask(DATA, { parameters: { env } })), env).toContain('/parameters/env');
+  expect(said(await ask(DATA, { parameters: { env: 'staging' }, scopes: at('staging') })), 'the control').toBe('ok');
+});
+
+test('emergency access that others approved is also that of who asked: they do not review it, and are stopped where the review is overdue', async () => {
+  const { policy } = world.at;
+  world.at.policy = policy && { ...policy, entitlement: (id) => { const data = policy.entitlement(id); return data && { ...data, approval: { count: 1, by: ['team:dba'] } }; } };
+  await register({ id: 'spiffe://dev.local/ops/console' });
+  const onCall = person('dora', 'group:on-call');
+  const asked = requestIn(await world.requests.create(onCall, { entitlement: 'break-glass-prod', workload: 'spiffe://dev.local/ops/console', ttlMs: HOUR / 4, justification: 'the shop is down', reference: 'INC-1' }, 'break-glass'));
+  const done = requestIn(await approve(DBA, asked as { id: string; digest: string }));
+  const id = done['grant'] as string;
+  const [record, noted] = await world.store.read('default', [{ kind: 'grant', id }, { kind: 'emergency', id: 'person:user:dora' }]);
+  const grant = readGrant(record?.value ?? {});
+  if (grant === undefined) throw new Error('no grant');
+  const review = openReview(grant, T0 as Instant, { decision: 'd', pep: null });
+  expect([...review.owners, review.issuedBy]).toEqual(expect.arrayContaining(['user:dora', 'user:dan']));
+  expect(stoppedBy(review)).toContainEqual({ kind: 'owner', value: 'user:dora' });
+  expect(noted?.value).toMatchObject({ grants: [id] });
 });
 
 test('a request that nobody decides expires; by its state at once, and nothing revives it', async () => {

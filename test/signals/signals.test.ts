@@ -91,6 +91,17 @@ onBothStores('signals', (open) => {
     return { at, clock, store, lifecycle, send, rounds, task, sequence, markers };
   };
 
+  test('F8: a signal that changed nothing when it came changes nothing when it is replayed', async () => {
+    const { send, task } = await setUp();
+    await send(generic({ type: 'task.opened', task: 'T-1' }));
+    expect(await send(generic({ type: 'task.resumed', task: 'T-1' }, { id: 'r-1' }))).toEqual([202, 'done']);
+    await send(generic({ type: 'task.paused', task: 'T-1' }));
+    await send(generic({ type: 'task.resumed', task: 'T-1' }, { id: 'r-1' }));
+    expect(await task('iam:T-1')).toMatchObject({ state: 'paused' });
+    expect(await send(generic({ type: 'task.resumed', task: 'T-1' }, { id: 'r-2' })), 'the control').toEqual([202, 'done']);
+    expect(await task('iam:T-1')).toMatchObject({ state: 'open' });
+  });
+
   test('demand(39): a GitHub job that begins opens its task, its end closes it, and both may come again', async () => {
     const { send, task, lifecycle, markers, sequence } = await setUp();
     expect(await send(job('queued'))).toEqual([202, 'ignored']);

@@ -3,7 +3,7 @@
  * a workload whose owner approved what it is cut out of. It carries its whole chain, unchangeable, and rests on all of it.
  */
 import type { Grant, GrantCore } from '../grant.ts';
-import { endingRef, grantRef, grantSelectors, taskRef, usesRef } from '../grant-refs.ts';
+import { endingRef, grantRef, grantSelectors, taskRef, usesRef, type RecordRef } from '../grant-refs.ts';
 import { isDuration, plus, toRfc3339, type Instant, type TimeInterval } from '../instant.ts';
 import type { JsonObject } from '../json.ts';
 import { readGrant, readTask } from '../records.ts';
@@ -17,6 +17,7 @@ import type { Entitlement } from './entitlement.ts';
 import { faultsOf, textFault } from './fields.ts';
 import { scopeFaults, workloadFault } from './grant-terms.ts';
 import { grantPuts, holderRef } from './issue-grant.ts';
+import { readRequest, requestRef } from './request.ts';
 
 export interface DelegateGrant {
   readonly id: string;
@@ -43,6 +44,13 @@ const coreOf = ({ id, workload, scopes, conditions, notBefore, expiresAt, model,
 });
 
 const linksOf = (grant: Grant): readonly GrantCore[] => [grant, ...grant.chain];
+/** Grants behind it that were asked for themselves: its ancestors and what they follow. */
+const earlierOf = (grant: Grant): readonly RecordRef[] => linksOf(grant).flatMap(({ id, lineage = [] }) => [id, ...lineage]).map(grantRef);
+const requestsOf = (loaded: Loaded, grant: Grant): readonly RecordRef[] =>
+  earlierOf(grant).flatMap((ref) => {
+    const request = readGrant(loaded.record(ref)?.value ?? {})?.request;
+    return request === undefined ? [] : [requestRef(request)];
+  });
 const approversOf = (grant: Grant): readonly string[] => linksOf(grant).flatMap(({ approvals }) => approvals.map(({ approver }) => approver));
 
 export const delegateGrant = (command: DelegateGrant, actor: Actor, setting: DelegationSetting): Rule => {
@@ -70,9 +78,11 @@ export const delegateGrant = (command: DelegateGrant, actor: Actor, setting: Del
     const names = new Set([registration.id, ...registration.aliases]);
     if (linksOf(parent).some(({ workload }) => names.has(workload))) return refuse('not-permitted', 'that workload is in the chain already');
     const owners = new Set(everyOwner(registration));
+    // Teams may be known from the directory, or only from the credential with which somebody approved.
+    const told = requestsOf(loaded, parent).flatMap((ref) => readRequest(loaded.record(ref)?.value)?.approvals ?? []);
     const near = approversOf(parent).find((approver) => {
       const person = readPerson(loaded.record(personRef(approver))?.value);
-      return [approver, ...(person?.teams ?? []), ...(person?.formerTeams ?? [])].some((name) => owners.has(name));
+      return [approver, ...told.flatMap((approval) => (approval.approver === approver ? approval.names : [])), ...(person?.teams ?? []), ...(person?.formerTeams ?? [])].some((name) => owners.has(name));
     });
     if (near !== undefined) return refuse('not-permitted', `${near}, who approved, answers for that workload`);
     const left = parent.expiresAt - now.latest;
@@ -94,7 +104,7 @@ export const delegateGrant = (command: DelegateGrant, actor: Actor, setting: Del
       const parent = parentOf(loaded);
       return [
         grantRef(command.from), grantRef(command.id), usesRef(command.id), holder, ...registrationRefs(loaded, command.workload),
-        ...(parent === undefined ? [] : [...selectors(parent).map(endingRef), ...tasksOf(parent).map(taskRef), ...parent.chain.map(({ id }) => grantRef(id)), ...approversOf(parent).map(personRef)]),
+        ...(parent === undefined ? [] : [...selectors(parent).map(endingRef), ...tasksOf(parent).map(taskRef), ...earlierOf(parent), ...requestsOf(loaded, parent), ...approversOf(parent).map(personRef)]),
       ];
     },
     judge: (loaded, now) => {

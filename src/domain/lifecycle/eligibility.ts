@@ -54,6 +54,10 @@ export const ownersOf = (loaded: Loaded, workload: string, { owner, fallbackOwne
   return [...new Set([owner, fallbackOwner, ...(typeof registration === 'object' ? everyOwner(registration) : [])])];
 };
 
+/** Everybody who is too close to the request, now or when it was asked. */
+const behind = (loaded: Loaded, { owners, terms, requester }: AccessRequest, entitlement: Entitlement): readonly string[] =>
+  [...owners, ...ownersOf(loaded, terms.workload, entitlement), ...(requester.kind === 'workload' ? ownersOf(loaded, requester.id, entitlement) : []), terms.owner];
+
 /** Why this person may not approve the request, or `undefined`. */
 export const approverFault = (loaded: Loaded, actor: Actor, request: AccessRequest, setting: EligibilitySetting): string | undefined => {
   const { entitlement, anybody } = setting;
@@ -64,19 +68,20 @@ export const approverFault = (loaded: Loaded, actor: Actor, request: AccessReque
   if (isGone(loaded, actor.id)) return 'this person has left';
   const near = everyName(loaded, actor);
   if (near.has(request.requester.id)) return 'you asked for it yourself; another person must approve';
-  const owners = [...request.owners, ...ownersOf(loaded, request.terms.workload, entitlement), ...(request.requester.kind === 'workload' ? ownersOf(loaded, request.requester.id, entitlement) : []), request.terms.owner];
-  const own = owners.find((owner) => near.has(owner));
+  const own = behind(loaded, request, entitlement).find((owner) => near.has(owner));
   if (own !== undefined) return `${own} answers for the workload or the entitlement, so you may not approve`;
   const names = currentNames(loaded, actor);
   return (entitlement.approval?.by ?? []).some((name) => names.has(name)) ? undefined : 'the entitlement names others as approvers';
 };
 
-/** Does an earlier approval still count? Its person is still there, and, as far as the directory knows, still what made it eligible. */
-export const stillCounts = (loaded: Loaded, { approver, names }: AccessRequest['approvals'][number], { entitlement, anybody }: EligibilitySetting): boolean => {
+/** Does an earlier approval still count? Its person is still there, no owner meanwhile, and, as far as the directory knows, still what made it eligible. */
+export const stillCounts = (loaded: Loaded, request: AccessRequest, { approver, names }: AccessRequest['approvals'][number], { entitlement, anybody }: EligibilitySetting): boolean => {
   if (anybody) return true;
   const by = entitlement.approval?.by ?? [];
   const person = readPerson(loaded.record(personRef(approver))?.value);
   if (loaded.record(personRef(approver)) !== undefined && person?.active !== true) return false;
+  const near = new Set([approver, ...names, ...(person?.teams ?? []), ...(person?.formerTeams ?? [])]);
+  if (behind(loaded, request, entitlement).some((owner) => near.has(owner))) return false;
   // Teams that the directory says the person has left count no more.
   return by.some((name) => names.includes(name) && person?.formerTeams.includes(name) !== true);
 };

@@ -179,7 +179,7 @@ const concerned = (loaded: Loaded, selector: Selector): readonly string[] => {
   const task = record?.key.kind === 'task' ? readTask(record.value) : undefined;
   return [
     ...(selector.kind === 'owner' || selector.kind === 'approver' ? [selector.value] : []),
-    ...(grant === undefined ? [] : [...grant.owners, grant.issuedBy]),
+    ...(grant === undefined ? [] : [...grant.owners, grant.issuedBy, ...(grant.requestedBy === undefined ? [] : [grant.requestedBy])]),
     ...(task === undefined ? [] : [task.owner, task.openedBy]),
     ...(selector.kind === 'workload' ? loadedGrants(loaded).flatMap(({ grant: { owners } }) => owners) : []),
   ];

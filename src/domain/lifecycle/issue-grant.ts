@@ -45,6 +45,8 @@ export interface IssueSetting {
 /** The request that a grant is issued for. */
 export interface Basis {
   readonly request: string;
+  /** Who asked for it. */
+  readonly requester: string;
   /** Least position of what it rests on; absent: its own commit. */
   readonly root?: number;
   readonly approvals: readonly Approval[];
@@ -171,7 +173,7 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
       notBefore: notBefore as Instant, expiresAt: expiresAt as Instant, model: terms.model,
       owners: [...(basis?.earlierOwners ?? []).filter((owner) => owner !== terms.owner), terms.owner], approvals: [...(basis?.earlierApprovals ?? []), ...(basis?.approvals ?? [])], bundleRevision: setting.bundleRevision, chain: [],
       issuedBy: actor.id, issuedAt: now.earliest, direct: basis === undefined, justification: terms.justification, tier: tierOf(setting),
-      ...(basis === undefined ? {} : { request: basis.request }),
+      ...(basis === undefined ? {} : { request: basis.request, requestedBy: basis.requester }),
       ...(basis?.root === undefined ? {} : { root: basis.root }),
       ...(basis?.lineage === undefined ? {} : { lineage: basis.lineage }),
       ...recertification(setting, now),

@@ -68,7 +68,7 @@ export const createRequest = (command: CreateRequest, actor: Actor, setting: Req
   const { entitlement, needed } = setting;
   const kind = actor.kind === 'workload' ? 'workload' : 'person';
   const selectors = actor.kind === 'workload' ? [] : [{ kind: 'owner', value: actor.id } as const];
-  const inner = setting.issue(command.grant, terms, { request: id, approvals: [], maxTtlMs: setting.maxTtlMs, selectors });
+  const inner = setting.issue(command.grant, terms, { request: id, requester: actor.id, approvals: [], maxTtlMs: setting.maxTtlMs, selectors });
   return {
     ...inner,
     needs: (loaded) => [requestRef(id), askerRef(actor.id), personRef(actor.id), personRef(terms.owner), ...registrationRefs(loaded, terms.workload), ...inner.needs(loaded)],
@@ -153,9 +153,9 @@ export interface ApproveRequest {
 export const approveRequest = (command: ApproveRequest, actor: Actor, setting: RequestSetting): Rule => {
   const basisOf = (loaded: Loaded, { record, request }: Standing, now?: TimeInterval): { readonly counted: AccessRequest['approvals']; readonly basis: Basis } => {
     const mine = { id: command.approval, approver: actor.id, names: actorNames(actor), at: (now?.earliest ?? 0) as Instant, sequence: record.modified.sequence };
-    const counted = [...request.approvals.filter((approval) => stillCounts(loaded, approval, setting)), mine];
+    const counted = [...request.approvals.filter((approval) => stillCounts(loaded, request, approval, setting)), mine];
     const basis: Basis = {
-      request: request.id, root: record.created.sequence, maxTtlMs: Math.min(request.maxTtlMs, setting.maxTtlMs), selectors: requestSelectors(request, setting.realm),
+      request: request.id, requester: request.requester.id, root: record.created.sequence, maxTtlMs: Math.min(request.maxTtlMs, setting.maxTtlMs), selectors: requestSelectors(request, setting.realm),
       approvals: counted.map(({ id, approver, sequence }) => ({ id, approver, sequence })),
     };
     return { counted, basis };

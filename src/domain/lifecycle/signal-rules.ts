@@ -51,6 +51,12 @@ const tombstone = (signal: TaskSignal, actor: Actor, now: { readonly latest: Tas
   };
 };
 
+/** It goes on, as it did. */
+const heard = (task: Task, actor: Actor): { readonly ok: true; readonly change: Change } => {
+  const value = task as unknown as JsonObject;
+  return { ok: true, change: { puts: [], events: [{ type: 'task.resumed', about: [taskRef(task.id)], ending: false, data: { task: value, by: actor.id } }], reply: { task: value } } };
+};
+
 /** Opening a task that a source knows: noted for its pollers. */
 export const openSourced = (id: string, command: OpenTask, actor: Actor, caps: TaskCaps, kinds: TaskKinds): Rule => {
   const rule = openTask(id, command, actor, caps, kinds);
@@ -85,7 +91,9 @@ export const signalTask = (signal: TaskSignal, actor: Actor, realm: string, caps
       }
       const task = readTask(record.value);
       if (task === undefined) return refuse('unavailable', 'the task record could not be understood');
-      if (state === 'open' || task.state === 'closed' || (state === 'paused' && task.state === 'paused') || (state === 'resumed' && task.state === 'open')) return unchanged(loaded);
+      // Noted all the same, so that a replay of the message is known as one when the task is paused.
+      if (state === 'resumed' && task.state === 'open') return { ...heard(task, actor), unchanged: { sequence: record.modified.sequence, reply: { task: record.value } } };
+      if (state === 'open' || task.state === 'closed' || (state === 'paused' && task.state === 'paused')) return unchanged(loaded);
       const fault = taskFault(task, now);
       if (state !== 'closed' && fault !== undefined && fault !== 'task.paused') return unchanged(loaded);
       const ruling = rule.judge(loaded, now);
