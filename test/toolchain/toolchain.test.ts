@@ -34,7 +34,7 @@ describeWith(['go'], 'the toolchain', () => {
 
   test('the default pack checks, strictly, and builds to the committed bundle byte for byte', async () => {
     await toolchain.check(pack());
-    const { revision, archive } = await buildBundle(toolchain, pack(), 'curfew', { entrypoints: ['curfew/access/decision', 'curfew/admin/decision'] });
+    const { revision, archive } = await buildBundle(toolchain, pack(), 'curfew', { entrypoints: ['curfew/access/decision', 'curfew/admin/decision', 'curfew/lifecycle/decision'] });
     expect(revision).toMatch(/^curfew-[0-9a-f]{12}$/);
     expect(Buffer.from(archive).equals(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')))).toBe(true);
   });
