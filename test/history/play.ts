@@ -124,7 +124,9 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     if (isThere(`short${index}`)) names.push(`short${index}`);
   }
   const plan = planned.map((name) => ({ name, what: random.pick(ENDINGS), ...(options.promptly === true ? { node: (faulty + 1) % size, at: random.between(20, 350) } : { node: anyNode(), at: random.between(0, 900) }) }));
-  const [from, lasts] = [options.promptly === true ? 0 : random.between(0, 500), random.between((fault.deniesAfterMs ?? 0) + fault.mostMs / 4, (fault.deniesAfterMs ?? 0) + fault.mostMs)];
+  // What was read under a lease may be used until that lease is over.
+  const deniesAfterMs = fault.deniesAfterMs === undefined ? undefined : fault.deniesAfterMs + (world.kind.startsWith('leased') ? world.maxFactsAgeMs : 0);
+  const [from, lasts] = [options.promptly === true ? 0 : random.between(0, 500), random.between((deniesAfterMs ?? 0) + fault.mostMs / 4, (deniesAfterMs ?? 0) + fault.mostMs)];
   let healedAt = 0;
   let mustDeny: History['mustDeny'];
   await Promise.all([
@@ -141,7 +143,7 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
       if (fault.loses === true) accepting = healing;
       await heal();
       healedAt = instant();
-      if (fault.deniesAfterMs !== undefined) mustDeny = { since: began + fault.deniesAfterMs, until: healing, why: fault.name };
+      if (deniesAfterMs !== undefined) mustDeny = { since: began + deniesAfterMs, until: healing, why: fault.name };
     })(),
   ]);
   const kept = fault.loses === true ? undefined : names[0];
