@@ -114,6 +114,12 @@ test('what can not be read is denied, not left to the other authorizers', async 
   expect((await post('', {}, 'GET')).body.status.denied).toBe(true);
 });
 
+test('no two service accounts are one workload: namespace and name need something between them that neither can have', () => {
+  const fits = (serviceAccount: string): boolean => kubernetesConfig.safeParse({ serviceAccount }).success;
+  for (const template of ['oidc:c.example/{namespace}-{name}', 'oidc:c.example/{name}{namespace}', 'oidc:c.example/{namespace}.sa.{name}']) expect(fits(template), template).toBe(false);
+  for (const template of ['oidc:c.example/ns/{namespace}/sa/{name}', 'oidc:c.example/{namespace}:{name}', 'oidc:c.example/system:serviceaccount:{namespace}:{name}']) expect(fits(template), template).toBe(true);
+});
+
 test('an API server that does not prove itself gets 401 and no yes', async () => {
   for (const authorization of ['', 'Bearer wrong-token-0123456789']) {
     const { status, body } = await post('{}', { authorization });

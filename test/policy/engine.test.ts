@@ -112,6 +112,37 @@ describe('failures deny and leave nothing behind', () => {
     stillWorks();
   });
 
+  test('D2: names that are chosen to meet in one place of a table are refused, as many honest ones are taken', () => {
+    // Each of fifteen pairs leads the lower half of the hash to the same value.
+    const letters = Array.from('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ');
+    const step = (hash: number, letter: string): number => (Math.imul(hash, 0x01000193) ^ letter.charCodeAt(0)) & 0xffff;
+    const triples = letters.flatMap((a) => letters.flatMap((b) => letters.slice(0, 8).map((c) => a + b + c)));
+    let state = 0x811c9dc5 & 0xffff;
+    const pairs: (readonly [string, string])[] = [];
+    while (pairs.length < 15) {
+      const seen = new Map<number, string>();
+      for (const triple of triples) {
+        const reached = Array.from(triple).reduce(step, state);
+        const other = seen.get(reached);
+        if (other !== undefined) {
+          pairs.push([other, triple]);
+          state = reached;
+          break;
+        }
+        seen.set(reached, triple);
+      }
+    }
+    const object = (name: (index: number) => string, members: number): JsonObject => Object.fromEntries(Array.from({ length: members }, (_, index) => [name(index), 1]));
+    const chosen = object((index) => pairs.map((pair, bit) => pair[(index >> bit) & 1 ? 1 : 0]).join(''), 8_000);
+    expect(Object.keys(chosen).length).toBe(8_000);
+    for (const input of [{ chosen }, { list: [{ chosen }] }]) expect(ask('echo', input)).toEqual(failed('the input has an object whose names collide'));
+    for (const honest of [(index: number) => `name-${index}`, (index: number) => String(index), (index: number) => `é${index}`, (index: number) => index.toString(36).padStart(9, 'x')]) {
+      const input = object(honest, 12_000);
+      expect(ask('echo', input)).toEqual({ kind: 'value', value: input });
+    }
+    stillWorks();
+  });
+
   test('a result that is too large', () => {
     expect(ask('bulk', { n: 2 }).kind).toBe('value');
     expect(ask('bulk', { n: 2_000 })).toEqual({ kind: 'failed', reason: 'policy.malformed', detail: 'the result is larger than 1048576 bytes' });

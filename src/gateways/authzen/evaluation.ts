@@ -31,9 +31,11 @@ export const evaluationOf = (id: string, entities: Entities, asker: Asker): Eval
   const { subject: { id: workload }, action: { name }, resource: { type, id: resourceId } } = entities;
   const action = name as string;
   const resource = { type: type as string, id: resourceId as string };
-  const subject = subjectOf(valueAt(document, credentialAt), workload as string | undefined, caller.config);
+  const credential = valueAt(document, credentialAt);
+  const subject = subjectOf(credential, workload as string | undefined, caller.config);
   const refused = caller.fault ?? (subject.ok ? undefined : subject.reason) ?? accessFault(action, resource, rules);
-  const input = without(document, credentialAt);
+  // A name that a credential takes the place of was proved by nobody: no policy may go by it.
+  const input = credential === undefined ? document : without(without(document, credentialAt), ['subject', 'id']);
   const context = input['context'] as JsonObject | undefined;
   return {
     ...common(id, asker),

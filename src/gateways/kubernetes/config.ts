@@ -26,7 +26,9 @@ export const kubernetesConfig = z
       .max(256)
       .default([])
       .describe('Requests that Curfew has an opinion about: those that fit all members of some entry are allowed or finally denied, others are left to the other authorizers, and counted.'),
-    serviceAccount: template(['namespace', 'name']).optional().describe('Workload id of a service account, with `{namespace}` and `{name}`: as the issuer of its tokens is configured, such as `oidc:kubernetes.default.svc/ns/{namespace}/sa/{name}`. Absent: service accounts are denied where there is an opinion.'),
+    serviceAccount: template(['namespace', 'name'])
+      .refine((text) => !/\}[a-z0-9.-]*\{/.test(text), 'needs a character between {namespace} and {name} that neither can have, such as a slash')
+      .optional().describe('Workload id of a service account, with `{namespace}` and `{name}`: as the issuer of its tokens is configured, such as `oidc:kubernetes.default.svc/ns/{namespace}/sa/{name}`. Absent: service accounts are denied where there is an opinion.'),
     user: template(['user']).optional().describe('Workload id of any other user, with `{user}`, percent-encoded. Absent: they are denied where there is an opinion.'),
     bodyBytesMax: z.int().min(1_024).max(1_048_576).default(131_072).describe('Longest review; a longer one is denied.'),
   })

@@ -8,7 +8,7 @@ import type { Instant } from '../../domain/instant.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { PolicyOutcome } from '../../decision/ports.ts';
 import { createInstance, type InstanceOptions, type PolicyInstance } from './instance.ts';
-import { textFault, valueFault } from './input-fault.ts';
+import { namesFault, textFault, valueFault } from './input-fault.ts';
 import { hasNumber, numberFault } from './number-fault.ts';
 import { withMarkers } from './planted.ts';
 import { jsonText } from '../rego/json.ts';
@@ -99,7 +99,7 @@ export const createEngine = (options: Pick<InstanceOptions, 'module' | 'dataText
     const depthFault = valueFault(input, inputDepthMax);
     if (depthFault !== undefined) throw new InputFault(depthFault);
     const text = JSON.stringify(input);
-    const fault = exceeds(text, inputBytesMax) ? `is larger than ${inputBytesMax} bytes` : textFault(text);
+    const fault = exceeds(text, inputBytesMax) ? `is larger than ${inputBytesMax} bytes` : (textFault(text) ?? namesFault(input));
     if (fault !== undefined) throw new InputFault(fault);
     return text;
   };

@@ -47,14 +47,15 @@ const LOAD_FACTOR = 0.7;
 // eslint-disable-next-line no-control-regex
 const ASCII = /^[\u0000-\u007f]*$/;
 
-/** FNV-1 over the bytes of the name, as the module hashes strings. */
-const hashOf = (name: string): number => {
+/** FNV-1 over the bytes of the name (one a character), as the module hashes strings. */
+export const hashOf = (name: string): number => {
   let hash = 0x811c9dc5;
   for (let index = 0; index < name.length; index += 1) hash = Math.imul(hash, 0x01000193) ^ name.charCodeAt(index);
   return hash >>> 0;
 };
 
-const bucketsFor = (members: number): number => {
+/** How many buckets a table for so many members has. */
+export const bucketsFor = (members: number): number => {
   let buckets = BUCKETS_MIN;
   while (members > buckets * LOAD_FACTOR) buckets *= 2;
   return buckets;

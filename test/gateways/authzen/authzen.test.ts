@@ -110,7 +110,11 @@ describe('evaluation', () => {
   test('a credential at its place takes the place of the subject, and never reaches the policy', async () => {
     await evaluate(question({ subject: { type: 'workload', id: 'anybody', properties: { credential: 'good.token', team: 'a' } } }));
     expect(last().presented).toEqual({ kind: 'bearer', token: 'good.token' });
-    expect(last().input['subject']).toEqual({ type: 'workload', id: 'anybody', properties: { team: 'a' } });
+    // Nobody vouches for a name beside it: no policy gets to hear it.
+    expect(last().input['subject']).toEqual({ type: 'workload', properties: { team: 'a' } });
+    const body = JSON.stringify(question({ subject: { type: 'workload', id: AGENT, properties: { credential: 'good.token' } } }));
+    await send('/access/v1/evaluation', body, { authorization: '' }, 'POST', open);
+    expect(JSON.stringify(last(open)?.input ?? {})).not.toContain(AGENT);
     for (const credential of [7, null, {}, '', 'two words', 'Bearer x']) {
       const answer = await evaluate(question({ subject: { type: 'workload', id: AGENT, properties: { credential } } }));
       expect(answer.json, String(credential)).toMatchObject({ decision: false, context: { reason: 'credential.malformed' } });
