@@ -29,7 +29,7 @@ const OPA_GOAL = 5;
 /** By a profile of a worker under this bench (perf, Node 20), and by builds without a part, interleaved with the whole in one run. */
 const WHERE_TIME_GOES =
   "Of a worker's main thread: the decision 44 % (policy 14, facts 13, credential 3), node's HTTP server 20, taking the question apart 6, the write to the socket 8, the record 14, garbage 1. " +
-  'Without the encoding of records 0.70 x the time, with a reader of our own in place of that server 0.82 x (ADR 0028); both together would not reach the goal';
+  'Without the encoding of records 0.70 x the time, with a reader of our own in place of that server 0.82 x (ADR 0026); both together would not reach the goal';
 
 interface Lane {
   readonly name: string;
