@@ -28,9 +28,9 @@ export const sameValues = (memory: { readonly buffer: ArrayBuffer }, one: number
   const digits = (node: number): string => {
     switch (bytes[node + 1]) {
       case NUMBER.int:
-        return bytes.readBigInt64LE(node + 8).toString();
+        return `int ${bytes.readBigInt64LE(node + 8)}`;
       case NUMBER.text:
-        return text(word(node + 8), word(node + 12));
+        return `text ${text(word(node + 8), word(node + 12))}`;
       default:
         return 'of a kind that is not known';
     }

@@ -108,17 +108,21 @@ export const createValueWriter = ({ memory, heapStart, reserve, constants }: Wri
     return start + HEAD_BYTES;
   };
 
-  const writeNumber = (value: number): number => {
-    if (!room(2 * HEAD_BYTES + 128)) return 0;
+  /** Of an element of an array, below `ITEMS_MAX`: the one kind of number that the parser holds as an integer. */
+  const writeIndex = (index: number): number => {
     const node = block(64);
     const word = node >> 2;
-    if (Number.isSafeInteger(value)) {
-      words[word] = TYPE.number | (NUMBER.int << 8);
-      words[word + 2] = value;
-      words[word + 3] = Math.floor(value / 0x1_0000_0000);
-      return node;
-    }
-    if (!Number.isFinite(value)) return 0;
+    words[word] = TYPE.number | (NUMBER.int << 8);
+    words[word + 2] = index;
+    words[word + 3] = 0;
+    return node;
+  };
+
+  /** As its digits, as the parser has it: the module's arithmetic takes no more than 32 bits of a number that is held as an integer. */
+  const writeNumber = (value: number): number => {
+    if (!room(2 * HEAD_BYTES + 128) || !Number.isFinite(value)) return 0;
+    const node = block(64);
+    const word = node >> 2;
     const digits = String(value);
     const content = at + HEAD_BYTES;
     block(sizeOf(copy(digits, content)));
@@ -148,7 +152,7 @@ export const createValueWriter = ({ memory, heapStart, reserve, constants }: Wri
     const node = block(16);
     const elements = length === 0 ? 0 : block(sizeOf(length * 8));
     for (let index = 0; index < length; index += 1) {
-      words[(elements >> 2) + index * 2] = writeNumber(index);
+      words[(elements >> 2) + index * 2] = writeIndex(index);
       words[(elements >> 2) + index * 2 + 1] = pending[first + index] as number;
     }
     const word = node >> 2;
