@@ -10,7 +10,7 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 # LMDB comes as a prebuilt package of its own, so no install script has to run.
 RUN ["npm", "ci", "--ignore-scripts"]
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.client.json ./
 COPY src ./src
 RUN ["npm", "run", "build"]
 # OPA's compiler and tester for `curfew policy` and for folders of Rego, built from source by Go; nothing else of Go gets further.

@@ -11,6 +11,7 @@ afterEach(async () => {
   curfew = undefined;
 });
 
+/** NaN until the new process has its own command line. */
 const heapOf = (pid: number): number => Number(/--max-old-space-size=(\d+)/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))?.[1] ?? Number.NaN);
 
 test('the limit of the heap is small by default, and grows with what the configuration lets a worker remember', async () => {
@@ -23,6 +24,6 @@ test('the limit of the heap is small by default, and grows with what the configu
   // The next one is like the first.
   const [first] = running.workers();
   process.kill(first ?? 0, 'SIGKILL');
-  await until('another worker', () => running.workers().length === 1 && running.workers()[0] !== first);
+  await until('another worker', () => running.workers().length === 1 && running.workers()[0] !== first && running.workers().every((pid) => !Number.isNaN(heapOf(pid))));
   expect(running.workers().map(heapOf)).toEqual([HEAP_MEGABYTES + 96]);
 });

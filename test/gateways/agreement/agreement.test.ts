@@ -130,14 +130,17 @@ describe('demand(1) I1: at the end of a grant', () => {
       const workload = 'spiffe://dev.local/agree/ends';
       const ask: Ask = { workload, token: await own.mint(workload), method: 'GET', path: '/orders/42' };
       for (const by of every.all.values()) await by(ask);
-      const end = Date.parse((await own.grant(workload, { scopes: SCOPES, ttlMs: 2_500 })).expiresAt);
+      const end = Date.parse((await own.grant(workload, { scopes: SCOPES, ttlMs: 5_000 })).expiresAt);
       const late: [name: string, said: string][] = [];
       const early = new Set<string>();
       await Promise.all([...every.all].map(async ([name, by]) => {
-        for (let asked = Date.now(); asked < end + 150; asked = Date.now()) {
+        // At least one question of each comes after the end, however busy the machine is.
+        for (let asked = Date.now(), after = 0; asked < end + 150 || after === 0; asked = Date.now()) {
           const answer = await by(ask);
-          if (asked >= end) late.push([name, said(answer)]);
-          else if (answer.allow) early.add(name);
+          if (asked >= end) {
+            after += 1;
+            late.push([name, said(answer)]);
+          } else if (answer.allow) early.add(name);
         }
       }));
       expect([...early].toSorted()).toEqual([...every.all.keys()].toSorted());
