@@ -4,6 +4,8 @@
  *
  * - A change at sequence s forgets what was read before s of what it touched.
  * - What was read at p is kept only if everything up to p is not applied yet or just so (p >= position), and is used only once it is.
+ * - What a row refers to counts only while its record is the one that it was read with: commits that give a row other refs leave
+ *   its owner's list of rows as it was.
  *
  * So an answer is one snapshot, as if it had been read whole at `position`. Uses of grants and one-time tokens are never remembered.
  */
@@ -107,7 +109,9 @@ export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory =
     if (resolved !== undefined) lists.set(keys, resolved);
     return resolved;
   };
-  const refsOf = (row: Row): Resolved | undefined => {
+  /** `undefined` too if the record was changed since the row was read at `at`: it may refer to something else now. */
+  const refsOf = (row: Row, record: StoredRecord, at: number): Resolved | undefined => {
+    if (!(record.modified.sequence <= at)) return undefined;
     if (row.resolved?.applied === applied) return row.resolved;
     const resolved = resolve(row.refs);
     if (resolved !== undefined) row.resolved = resolved;
@@ -137,7 +141,7 @@ export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory =
       rows.push(record);
       if (wanted !== undefined && !wanted(record)) continue;
       anyWanted = true;
-      const refs = refsOf(row);
+      const refs = refsOf(row, record, kept.at);
       if (refs === undefined) return undefined;
       for (const [text, one] of refs.present) found.set(text, one);
     }

@@ -100,6 +100,23 @@ describeWith(['redis'], 'a process that answers from memory', () => {
     await until('what the row refers to', async () => n(await store.facts(query), 'x') === 5);
   });
 
+  test('I2: a row that has come to refer to more is answered with all of it, also when the row alone was read again', async () => {
+    const [store, other] = [await openAt(), await openAt(server.port, false)];
+    // Also one whose name UTF-8 can't hold.
+    for (const id of ['x', '\ud800']) {
+      const row = (refs: readonly string[]) => ({ key: key('row'), value: { n: refs.length }, index: { owner: 'w', end: END }, refs: refs.map(key) });
+      await other.commit({ ...put(id, 5), puts: [{ key: key(id), value: { n: 5 } }, row([])] });
+      const query: FactsQuery = { ...ask(), index: { owner: 'w', endsAfter: 0 as Instant } };
+      await until('the row as it was', async () => (await fromMemory(store, query)).rows[0]?.value['n'] === 0);
+      expect((await fromMemory(store, query)).records.size).toBe(0);
+      await other.commit({ ...put(id, 5), puts: [row([id])] });
+      await until('the row alone', async () => n(await fromMemory(store, ask('row')), 'row') === 1);
+      expect(n(await store.facts(query), id)).toBe(5);
+      expect(n(await fromMemory(store, query), id)).toBe(5);
+      await other.commit({ ...put(id, 5), drops: [key('row')], puts: [] });
+    }
+  });
+
   test('I5: a process that slept, on either clock, or that can not renew, answers nothing from memory; its answers hold no more', async () => {
     const proxy = await startTcpProxy(server.port);
     cleanups.push(proxy.close);
