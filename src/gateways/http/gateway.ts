@@ -20,6 +20,7 @@ import { reachOf, type ListenerBinding, type PepAuthenticator, type PepCertifica
 import { writeDecision, writeFailure } from './answer.ts';
 import type { HttpApi } from './api.ts';
 import { createApp } from './app.ts';
+import { takesBody } from '../self-service/routes.ts';
 import type { AppDeps } from './app.ts';
 import type { HttpListenerConfig } from './config.ts';
 import { httpEvaluation } from './evaluation.ts';
@@ -105,7 +106,8 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
   const app = getRequestListener(createApp(deps).fetch, { overrideGlobalObjects: false });
 
   const apiOf = (target: string): HttpApi | undefined => deps.apis?.find((api) => api.serves(target));
-  const readsBody = (incoming: IncomingMessage): boolean => protocolOf(incoming.url ?? '') === undefined && apiOf(incoming.url ?? '') !== undefined;
+  const readsBody = ({ method, url: target = '' }: IncomingMessage): boolean =>
+    protocolOf(target) === undefined && (apiOf(target) !== undefined || (deps.selfService !== undefined && takesBody(method, target)));
 
   const decideOn = (request: HttpRequest, protocol: HttpProtocol, response: ServerResponse): void => {
     const evaluation = httpEvaluation(randomUUID(), request, protocol, context);

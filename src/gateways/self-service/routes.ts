@@ -123,6 +123,10 @@ const readPage = (query: Readonly<Record<string, string[]>>): { after?: string; 
   return { limit: size, ...(after[0] === undefined ? {} : { after: after[0] }) };
 };
 
+/** Of the routes below, those that read a body, within `BODY_BYTES_MAX`; the listener drops all others. */
+const TAKES_BODY = /^\/self\/v1\/(?:requests|grants\/[^/?]+\/(?:extensions|delegations))(?:\?|$)/;
+export const takesBody = (method: string | undefined, target: string): boolean => method === 'POST' && TAKES_BODY.test(target);
+
 export const selfServiceRoutes = (app: SelfServiceApp, deps: SelfServiceDeps): void => {
   app.get('/self/v1/grants', (context) =>
     asSelf(context.env.incoming, deps, async (caller) => {
