@@ -91,9 +91,11 @@ describeWith(['redis'], 'two leased nodes on one Redis', () => {
     const revoked = await fleet.revoke(first(), grant);
     expect(revoked.body.nodes.find(({ node }: { node: string }) => node.endsWith(`/${worker}`)).state).toBe('lapsed');
     await until('the row to go', async () => !JSON.stringify((await fleet.read(first(), `/revocations/${revoked.body.id}`)).body).includes(`/${worker}`));
-    // Its successor listens on another port here, and was never asked.
     const next = await fleet.issue(first());
     await until('it allows', async () => (await ask(first())) === 200);
-    expect(states((await fleet.revoke(first(), next)).body)).toEqual(['acknowledged']);
+    const { nodes } = (await fleet.revoke(first(), next)).body as { nodes: readonly { node: string; state: string }[] };
+    // Its successor may have begun to answer from memory, and then says that it knows; nobody is waited for in vain.
+    expect(nodes.filter(({ node }) => node.endsWith(`/${worker}`))).toEqual([]);
+    expect(new Set(nodes.map(({ state }) => state))).toEqual(new Set(['acknowledged']));
   });
 });
