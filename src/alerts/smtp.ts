@@ -3,7 +3,6 @@
  * Encryption is demanded, not only tried. Nothing that an alert says can become a header or an address.
  */
 import { createHash } from 'node:crypto';
-import { createTransport } from 'nodemailer';
 import { readBounded } from '../bounded/file.ts';
 import { alertText } from '../domain/alert.ts';
 import { escapeInvisible } from '../domain/invisible.ts';
@@ -34,6 +33,8 @@ export const createSmtp = (config: SmtpConfig, { secrets, timeoutMs }: SmtpDeps)
     if (config.password !== undefined && pass === undefined) return { outcome: 'failed', detail: 'the password can not be read' };
     const ca = config.ca === undefined ? undefined : readBounded(config.ca, CA_BYTES_MAX);
     if (ca !== undefined && 'fault' in ca) return { outcome: 'failed', detail: `the file of authorities ${ca.fault}` };
+    // Loaded with the first mail: most nodes send none, and it would be read at every start.
+    const { createTransport } = await import('nodemailer');
     const transport = createTransport({
       host: config.host, port: config.port,
       secure: config.tls === 'implicit', requireTLS: config.tls === 'starttls', ignoreTLS: config.tls === 'none',

@@ -10,20 +10,6 @@ import type { NodeStore } from '../store/port.ts';
 import { createSurvey } from './survey.ts';
 import { standingUseRef } from './use-notes.ts';
 
-/** Access that is not as it should be, and is known to be. */
-export interface ListedException {
-  readonly id: string;
-  readonly kind: string;
-  readonly subject: string;
-  readonly tier: string;
-  readonly owner: string;
-  readonly reason: string;
-  readonly end: Instant;
-  readonly state: 'standing' | 'ended';
-  /** Of standing entries. */
-  readonly lastUsedAt?: Instant;
-}
-
 export interface ConfiguredException {
   readonly id: string;
   readonly kind: string;
@@ -32,6 +18,13 @@ export interface ConfiguredException {
   readonly owner: string;
   readonly reason: string;
   readonly end: Instant;
+}
+
+/** Access that is not as it should be, and is known to be. */
+export interface ListedException extends ConfiguredException {
+  readonly state: 'standing' | 'ended';
+  /** Of standing entries. */
+  readonly lastUsedAt?: Instant;
 }
 
 export interface ReportDeps {
