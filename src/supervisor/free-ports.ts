@@ -1,20 +1,36 @@
 /**
  * Finds ports for listeners that are configured with 0. All workers share one listening socket an address, and they can only do
- * so under a number that they all know; so it is chosen here, once, and kept for every later worker.
+ * so under a number that they all know; so it is chosen here, once, and kept for every later worker. Between here and the first
+ * worker's bind the number is nobody's: it lies below those that the system gives to outgoing connections by itself, which on a
+ * busy machine would take it in that moment.
  */
+import { randomInt } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import type { Config } from '../config/schema.ts';
 import type { JsonObject } from '../domain/json.ts';
 
-const freePort = (host: string): Promise<number> =>
+/** Linux gives out 32768 to 60999, others 49152 to 65535; `to` is exclusive. */
+const OURS = { from: 20_000, to: 32_768 };
+const ATTEMPTS = 20;
+
+const tryPort = (host: string, port: number): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
-    server.listen(0, host, () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
+    server.listen(port, host, () => {
+      const { port: taken } = server.address() as AddressInfo;
+      server.close(() => resolve(taken));
     });
   });
+
+const freePort = async (host: string): Promise<number> => {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const port = await tryPort(host, randomInt(OURS.from, OURS.to)).catch(() => undefined);
+    if (port !== undefined) return port;
+  }
+  // Whatever keeps us from those: the system's own choice, or its reason.
+  return tryPort(host, 0);
+};
 
 export type FreePorts = Readonly<Record<'http' | 'grpc', number | undefined>>;
 

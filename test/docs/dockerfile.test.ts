@@ -1,12 +1,12 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
 import { bundleOf, newKey } from '../identity/forge.ts';
 import { describeWith, repositoryRoot } from '../parts.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { until } from '../support/until.ts';
 import { parseDockerfile, readIgnore, replay, stagesOf, type Image, type Instruction } from './dockerfile.ts';
 
@@ -54,14 +54,6 @@ const asRoot = process.getuid?.() === 0;
 /** Programs before which another user must be set, when we are root. */
 const asNobody = asRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--no-new-privs'] : [];
 
-const freePort = async (): Promise<number> => {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-};
-
 describeWith(['go'], 'its steps, replayed here from the lock file on', () => {
   let root: string;
   let image: Image;
@@ -103,7 +95,7 @@ describeWith(['go'], 'its steps, replayed here from the lock file on', () => {
     }));
     if (asRoot) chownSync(state, NOBODY, NOBODY);
     else execFileSync('chmod', ['-R', 'a-w', image.at('/opt')]);
-    const [http, grpc, admin] = [await freePort(), await freePort(), await freePort()];
+    const [http = 0, grpc = 0, admin = 0] = await freePorts(3);
     const command = [...(only('ENTRYPOINT').exec ?? []), ...(only('CMD').exec ?? [])].map((word) => (word.startsWith('/') ? image.at(word) : word.replace(/^node$/, process.execPath)));
     const [program = '', ...args] = [...asNobody, ...command];
     const environment = { PATH: process.env['PATH'], ...image.environment, TMPDIR: '/nowhere', CURFEW_HTTP_PORT: String(http), CURFEW_GRPC_PORT: String(grpc), CURFEW_ADMIN_PORT: String(admin) };

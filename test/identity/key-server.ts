@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePorts } from '../support/free-ports.ts';
 import { certificate } from './x509.ts';
 
 export interface KeyServer {
@@ -39,8 +39,9 @@ export const startKeyServer = async (options: { readonly dns?: string[] } = {}):
     else response.setHeader('content-type', 'application/json').end(JSON.stringify(how));
   });
   const listen = (port: number) => new Promise<void>((resolve) => { server.listen(port, 'localhost', resolve); });
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
+  // It goes down and comes up again at the same number, which nobody must be given in between.
+  const [port = 0] = await freePorts(1);
+  await listen(port);
   const down = () => new Promise<void>((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();

@@ -41,6 +41,8 @@ test('each port can be moved by file, by variable and by flag: flags win over va
   const any = await run(['--http-port', '0', '--set', 'grpc.port=0'], { CURFEW_ADMIN_PORT: '0' });
   for (const port of any) expect([a, b, c, 0].map(String)).not.toContain(port);
   expect(new Set(any).size).toBe(3);
+  // Between being chosen and being bound by a worker, no outgoing connection may be given it.
+  for (const port of any.slice(0, 2)) expect(Number(port)).toBeLessThan(32_768);
 });
 
 const PEP = 'peps: [{id: gw, token: {sha256: "0000000000000000000000000000000000000000000000000000000000000000"}}]\n';

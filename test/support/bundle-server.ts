@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { freePorts } from './free-ports.ts';
 
 export interface BundleServer {
   readonly url: string;
@@ -57,8 +57,9 @@ export const startBundleServer = async ({ tls, longPoll = false }: BundleServerO
   };
   const server: Server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   const listen = (port: number): Promise<void> => new Promise((resolve) => { server.listen(port, 'localhost', resolve); });
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
+  // It goes down and comes up again at the same number, which nobody must be given in between.
+  const [port = 0] = await freePorts(1);
+  await listen(port);
   const down = (): Promise<void> => new Promise((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();

@@ -1,10 +1,10 @@
 /** A real nginx for tests: started with a configuration in one process that ends with the test. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot, requirePart } from '../parts.ts';
+import { freePorts } from './free-ports.ts';
 import { askOnce, requestText } from './raw-socket.ts';
 import { until } from './until.ts';
 
@@ -32,14 +32,6 @@ export const shippedNginx = ({ curfew, service }: NginxPorts): string => {
   return replace(text, 'listen 8000', 'listen 127.0.0.1:LISTEN');
 };
 
-const freePort = async (): Promise<number> => {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-};
-
 /** nginx can't say which port it took, so one that was free a moment ago is tried, and another when it is gone. */
 const START_ATTEMPTS = 5;
 
@@ -47,7 +39,7 @@ const START_ATTEMPTS = 5;
 export const startNginx = async (text: string): Promise<RunningNginx> => {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await startOn(text, await freePort());
+      return await startOn(text, (await freePorts(1))[0] ?? 0);
     } catch (error) {
       if (attempt === START_ATTEMPTS || !String(error).includes('Address already in use')) throw error;
     }

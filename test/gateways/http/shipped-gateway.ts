@@ -1,12 +1,12 @@
 /** What holds behind every gateway whose configuration is shipped: one suite, for each of them as it stands but for addresses and patience. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Decision, Evaluation } from '../../../src/decision/evaluation.ts';
 import { describeWith, requirePart, type Part } from '../../parts.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { allowing, denying, startGateway, type TestGateway } from '../../support/http-gateway.ts';
 import { hostilePaths } from '../../support/paths.ts';
 import { askOnce, requestText, type RawResponse } from '../../support/raw-socket.ts';
@@ -14,14 +14,6 @@ import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
 
 const LINES = ['Host: shop.local', 'Authorization: Bearer good'];
-
-const freePort = async (): Promise<number> => {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-};
 
 /** Where everything is; `folder` is the gateway's own. */
 export interface Places {
@@ -50,7 +42,7 @@ export const describeShipped = (title: string, { part, prepare, isRefusal }: Shi
   beforeAll(async () => {
     service = await startService();
     gateway = await startGateway({ decide: (evaluation) => decide(evaluation) });
-    port = await freePort();
+    [port = 0] = await freePorts(1);
     folder = mkdtempSync(join(tmpdir(), `curfew-${part}-`));
     const { args, env } = prepare({ folder, port, curfew: gateway.port, service: service.port });
     child = spawn(requirePart(part), args, { stdio: 'ignore', cwd: folder, ...(env === undefined ? {} : { env: { ...process.env, ...env } }) });
