@@ -29,6 +29,7 @@ import { createDelegation } from './lifecycle/delegation.ts';
 import { createInspect } from './lifecycle/inspect.ts';
 import { scopesOf } from './lifecycle/scopes-of.ts';
 import { createLifecycle, type LifecycleDeps } from './lifecycle/lifecycle.ts';
+import { createNoteRefusal } from './lifecycle/note-refusals.ts';
 import { createRequests } from './lifecycle/requests.ts';
 import { createSelfService } from './lifecycle/self-service.ts';
 import { loadPolicy, type LoadedPolicy, type LoadPolicyOptions } from './policy/load-policy.ts';
@@ -161,6 +162,7 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
   pepCacheMs: config.limits.pepCacheMaxMs,
   peps: new Set(config.peps.map(({ id }) => id)),
+  noteRefusal: createNoteRefusal({ store, clock }),
   taskSources: new Set([...config.signals.hooks, ...config.signals.pollers].map(({ id }) => id)),
   checkReference: createCheckReference(config.signals.pollers, { secrets: { env: (name) => process.env[name] }, timeoutMs: config.signals.timeoutMs, signal: AbortSignal.any([]) }),
   emergencyChannels: config.alerts.channels.filter((channel) => passes(channel)({ type: 'break-glass.used', severity: alertSeverity('break-glass.used') })).length,

@@ -8,7 +8,6 @@ import { requestView, type Requests } from '../lifecycle/requests.ts';
 import { pageView } from '../lifecycle/view.ts';
 import { done, found } from './answers.ts';
 import { endpoint, type AdminRequest, type Answer, type Endpoint } from './endpoint.ts';
-import type { Problem } from './problem.ts';
 import { approveBody, denyBody, extendBody, instantText, liftBody, pageAnswer, requestBody, requestsQuery } from './schemas.ts';
 
 const tag = 'requests';
@@ -30,6 +29,8 @@ export interface BreakGlassKey {
   readonly person: string;
   readonly sha256: string;
   readonly end: string;
+  /** Absent: of any realm. */
+  readonly realms?: readonly string[] | undefined;
 }
 
 export interface BreakGlass {
@@ -41,15 +42,15 @@ export interface BreakGlass {
 
 export const BREAK_GLASS_HEADER = 'curfew-break-glass-key';
 
-/** A key counts for its person alone and until its end. */
-const keyFault = ({ keys, open, now }: BreakGlass, { principal, headers }: AdminRequest<unknown, unknown>): Problem | undefined => {
+/** A key counts for its person alone, in its realms and until its end. */
+const keyFault = ({ keys, open, now }: BreakGlass, { principal, headers, realm }: AdminRequest<unknown, unknown>): string | undefined => {
   if (open) return undefined;
   const given = createHash('sha256').update(headers.get(BREAK_GLASS_HEADER) ?? '', 'utf8').digest();
-  const fits = keys.some(({ person, sha256, end }) => {
+  const fits = keys.some(({ person, sha256, end, realms }) => {
     const same = timingSafeEqual(Buffer.from(sha256, 'hex'), given);
-    return same && person === principal.id && now() < Date.parse(end);
+    return same && person === principal.id && (realms === undefined || realms.includes(realm)) && now() < Date.parse(end);
   });
-  return fits ? undefined : { code: 'forbidden', detail: `emergency access takes the key of this person in the header ${BREAK_GLASS_HEADER}` };
+  return fits ? undefined : `emergency access takes a key of this person for this realm that has not ended, in the header ${BREAK_GLASS_HEADER}`;
 };
 
 /** Without any role one sees what one asked for. */
@@ -65,8 +66,8 @@ export const requestEndpoints = (requests: Requests, breakGlass: BreakGlass): re
     method: 'post', path: '/break-glass', command: 'break-glass.open', summary: 'Ask for emergency access, with a key of its own', tag, body: requestBody,
     answers: { 201: { description: 'The request; the clock of its grant runs from now on', schema: answer } },
     handle: async (request) => {
-      const problem = keyFault(breakGlass, request);
-      return problem === undefined ? answered(await requests.create(request.call, request.body, 'break-glass'), 201) : { problem };
+      const fault = keyFault(breakGlass, request);
+      return answered(await (fault === undefined ? requests.create(request.call, request.body, 'break-glass') : requests.refuseEmergency(request.call, fault)), 201);
     },
   }),
   endpoint({

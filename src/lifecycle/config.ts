@@ -58,7 +58,7 @@ const emergencyConfig = z
   .strictObject({
     frequentUses: z.int().min(1).max(1_000).default(3).describe('so many uses of one entitlement within `frequentWithinMs` raise an alarm; drills do not count'),
     frequentWithinMs: z.int().min(60_000).max(YEAR).default(30 * 24 * HOUR),
-    keys: z.array(z.strictObject({ person: z.string().min(1).max(200).describe('whose key it is: `user:alice`'), sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256, hex').describe('of the key'), end: z.iso.datetime().describe('it is no key any more from then on') })).max(1_000).default([]).describe('keys for the route of emergency access; beyond development there is none without'),
+    keys: z.array(z.strictObject({ person: z.string().min(1).max(200).describe('whose key it is: `user:alice`'), sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256, hex').describe('of the key'), end: z.iso.datetime().describe('it is no key any more from then on'), realms: z.array(z.string().min(1)).min(1).optional().describe('realms in which it is a key; default all') })).max(1_000).default([]).describe('keys for the route of emergency access; beyond development there is none without'),
     drillEveryMs: z.int().min(60_000).max(10 * YEAR).default(90 * 24 * HOUR).describe('each entitlement for emergencies is tried at least so often, else an alarm'),
   })
   .describe('emergency access (break-glass)');

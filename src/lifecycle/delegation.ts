@@ -19,7 +19,7 @@ export interface Delegation {
 export const createDelegation = (deps: LifecycleDeps): Delegation => {
   const { store, clock, config, policy } = deps;
   const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
-  return {
+  const delegation: Delegation = {
     delegate: async (call, asked) => {
       const active = policy();
       if (active === undefined) return { ok: false, failure: { code: 'unavailable', detail: 'no policy bundle is active; nothing was handed on' } };
@@ -43,4 +43,7 @@ export const createDelegation = (deps: LifecycleDeps): Delegation => {
       return run(call, 'grant.delegate', `holder/${asked.workload}`, guardContinuity(rule, asked.workload, entitlement));
     },
   };
+  const { noteRefusal } = deps;
+  if (noteRefusal === undefined) return delegation;
+  return { delegate: async (call, asked) => noteRefusal(call, { command: 'grant.delegate', about: [grantRef(asked.from)] }, await delegation.delegate(call, asked)) };
 };

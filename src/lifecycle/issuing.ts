@@ -30,11 +30,11 @@ export const entitlementOf = (id: string | undefined, active: Pick<Policy, 'enti
 export const sha256 = (value: JsonObject): string => createHash('sha256').update(canonicalJson(value)).digest('hex');
 
 /** `active`: the bundle by which it is judged, once more at each attempt to commit. */
-export const issuingRule = ({ store, config, development }: Pick<LifecycleDeps, 'store' | 'config' | 'development'>, active: Pick<Policy, 'revision' | 'entitlement'>) =>
+export const issuingRule = ({ store, config, development, directEmergencies }: Pick<LifecycleDeps, 'store' | 'config' | 'development' | 'directEmergencies'>, active: Pick<Policy, 'revision' | 'entitlement'>) =>
   ({ realm, id, terms, actor, basis }: Issue): Rule => {
     const entitlement = entitlementOf(terms.entitlement, active);
     const issued = issueGrant(id, terms, actor, {
-      realm, epoch: store.epoch, bundleRevision: active.revision, caps: config.caps, anyDirect: development, entitlement, issuers: workloadIssuers(terms.workload),
+      realm, epoch: store.epoch, bundleRevision: active.revision, caps: config.caps, anyDirect: development, directEmergencies, entitlement, issuers: workloadIssuers(terms.workload),
       ...(basis === undefined ? {} : { basis }),
     });
     const guarded = guardContinuity(issued, terms.workload, typeof entitlement === 'object' ? entitlement : undefined);

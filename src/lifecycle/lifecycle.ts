@@ -24,6 +24,7 @@ import { createEnforce, leasesMs } from './enforce.ts';
 import type { Executed, Idempotency } from './execute.ts';
 import { emergencyFault, issuingRule, referenceRefusal } from './issuing.ts';
 import { newId } from './new-id.ts';
+import type { NoteRefusal } from './note-refusals.ts';
 import { createRun } from './run.ts';
 import { createSettle, type Settle } from './settle.ts';
 import { createWatchCommands, type WatchCommands } from './watch-commands.ts';
@@ -46,6 +47,10 @@ export interface LifecycleDeps {
   readonly checkReference?: (reference: string) => Promise<'open' | 'closed' | 'unknown' | 'unavailable' | undefined>;
   /** How many channels of alerts take that emergency access was used. Absent: whether there are enough is not asked. */
   readonly emergencyChannels?: number;
+  /** Only for stories, which know no keys: emergency access is issued directly where its entitlement is `direct`. */
+  readonly directEmergencies?: boolean;
+  /** Told of every refusal of access; absent: they are answered and leave nothing behind. */
+  readonly noteRefusal?: NoteRefusal;
   /** Names of the enforcement points, where they are known. */
   readonly peps?: ReadonlySet<string>;
   /** Ids in place of random ones, for what must come out the same twice. */
@@ -141,6 +146,16 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     return isJsonObject(selector) && selector['kind'] === 'workload' && typeof selector['value'] === 'string' ? selector['value'] : undefined;
   };
 
+  const issueGrant = async (call: Call, terms: IssueGrant): Promise<Executed> => {
+    const active = policy();
+    if (active === undefined) return { ok: false, failure: { code: 'unavailable', detail: 'no policy bundle is active; nothing was issued' } };
+    const wrong = await referenceRefusal(deps, terms.reference);
+    if (wrong !== undefined) return run(call, 'grant.issue', `holder/${terms.workload}`, wrong);
+    const fault = emergencyFault(deps, terms.model);
+    if (fault !== undefined) return { ok: false, failure: { code: 'unavailable', detail: fault } };
+    return run(call, 'grant.issue', `holder/${terms.workload}`, issuingRule(deps, active)({ realm: call.realm, id: freshId(), terms, actor: call.actor }));
+  };
+
   return {
     openTask: async (call, command, source) => {
       if (source !== undefined) {
@@ -156,13 +171,8 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     resumeTask: (call, id) => taskCommand('task.resume', resumeTask)(call, id),
     closeTask: taskEnd('task.close', closeTask),
     issueGrant: async (call, terms) => {
-      const active = policy();
-      if (active === undefined) return { ok: false, failure: { code: 'unavailable', detail: 'no policy bundle is active; nothing was issued' } };
-      const wrong = await referenceRefusal(deps, terms.reference);
-      if (wrong !== undefined) return run(call, 'grant.issue', `holder/${terms.workload}`, wrong);
-      const fault = emergencyFault(deps, terms.model);
-      if (fault !== undefined) return { ok: false, failure: { code: 'unavailable', detail: fault } };
-      return run(call, 'grant.issue', `holder/${terms.workload}`, issuingRule(deps, active)({ realm: call.realm, id: freshId(), terms, actor: call.actor }));
+      const executed = await issueGrant(call, terms);
+      return deps.noteRefusal === undefined ? executed : deps.noteRefusal(call, { command: 'grant.issue' }, executed);
     },
     revoke: (call, request, respondAsync) => end(call, 'revoke', revoke, request, respondAsync),
     suspend: (call, request, respondAsync) => end(call, 'suspend', suspend, request, respondAsync),

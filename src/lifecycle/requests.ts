@@ -14,7 +14,7 @@ import type { Basis } from '../domain/lifecycle/issue-grant.ts';
 import { readRegistration, readTarget, aliasRef, workloadRef } from '../domain/lifecycle/directory.ts';
 import { approveRequest, cancelRequest, createRequest, denyRequest, settleRequest, type RequestSetting } from '../domain/lifecycle/request-rules.ts';
 import { readRequest, requestRef, requestSelectors, type AccessRequest } from '../domain/lifecycle/request.ts';
-import { endingRef, grantRef } from '../domain/grant-refs.ts';
+import { endingRef, grantRef, type RecordRef } from '../domain/grant-refs.ts';
 import { readGrant } from '../domain/records.ts';
 import { scopesWithin, type Scope } from '../domain/scope.ts';
 import { recordKeyText, type StoredRecord } from '../store/port.ts';
@@ -52,6 +52,8 @@ export interface Requests {
   deny(call: Call, id: string, reason: string): Promise<Executed>;
   cancel(call: Call, id: string, reason?: string): Promise<Executed>;
   settle(call: Call, id: string): Promise<Executed>;
+  /** Emergency access that was asked for without a key for it. */
+  refuseEmergency(call: Call, detail: string): Promise<Executed>;
   /** `by`: only those of this requester. */
   get(realm: string, id: string, by?: string): Promise<JsonObject | undefined>;
   list(realm: string, page: { readonly after?: string | undefined; readonly limit: number; readonly state?: string | undefined }, by?: string): Promise<{ readonly items: readonly JsonObject[]; readonly next?: string }>;
@@ -155,7 +157,10 @@ export const createRequests = (deps: LifecycleDeps): Requests => {
     return known.map(({ record, request }) => requestView(request, stateOf(record, request, realm, read, now), now));
   };
 
-  return {
+  const noted = async (call: Call, command: string, about: readonly RecordRef[], executed: Promise<Executed>): Promise<Executed> =>
+    deps.noteRefusal === undefined ? executed : deps.noteRefusal(call, { command, about }, await executed);
+
+  const requests: Requests = {
     create: async (call, asked, route) => {
       const active = policy();
       if (active === undefined) return failed('unavailable', 'no policy bundle is active; nothing was changed');
@@ -203,5 +208,13 @@ export const createRequests = (deps: LifecycleDeps): Requests => {
       const shown = (await views(realm, mine)).filter((item) => state === undefined || item['state'] === state);
       return { items: shown, ...(next === undefined ? {} : { next }) };
     },
+    refuseEmergency: async (_call, detail) => failed('not-permitted', detail),
+  };
+  return {
+    ...requests,
+    create: (call, asked, route) => noted(call, route === 'request' ? 'request.create' : 'break-glass.open', [], requests.create(call, asked, route)),
+    extend: (call, id, asked) => noted(call, 'request.extend', [grantRef(id)], requests.extend(call, id, asked)),
+    approve: (call, id, digest) => noted(call, 'request.approve', [requestRef(id)], requests.approve(call, id, digest)),
+    refuseEmergency: (call, detail) => noted(call, 'break-glass.open', [], requests.refuseEmergency(call, detail)),
   };
 };

@@ -71,7 +71,7 @@ export const openPdp = async ({ head: { start, development, config }, subjects, 
     await authenticator.ready();
     const { maxFactsAgeMs, pepCacheMaxMs } = config.limits;
     const deps: LifecycleDeps = {
-      store, clock, policy: () => policy, config: config.lifecycle, development, newId,
+      store, clock, policy: () => policy, config: config.lifecycle, development, directEmergencies: true, newId,
       enforcementMs: maxFactsAgeMs + pepCacheMaxMs,
       // Time goes on when the story says so.
       settle: () => Promise.resolve(),

@@ -54,8 +54,8 @@ onBothStores('break-glass', (open) => {
   });
 
   test('demand(20): the review is done by a person whom it does not concern, once, and sorts it; misuse is heard of', async () => {
-    const { ask, issued, lifecycle, alerts, review, store } = await createEmergencyWorld(open, { development: false, emergencyChannels: 2 });
-    const grant = await issued({ entitlement: ENTITLEMENT, owner: 'team:prod' });
+    const { ask, opened, lifecycle, alerts, review, store } = await createEmergencyWorld(open, { development: false, emergencyChannels: 2 });
+    const grant = await opened();
     const by = (id: string, names: readonly string[] = []): Call => ({ realm: 'default', actor: { kind: 'operator', id, names } });
     const codeOf = async (call: Call, command: object = {}) => {
       const executed = await lifecycle.closeReview(call, { ...close(grant), persons: call.actor.names ?? [], ...command });
@@ -69,7 +69,7 @@ onBothStores('break-glass', (open) => {
     expect(await codeOf(by('user:pat', ['team:prod', 'team:audit']))).toBe('not-permitted');
     expect(await codeOf(by('user:eve', ['team:audit']), { note: 'x\u0000' })).toBe('invalid');
     expect(await review(grant)).toMatchObject({ state: 'open', entitlement: ENTITLEMENT, by: 'team:audit', dueAt: 1_800_000_000_000 + 2 * HOUR });
-    expect((await alerts('break-glass.used'))[0]?.['recipients']).toEqual(['team:audit', 'team:prod', 'team:oncall']);
+    expect((await alerts('break-glass.used'))[0]?.['recipients']).toEqual(['team:audit', 'team:prod', 'user:op', 'team:oncall']);
     expect(await codeOf(by('user:eve', ['team:audit']), { outcome: 'misuse' })).toBe('ok');
     expect(await codeOf(by('user:eve', ['team:audit']))).toBe('state');
     expect(await review(grant)).toMatchObject({ state: 'closed', outcome: 'misuse', closedBy: 'user:eve' });
@@ -107,8 +107,9 @@ onBothStores('break-glass', (open) => {
 
   test('demand(20): with fewer than two channels that would hear of it, no emergency access is issued in production', async () => {
     for (const emergencyChannels of [0, 1]) {
-      const { issue, store } = await createEmergencyWorld(open, { development: false, emergencyChannels });
+      const { issue, opened, store } = await createEmergencyWorld(open, { development: false, emergencyChannels });
       expect(await issue({ entitlement: ENTITLEMENT })).toMatchObject({ ok: false, failure: { code: 'unavailable' } });
+      await expect(opened()).rejects.toThrow('2 channels of alerts');
       expect((await store.facts({ realm: 'default', keys: [] })).position.sequence).toBe(0);
     }
   });

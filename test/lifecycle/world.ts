@@ -10,6 +10,7 @@ import { createDirectory, type Directory } from '../../src/lifecycle/directory.t
 import { createRequests, type Requests } from '../../src/lifecycle/requests.ts';
 import { createInspect, type Inspect } from '../../src/lifecycle/inspect.ts';
 import { createLifecycle, type Call, type Lifecycle, type LifecycleDeps } from '../../src/lifecycle/lifecycle.ts';
+import { createNoteRefusal } from '../../src/lifecycle/note-refusals.ts';
 import { loadPolicy } from '../../src/policy/load-policy.ts';
 import { openEmbeddedStore, type EmbeddedStore } from '../../src/store/embedded/open.ts';
 import { repositoryRoot } from '../parts.ts';
@@ -46,7 +47,7 @@ let policy: Promise<Policy> | undefined;
 export const committedPolicy = (): Promise<Policy> =>
   (policy ??= loadPolicy(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')), { entrypoints: ['curfew/access/decision', 'curfew/admin/decision', 'curfew/lifecycle/decision'] }));
 
-export const createWorld = async (over: { development?: boolean; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore } = {}): Promise<World> => {
+export const createWorld = async (over: { development?: boolean; noted?: boolean; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore } = {}): Promise<World> => {
   const path = mkdtempSync(join(tmpdir(), 'curfew-lifecycle-'));
   const at: World['at'] = { now: T0, trusted: true, policy: await committedPolicy() };
   let monotonic = 0;
@@ -63,6 +64,7 @@ export const createWorld = async (over: { development?: boolean; config?: object
     settle: async (ms) => {
       settled.push(ms);
     },
+    ...(over.noted === true ? { noteRefusal: createNoteRefusal({ store, clock }) } : {}),
   };
   return {
     store, clock, config, at, settled,

@@ -36,6 +36,8 @@ export interface IssueSetting {
   readonly caps: GrantCaps;
   /** Development: an entitlement need not be `direct`, and none need be named. */
   readonly anyDirect: boolean;
+  /** Emergency access needs no request here. */
+  readonly directEmergencies?: boolean | undefined;
   /** Issuers of the workload's credentials, as far as its id tells. */
   readonly issuers: readonly string[];
   /** Absent: issued directly. */
@@ -88,6 +90,8 @@ const windowFaults = (terms: IssueGrant, now: TimeInterval, maxTtlMs: number, ca
 const entitlementFaults = (terms: IssueGrant, setting: IssueSetting): Fault[] => {
   const { entitlement } = setting;
   const at = '/entitlement';
+  // Whatever the entitlement says: without its own route, and the key that this one takes, there is no emergency access.
+  if (terms.model === 'break-glass' && !setting.anyDirect && setting.directEmergencies !== true && setting.basis === undefined) return [{ path: '/model', message: 'is for emergencies: they have a route and a key of their own' }];
   if (entitlement === undefined) return setting.anyDirect ? [] : [{ path: at, message: 'is missing: a grant without a request needs an entitlement marked direct' }];
   if (entitlement === 'absent') return [{ path: at, message: 'is not in the active bundle' }];
   if (entitlement === 'unreadable') return [{ path: at, message: 'could not be understood as the active bundle has it' }];
