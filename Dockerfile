@@ -12,13 +12,13 @@ COPY package.json package-lock.json .npmrc ./
 RUN ["npm", "ci", "--ignore-scripts"]
 COPY tsconfig.json tsconfig.build.json tsconfig.client.json ./
 COPY src ./src
+COPY scripts ./scripts
 RUN ["npm", "run", "build"]
 # OPA's compiler and tester for `curfew policy` and for folders of Rego, built from source by Go; nothing else of Go gets further.
 COPY --from=golang:1.26 /usr/local/go /usr/local/go
 COPY --from=golang:1.26 /etc/ssl/certs /etc/ssl/certs
 ENV PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 COPY toolchain ./toolchain
-COPY scripts ./scripts
 RUN ["node", "scripts/toolchain.mjs"]
 RUN ["npm", "prune", "--omit=dev", "--ignore-scripts"]
 

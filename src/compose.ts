@@ -1,4 +1,4 @@
-/** The only place that picks implementations. Gives a worker what it decides with, and the supervisor what it administers with. */
+/** Picks implementations, as `compose-worker.ts` does for what only workers need; nothing else does. Gives a worker what it decides with, and the supervisor what it administers with. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { passes } from './alerts/channel.ts';
@@ -9,30 +9,11 @@ import { createDecider, type Decider, type FactsStore } from './decision/decide.
 import type { Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './decision/ports.ts';
 import { alertSeverity } from './domain/alert.ts';
 import type { DurationMs, Instant } from './domain/instant.ts';
-import { createAuthzen } from './gateways/authzen/gateway.ts';
-import { createEnvoyGateway } from './gateways/envoy/gateway.ts';
-import type { GrpcBodies } from './gateways/envoy/grpc-body.ts';
-import { startEnvoyGateway, type EnvoyListeners } from './gateways/envoy/start.ts';
-import type { HttpApi } from './gateways/http/api.ts';
-import { createHttpGateway, type RunningHttpGateway } from './gateways/http/gateway.ts';
-import type { GrpcTls } from './grpc/server.ts';
-import { httpRules } from './gateways/http-question.ts';
-import { createKubernetes } from './gateways/kubernetes/gateway.ts';
-import { createOpa } from './gateways/opa/gateway.ts';
-import { servesNode } from './gateways/opa/node.ts';
-import { createPepAuthenticator, type PepAuthenticator } from './gateways/pep.ts';
-import type { SelfServiceDeps } from './gateways/self-service/routes.ts';
 import { createAuthenticator, type IdentityAuthenticator } from './identity/authenticator.ts';
 import { developmentIssuer, readDevelopmentKey } from './identity/development.ts';
-import { createAdmit } from './lifecycle/admit.ts';
-import { createDelegation } from './lifecycle/delegation.ts';
-import { createInspect } from './lifecycle/inspect.ts';
-import { scopesOf } from './lifecycle/scopes-of.ts';
-import { createLifecycle, type LifecycleDeps } from './lifecycle/lifecycle.ts';
+import type { LifecycleDeps } from './lifecycle/lifecycle.ts';
+import type { LoadPolicyOptions } from './policy/load-policy.ts';
 import { createNoteRefusal } from './lifecycle/note-refusals.ts';
-import { createRequests } from './lifecycle/requests.ts';
-import { createSelfService } from './lifecycle/self-service.ts';
-import { loadPolicy, type LoadedPolicy, type LoadPolicyOptions } from './policy/load-policy.ts';
 import { createCheckReference } from './signals/check-reference.ts';
 import type { NodeStore } from './store/port.ts';
 import type { Mode } from './supervisor/messages.ts';
@@ -168,83 +149,5 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
   emergencyChannels: config.alerts.channels.filter((channel) => passes(channel)({ type: 'break-glass.used', severity: alertSeverity('break-glass.used') })).length,
 });
 
-const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfServiceDeps => {
-  const { store, clock, authenticator, config, mode } = core;
-  const deps = lifecycleDeps(core, policy);
-  return {
-    service: createSelfService(createLifecycle(deps), createInspect({ store, clock, policy }), { requests: createRequests(deps), delegation: createDelegation(deps) }),
-    admit: createAdmit({ store, credentialSkewMs: config.limits.credentialSkewMs }),
-    authenticator, clock,
-    realm: config.http.realm ?? defaultRealm(config),
-    fineReasons: mode === 'development',
-  };
-};
-
 export const openLog = (config: Config, log: Log): LineSink =>
   openDecisionSink(config.decisionLog, (error) => log.error('the decision log can not be written', { detail: errorText(error) }));
-
-export interface Gateways {
-  readonly http: RunningHttpGateway;
-  readonly grpc: EnvoyListeners;
-  /** Reads certificates and keys again, for new connections. Throws, and changes nothing more, when they can't be read. */
-  reloadTls(): void;
-  close(): Promise<void>;
-}
-
-const readGrpcTls = ({ tls }: Config['grpc']): GrpcTls | undefined =>
-  tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key), ...(tls.clientCa === undefined ? {} : { clientCa: readFileSync(tls.clientCa) }) };
-
-/** Loads what reads them only where they are configured. */
-const readDescriptorSet = async ({ bodies: { descriptorSet } }: Config['grpc']): Promise<GrpcBodies | undefined> =>
-  descriptorSet === undefined ? undefined : (await import('./gateways/envoy/grpc-body.ts')).grpcBodies(readFileSync(descriptorSet));
-
-export interface GatewayParts extends Decider {
-  readonly ready: () => { readonly ready: boolean; readonly detail?: string };
-  readonly policy: () => LoadedPolicy | undefined;
-  readonly version: string;
-  /** Of the whole node, as Prometheus reads it; rejects when it can't be had. */
-  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
-  /** A Kubernetes review was left to the other authorizers. */
-  readonly onNoOpinion: () => void;
-}
-
-/** Protocols that ask in JSON on the HTTP listener. */
-const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics, onNoOpinion }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
-  const common = { decide, peps, rulesFor: httpRules(config.routes), realm: config.http.realm, fineReasons: mode === 'development', monotonicMs: clock.monotonicMs };
-  const search = { data: () => policy()?.data, scopesOf: scopesOf(store, clock) };
-  const node = { version, ready, metrics, bundle: policy, serves: servesNode };
-  return [
-    ...(config.authzen.enabled ? [createAuthzen({ ...common, explain, config: config.authzen, search })] : []),
-    ...(config.kubernetes.enabled ? [createKubernetes({ ...common, config: config.kubernetes, onNoOpinion })] : []),
-    ...(config.opa.enabled ? [createOpa({ ...common, config: config.opa, node })] : []),
-  ];
-};
-
-/** Listens; rejects, with nothing left open, when an address can't be had. */
-export const startGateways = async (core: Core, parts: GatewayParts): Promise<Gateways> => {
-  const { config, mode } = core;
-  const { decide, ready, policy } = parts;
-  const peps = createPepAuthenticator(config.peps, { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => process.env[name] });
-  const fineReasons = mode === 'development';
-  const selfService = composeSelfService(core, policy);
-  const http = await createHttpGateway({ decide, ready, selfService, config: config.http, peps, routes: config.routes, fineReasons, apis: composeApis(core, parts, peps) }).listen();
-  try {
-    const gateway = createEnvoyGateway({ decide, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, grpcBodies: await readDescriptorSet(config.grpc), patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
-    const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: readGrpcTls(config.grpc) });
-    return {
-      http, grpc,
-      reloadTls: () => {
-        http.reloadTls();
-        const tls = readGrpcTls(config.grpc);
-        if (tls !== undefined) grpc.reloadTls(tls);
-      },
-      close: async () => void (await Promise.all([http.close(), grpc.close()])),
-    };
-  } catch (error) {
-    await http.close();
-    throw error;
-  }
-};
-
-export const activatePolicy = ({ config, clock }: Pick<Core, 'config' | 'clock'>, bundle: Uint8Array): Promise<LoadedPolicy> =>
-  loadPolicy(bundle, { ...policyOptions(config), monotonicMs: clock.monotonicMs });

@@ -1,11 +1,3 @@
 #!/usr/bin/env node
-/** Process entry: a worker decides what its supervisor gave it; everything else is a command. */
-import cluster from 'node:cluster';
-
-if (cluster.isWorker) {
-  const { runWorker } = await import('./supervisor/worker.ts');
-  runWorker();
-} else {
-  const { runCommand } = await import('./command.ts');
-  process.exitCode = await runCommand(process.argv.slice(2));
-}
+/** The program. The build puts what it loads into few files (scripts/bundle.mjs): this one, and below `bundled/`. */
+import './entry.ts';

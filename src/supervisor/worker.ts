@@ -1,5 +1,6 @@
 /** A worker process: opens what it decides with, listens, and does what the supervisor says. Its life ends with the supervisor's. */
-import { activatePolicy, composeDecider, openCore, openLog, startGateways } from '../compose.ts';
+import { activatePolicy, startGateways } from '../compose-worker.ts';
+import { composeDecider, openCore, openLog } from '../compose.ts';
 import { configSchema } from '../config/schema.ts';
 import type { DecisionSink } from '../decision/ports.ts';
 import type { LoadedPolicy } from '../policy/load-policy.ts';

@@ -96,6 +96,8 @@ export const buildPlanted = ({ name, changes }: Pick<Planted, 'name' | 'changes'
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   try {
     cpSync(join(repositoryRoot, 'dist'), join(folder, 'dist'), { recursive: true });
+    // The program as the compiler made it, module by module: changes in few large files would depend on how those are cut.
+    writeFileSync(join(folder, 'dist/main.js'), "import './entry.js';\n");
     for (const part of ['bundles', 'policies', 'package.json']) symlinkSync(join(repositoryRoot, part), join(folder, part));
     for (const { file, from, to } of changes) {
       const path = join(folder, 'dist', file);

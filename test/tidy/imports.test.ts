@@ -12,7 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['time', 'store', 'lifecycle', 'identity', 'policy', 'audit', 'alerts', 'signals', 'telemetry', 'grpc'],
   ['gateways', 'admin', 'cli', 'client'],
   ['config'],
-  ['supervisor', 'demo', 'timeline', 'operations', 'compose.ts', 'command.ts', 'main.ts'],
+  ['supervisor', 'demo', 'timeline', 'operations', 'compose.ts', 'compose-worker.ts', 'command.ts', 'entry.ts', 'main.ts'],
 ];
 /** Beside the rule: what a module may use of its own layer, and why. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
