@@ -1,7 +1,7 @@
 /** The body of a command: bounded bytes, JSON with one reading, judged by a strict schema. */
 import type { z } from 'zod';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
-import { parseStrictJson } from '../domain/strict-json.ts';
+import { parseStrictJson, strictJsonFault } from '../domain/strict-json.ts';
 import type { Problem } from './problem.ts';
 import { schemaFaults } from './schema-faults.ts';
 
@@ -37,14 +37,10 @@ const readBytes = async (request: Request): Promise<Uint8Array | undefined> => {
 
 const JSON_TYPE = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i;
 
-/** Why a text that is not acceptable JSON is not: broken, or readable in more than one way. */
-const jsonFault = (text: string): string => {
-  try {
-    JSON.parse(text);
-  } catch {
-    return 'the body is not JSON';
-  }
-  return 'the body is JSON that can be read in more than one way: a member given twice, a member __proto__, a number beyond range, an unpaired surrogate, or too deep';
+/** What is wrong with a text that is no JSON, or readable in more than one way, and where. */
+const unreadable = (text: string): { readonly ok: false; readonly problem: Problem } => {
+  const { path, line, column, message } = strictJsonFault(text) ?? { path: '', line: 1, column: 1, message: 'is not JSON' };
+  return no('malformed', `${path === '' ? 'the body' : path} ${message} (line ${line}, column ${column})`, [{ path, message: `${message} (line ${line}, column ${column})` }]);
 };
 
 /** Judges a value by a schema; what is wrong is told with its place. */
@@ -69,6 +65,6 @@ export const readBody = async <T>(request: Request, schema: z.ZodType<T>): Promi
     return no('malformed', 'the body is not UTF-8');
   }
   const value = parseStrictJson(text);
-  if (value === undefined) return no('malformed', jsonFault(text));
+  if (value === undefined) return unreadable(text);
   return isJsonObject(value) ? judgeBy(schema, value) : no('malformed', 'the body must be a JSON object');
 };

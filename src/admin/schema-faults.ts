@@ -36,7 +36,7 @@ const unknownMember = (schema: z.core.$ZodType, path: readonly PropertyKey[], ke
 const sentence = (issue: z.core.$ZodIssue): string => {
   if (issue.code === 'invalid_type') return issue.input === undefined ? 'is missing' : `must be ${issue.expected === 'int' ? 'a whole number' : `of type ${issue.expected}`}`;
   if (issue.code === 'invalid_union') return 'has none of the forms that it may have';
-  if (issue.code === 'invalid_value') return `must be one of ${issue.values.map(String).join(', ')}`;
+  if (issue.code === 'invalid_value') return `${issue.input === undefined ? 'is missing; it ' : ''}must be one of ${issue.values.map(String).join(', ')}`;
   return issue.message.slice(0, 1).toLowerCase() + issue.message.slice(1);
 };
 

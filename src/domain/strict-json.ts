@@ -11,6 +11,8 @@ const WHITESPACE = /[ \t\n\r]*/y;
 // eslint-disable-next-line no-control-regex
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+/** Of a member's name, as far as it is told. */
+const NAME_TOLD_CHARS = 64;
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
 /** Of a text without any backslash, in which every quote begins or ends a string. */
@@ -43,11 +45,30 @@ const parsePlain = (text: string, depthMax: number): JsonValue | undefined => {
   }
 };
 
-/** The value, or `undefined` when the text is not JSON or can be understood in more than one way. Never throws. */
-export const parseStrictJson = (text: string, depthMax = JSON_DEPTH_MAX): JsonValue | undefined => {
-  const plain = parsePlain(text, depthMax);
-  if (plain !== undefined) return plain;
+/** What is wrong with a text, and where. */
+export interface JsonFault {
+  /** JSON Pointer of the innermost value that was begun; `` is the whole text. */
+  readonly path: string;
+  /** Both from 1, in UTF-16 code units. */
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}
+
+type Read = { readonly value: JsonValue } | { readonly fault: { readonly path: readonly (string | number)[]; readonly at: number; readonly message: string } };
+
+const NOT_JSON = 'is not JSON';
+const SURROGATE = 'has an unpaired surrogate';
+
+const readLong = (text: string, depthMax: number): Read => {
   let at = 0;
+  const path: (string | number)[] = [];
+  let fault: Extract<Read, { fault: unknown }>['fault'] | undefined;
+  const fail = (message: string, where = at): undefined => {
+    // Names count up to a bound: they come from outside, and the message goes out again.
+    fault ??= { path: path.map((step) => (typeof step === 'string' ? step.slice(0, NAME_TOLD_CHARS) : step)), at: where, message };
+    return undefined;
+  };
   const match = (pattern: RegExp): string | undefined => {
     pattern.lastIndex = at;
     const found = pattern.exec(text)?.[0];
@@ -61,46 +82,80 @@ export const parseStrictJson = (text: string, depthMax = JSON_DEPTH_MAX): JsonVa
     return true;
   };
   const string = (): string | undefined => {
+    const from = at;
     const raw = match(STRING);
-    if (raw === undefined) return undefined;
+    if (raw === undefined) return fail(NOT_JSON);
     const value = raw.includes('\\') ? (JSON.parse(raw) as string) : raw.slice(1, -1);
-    return LONE_SURROGATE.test(value) ? undefined : value;
+    return LONE_SURROGATE.test(value) ? fail(SURROGATE, from) : value;
   };
   const members = (depth: number): JsonValue | undefined => {
     const object: Record<string, JsonValue> = {};
     if (skip('}')) return object;
     do {
       match(WHITESPACE);
+      const from = at;
       const name = string();
-      if (name === undefined || name === '__proto__' || Object.hasOwn(object, name) || !skip(':')) return undefined;
+      if (name === undefined) return undefined;
+      path.push(name);
+      if (name === '__proto__') return fail('must not be named __proto__', from);
+      if (Object.hasOwn(object, name)) return fail('is given twice', from);
+      if (!skip(':')) return fail(NOT_JSON);
       const value = read(depth);
       if (value === undefined) return undefined;
       object[name] = value;
+      path.pop();
     } while (skip(','));
-    return skip('}') ? object : undefined;
+    return skip('}') ? object : fail(NOT_JSON);
   };
   const items = (depth: number): JsonValue | undefined => {
     const list: JsonValue[] = [];
     if (skip(']')) return list;
     do {
+      path.push(list.length);
       const value = read(depth);
       if (value === undefined) return undefined;
       list.push(value);
+      path.pop();
     } while (skip(','));
-    return skip(']') ? list : undefined;
+    return skip(']') ? list : fail(NOT_JSON);
   };
   const read = (depth: number): JsonValue | undefined => {
     match(WHITESPACE);
-    if (depth > depthMax) return undefined;
+    if (depth > depthMax) return fail(`is nested deeper than ${depthMax}`);
     if (text[at] === '"') return string();
     if (skip('{')) return members(depth + 1);
     if (skip('[')) return items(depth + 1);
+    const from = at;
     const scalar = match(SCALAR);
-    if (scalar === undefined) return undefined;
+    if (scalar === undefined) return fail(NOT_JSON);
     const value = JSON.parse(scalar) as number | boolean | null;
-    return typeof value === 'number' && !Number.isFinite(value) ? undefined : value;
+    return typeof value === 'number' && !Number.isFinite(value) ? fail('is a number beyond range', from) : value;
   };
   const value = read(1);
   match(WHITESPACE);
-  return at === text.length ? value : undefined;
+  if (value !== undefined && at === text.length) return { value };
+  fail(NOT_JSON);
+  return { fault: fault ?? { path: [], at, message: NOT_JSON } };
+};
+
+/** The value, or `undefined` when the text is not JSON or can be understood in more than one way. Never throws. */
+export const parseStrictJson = (text: string, depthMax = JSON_DEPTH_MAX): JsonValue | undefined => {
+  const plain = parsePlain(text, depthMax);
+  if (plain !== undefined) return plain;
+  const read = readLong(text, depthMax);
+  return 'value' in read ? read.value : undefined;
+};
+
+/** Of a text that `parseStrictJson` refuses: what is wrong with it, and where. `undefined` of any other. */
+export const strictJsonFault = (text: string, depthMax = JSON_DEPTH_MAX): JsonFault | undefined => {
+  const read = readLong(text, depthMax);
+  if ('value' in read) return undefined;
+  const { path, at, message } = read.fault;
+  const before = text.slice(0, at);
+  return {
+    path: path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''),
+    line: before.split('\n').length,
+    column: at - before.lastIndexOf('\n'),
+    message,
+  };
 };

@@ -114,8 +114,8 @@ export const mintDevelopmentToken = async (request: {
     .setSubject(workload)
     .setAudience(audience)
     .setIssuedAt(issuedAt)
-    // Whole seconds, rounded up: a token asked for lives at least as long as asked for, and less than a second longer.
-    .setExpirationTime(Math.min(issuedAt + DEVELOPMENT_TTL_MS_MAX / 1000, Math.ceil((now + ttlMs) / 1000)))
+    // Whole seconds: what is between `iat` and `exp` is what was asked for, so that no token lives longer than that.
+    .setExpirationTime(issuedAt + Math.ceil(ttlMs / 1000))
     .setJti(randomUUID())
     .sign(createPrivateKey({ key: key.jwk, format: 'jwk' }));
 };

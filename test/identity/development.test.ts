@@ -31,6 +31,16 @@ test('a development token names its workload, until its end and not at it', asyn
   expect(await ask(token, START + 300_000)).toEqual({ ok: false, reason: 'credential.expired' });
 });
 
+test('it says the life that was asked for, and ends no later, wherever in a second it begins', async () => {
+  for (const [now, ttlMs, seconds] of [[START, 300_000, 300], [START + 1, 300_000, 300], [START + 999, 300_000, 300], [START + 999, 2_000, 2], [START + 500, 1, 1]] as const) {
+    const token = await mint({ now: now as Instant, ttlMs });
+    const { iat, exp } = JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()) as { iat: number; exp: number };
+    expect([iat, exp - iat]).toEqual([Math.floor(now / 1000), seconds]);
+    expect(await ask(token, now)).toMatchObject({ ok: true });
+    expect(await ask(token, (iat + seconds) * 1_000)).toEqual({ ok: false, reason: 'credential.expired' });
+  }
+});
+
 test('two tokens of one moment have different ids', async () => {
   const [a, b] = await Promise.all([mint().then(ask), mint().then(ask)]) as unknown as { identity: { credential: { selectors: string[] } } }[];
   expect(a?.identity.credential.selectors).toHaveLength(2);
