@@ -18,6 +18,7 @@ import { recordEndpoints, type RecordSource } from './record.ts';
 import { ANSWER_HEADERS, jsonAnswer, problemAnswer, type Problem } from './problem.ts';
 import { refuseRequest } from './request-guard.ts';
 import { reportEndpoints } from './reports.ts';
+import { recertificationEndpoints } from './recertifications.ts';
 import { reviewEndpoints } from './reviews.ts';
 import { requestEndpoints, type BreakGlass } from './requests.ts';
 import { statusEndpoints, type NodeStatus } from './status.ts';
@@ -88,6 +89,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...alertEndpoints(deps.lifecycle, deps.store),
     ...recordEndpoints(deps.record),
     ...reportEndpoints({ lifecycle: deps.lifecycle, reports: deps.reports, store: deps.store, now: () => deps.clock.now().latest }),
+    ...recertificationEndpoints({ lifecycle: deps.lifecycle, store: deps.store, now: () => deps.clock.now().latest }),
     ...reviewEndpoints({ lifecycle: deps.lifecycle, store: deps.store, now: () => deps.clock.now().latest, drillEveryMs: deps.drillEveryMs }),
   ];
   for (const definition of endpoints) addEndpoint(app, definition, deps);

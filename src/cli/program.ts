@@ -11,6 +11,7 @@ import { addGrantCommands } from './commands/grant.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addReportCommands } from './commands/report.ts';
 import { addRequestCommands } from './commands/request.ts';
+import { addRecertifyCommands } from './commands/recertify.ts';
 import { addReviewCommands } from './commands/review.ts';
 import { addStoreCommands } from './commands/store.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -37,7 +38,7 @@ const addLocal = (parent: Command, run: Run, name: string, local: LocalCommand, 
 /** How the many commands are told in the first help. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   start: ['dev', 'serve', 'config', 'dev-token'],
-  'get access': ['entitlement', 'request', 'approve', 'deny', 'cancel', 'break-glass', 'grant', 'task'],
+  'get access': ['entitlement', 'request', 'approve', 'deny', 'cancel', 'break-glass', 'recertify', 'grant', 'task'],
   'end access': ['revoke', 'suspend', 'lift'],
   'look into it': ['explain', 'decision', 'alert', 'review', 'audit', 'status'],
   'look for more': ['orphans', 'exceptions', 'residual', 'standing', 'manual', 'groups'],
@@ -87,6 +88,7 @@ export const buildProgram = (run: Run): Command => {
   addAlertCommands(program, run);
   addAuditCommands(program, run);
   addReviewCommands(program, run);
+  addRecertifyCommands(program, run);
   addReportCommands(program, run);
   addStatusCommand(program, run);
   addPolicyCommands(program, run);

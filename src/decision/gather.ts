@@ -7,6 +7,7 @@ import type { JsonObject } from '../domain/json.ts';
 import type { Instant, TimeInterval } from '../domain/instant.ts';
 import type { Position } from '../domain/position.ts';
 import { readEnding, readGrant, readTask, readUses } from '../domain/records.ts';
+import { recertificationDeadline } from '../domain/recertification.ts';
 import { scopesCover, type ResourceRef } from '../domain/scope.ts';
 
 interface Stamp {
@@ -107,8 +108,10 @@ export const readFacts = (answer: FactsAnswer, workload: string | undefined): Fa
   }
   let malformed = 0;
   const deadlines: Deadline[] = [];
-  const noteDeadline = ({ id, recertifyBy }: GrantCore): void => {
-    if (recertifyBy !== undefined) deadlines.push({ grant: id, at: recertifyBy, reason: 'grant.recertification' });
+  const noteDeadline = (core: GrantCore): void => {
+    if (core.recertifyBy === undefined) return;
+    const at = recertificationDeadline(core, records.get(`recertification/${core.id}`)?.value);
+    if (at !== undefined) deadlines.push({ grant: core.id, at, reason: 'grant.recertification' });
   };
   const grantFacts = (rows: readonly FactRecord[]): GrantFact[] => {
     const facts: GrantFact[] = [];

@@ -10,6 +10,8 @@ const catalogue = {
   'task.closed': { ending: true, text: 'a task was closed for good; `cause` says whether by somebody or by time' },
   'grant.issued': { ending: false, text: 'a grant was issued; `direct`: without a request' },
   'grant.delegated': { ending: false, text: 'a workload handed a part of its grant on to another; `from` is the grant it was cut out of' },
+  'grant.recertified': { ending: false, text: 'an owner confirmed that a grant is still needed' },
+  'grant.graced': { ending: false, text: 'another person gave a grant one short grace beyond the day on which its owner had to confirm it' },
   'grant.used': { ending: false, text: 'one of the limited uses of a grant was taken, by a `decision`' },
   'emergency.used': { ending: false, text: 'emergency access was used for the first time, by a `decision`; a review is open from now on' },
   'emergency.reviewed': { ending: false, text: 'the use of emergency access was reviewed: a drill, real, or misuse' },

@@ -1,5 +1,6 @@
 /** Which records a decision on a grant needs: computed once at issue and stored with the grant, so that one read brings all. */
 import type { Grant, GrantCore } from './grant.ts';
+import { recertificationRef } from './recertification.ts';
 import { reviewRef } from './review.ts';
 import { selectorKey, workloadSelectors, type Selector } from './selector.ts';
 
@@ -30,7 +31,9 @@ export const grantRefs = (grant: Grant): readonly RecordRef[] => {
   if (grant.task !== undefined) refs.push(taskRef(grant.task));
   if (grant.uses !== undefined) refs.push(usesRef(grant.id));
   if (grant.model === 'break-glass') refs.push(reviewRef(grant.id));
+  if (grant.recertifyBy !== undefined) refs.push(recertificationRef(grant.id));
   for (const ancestor of grant.chain) {
+    if (ancestor.recertifyBy !== undefined) refs.push(recertificationRef(ancestor.id));
     refs.push(grantRef(ancestor.id), ...grantSelectors(ancestor).map(endingRef), ...workloadSelectors(ancestor.workload).map(endingRef));
     if (ancestor.task !== undefined) refs.push(taskRef(ancestor.task));
   }

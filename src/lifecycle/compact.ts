@@ -13,6 +13,7 @@ import type { EndingRecord } from '../domain/ending.ts';
 import type { EventType } from '../domain/event-types.ts';
 import { endingRef, taskRef, usesRef, type RecordRef } from '../domain/grant-refs.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { recertificationRef } from '../domain/recertification.ts';
 import { readEnding, readGrant, readTask } from '../domain/records.ts';
 import { selectorKey, type Selector } from '../domain/selector.ts';
 import type { Commit, NodeStore, StoredRecord } from '../store/port.ts';
@@ -39,7 +40,8 @@ export interface Compactor extends Rounds {
   compact(): Promise<number>;
 }
 
-const PAGE = 200;
+// Five records go with a grant, and a commit takes 1,000 changes.
+const PAGE = 180;
 const PAUSES = 50;
 const TURN_MS = 3_600_000;
 const EVENT: EventType = 'records.dropped';
@@ -92,7 +94,7 @@ export const createCompactor = (deps: CompactorDeps): Compactor => {
         if (grant !== undefined && grant.expiresAt <= before) over.push(record);
         else leastRoot = Math.min(leastRoot, grant?.root ?? record.created.sequence, record.created.sequence);
       }
-      return { ...NOTHING, expect: over.map(unchanged), drops: over.flatMap(({ key }): RecordRef[] => [key, { kind: 'task-grant', id: key.id }, usesRef(key.id)]) };
+      return { ...NOTHING, expect: over.map(unchanged), drops: over.flatMap(({ key, value }): RecordRef[] => [key, { kind: 'task-grant', id: key.id }, usesRef(key.id), ...(value['recertifyBy'] === undefined ? [] : [recertificationRef(key.id)])]) };
     });
 
     await walk('task', (page, before) => {

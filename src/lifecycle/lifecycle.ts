@@ -22,7 +22,7 @@ import type { Store } from '../store/port.ts';
 import type { LifecycleConfig } from './config.ts';
 import { createEnforce, leasesMs } from './enforce.ts';
 import type { Executed, Idempotency } from './execute.ts';
-import { emergencyFault, issuingRule, referenceRefusal } from './issuing.ts';
+import { emergencyFault, entitlementOf, issuingRule, referenceRefusal } from './issuing.ts';
 import { newId } from './new-id.ts';
 import type { NoteRefusal } from './note-refusals.ts';
 import { createRun } from './run.ts';
@@ -140,6 +140,12 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     return enforce(call.realm, least, !respondAsync, () => run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync }));
   };
 
+  const knownEntitlement = (id: string) => {
+    const active = policy();
+    const entitlement = active === undefined ? undefined : entitlementOf(id, active);
+    return typeof entitlement === 'object' ? entitlement : undefined;
+  };
+
   const suspendedWorkload = async (realm: string, id: string): Promise<string | undefined> => {
     const [record] = await store.read(realm, [suspensionRef(id)]);
     const selector = record?.value['selector'];
@@ -186,7 +192,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       return run(call, 'lift', `suspension/${request.id}`, lift({ ...request, workload, allowSelfLift: development }, call.actor));
     },
     setOperator: (call, id, roles) => run(call, 'operators.set', `operator/${id}`, setOperator(id, roles, call.actor)),
-    ...createWatchCommands({ run, newId: freshId, development, enforcedMs, caps, kinds }),
+    ...createWatchCommands({ run, newId: freshId, development, enforcedMs, caps, kinds, entitlementOf: knownEntitlement, noteRefusal: deps.noteRefusal }),
     resetClock: (call, { reason, behindMs }) => run(call, 'clock.reset', 'clock', resetClock(reason, behindMs, call.actor)),
   };
 };

@@ -1,9 +1,12 @@
 /**
- * Looks after emergency access: stops what an overdue review stops, and tells when access is used too often or was not tried for too long.
+ * Looks after reviews. Emergency access: stops what an overdue review stops, and tells when it is used too often or was not tried for too long.
+ * Recertification: warns owners before it falls due, and tells when it is overdue; that it denies is not this watch's doing.
  * Everything it tells is told once, whichever node tells it; a round that fails is done again.
  */
 import type { Clock } from '../decision/ports.ts';
 import { raise } from '../domain/alert.ts';
+import { readRecertification, recertificationEnd, warningDue, type Recertification } from '../domain/recertification.ts';
+import { toRfc3339 } from '../domain/instant.ts';
 import { drillRef, readReview, reviewRecipients, reviewRef, reviewTold, type Review } from '../domain/review.ts';
 import { readDrill } from '../domain/lifecycle/review-rules.ts';
 import type { NodeStore } from '../store/port.ts';
@@ -20,6 +23,10 @@ export interface ReviewWatchDeps {
   readonly config: EmergencyConfig;
   /** Entitlements for emergencies of the active bundle. */
   readonly entitlements: () => readonly string[];
+  /** Owner, fallback owner and whom to alert, of an entitlement of the active bundle. */
+  readonly answerable?: (entitlement: string) => readonly string[];
+  /** Does the grant still count, or would, were it confirmed? What was revoked needs nobody's word. */
+  readonly holds?: (realm: string, grant: string) => Promise<boolean>;
   readonly intervalMs: number;
   readonly onError: (error: unknown) => void;
 }
@@ -99,11 +106,42 @@ export const createReviewWatch = (deps: ReviewWatchDeps): ReviewWatch => {
     }
   };
 
+  /** Warnings and overdue confirmations that were told, or are nobody's matter any more. */
+  const told = new Set<string>();
+
+  const tellOf = async (realm: string, held: Recertification): Promise<void> => {
+    const now = clock.now().latest;
+    if (!(now < held.expiresAt)) return;
+    const end = recertificationEnd(held);
+    const overdue = !(now < end);
+    const days = overdue ? undefined : warningDue(held, now);
+    if (!overdue && days === undefined) return;
+    const cause = `${held.grant}:${held.dueAt}:${days ?? (held.grace === undefined ? 'overdue' : 'overdue-after-grace')}`;
+    if (told.has(`${realm}/${cause}`)) return;
+    if ((await deps.holds?.(realm, held.grant)) !== false) {
+      const data = { grant: held.grant, workload: held.workload, entitlement: held.entitlement, owner: held.owner, dueAt: toRfc3339(held.dueAt), ...(days === undefined ? { deniesSince: toRfc3339(end) } : { days }) };
+      const recipients = [...new Set([held.owner, ...(deps.answerable?.(held.entitlement) ?? [])])];
+      const executed = await lifecycle.raiseOnce({ realm, actor: ACTOR }, (at) => raise(overdue ? 'recertification.overdue' : 'recertification.due', cause, at, data, recipients));
+      if (!executed.ok) throw new Error(executed.failure.detail);
+    }
+    told.add(`${realm}/${cause}`);
+  };
+
+  const lookAtRecertifications = async (realm: string): Promise<void> => {
+    for await (const items of pages(realm, 'recertification')) {
+      for (const { value } of items) {
+        const held = readRecertification(value);
+        if (held !== undefined) await tellOf(realm, held);
+      }
+    }
+  };
+
   const look = async (): Promise<void> => {
     if (!clock.now().trusted || (await store.takeTurn?.('reviews', holder, deps.intervalMs * TURN_INTERVALS)) === false) return;
     for (const realm of deps.realms) {
       await lookAtReviews(realm);
       await lookAtDrills(realm);
+      await lookAtRecertifications(realm);
     }
   };
   return { look, ...createRounds({ round: look, pauseMs: () => deps.intervalMs, monotonicMs: clock.monotonicMs, onError: deps.onError }) };

@@ -10,6 +10,7 @@ import { createCompactor } from '../lifecycle/compact.ts';
 import { createMender } from '../lifecycle/mend.ts';
 import { createForgetter } from '../lifecycle/forget.ts';
 import { createDirectory } from '../lifecycle/directory.ts';
+import { entitlementOf } from '../lifecycle/issuing.ts';
 import { createInspect } from '../lifecycle/inspect.ts';
 import { createLifecycle } from '../lifecycle/lifecycle.ts';
 import { createPeopleFile } from '../lifecycle/people-file.ts';
@@ -74,6 +75,12 @@ const downstreamOf = (policy: Policy | undefined, id: string): readonly string[]
 const emergencyEntitlements = (policy: Policy | undefined): readonly string[] =>
   policy === undefined ? [] : policy.entitlementIds().filter((id) => policy.entitlement(id)?.['model'] === 'break-glass');
 
+/** Who hears that a grant of this entitlement has to be confirmed, beside its owner. */
+const answerableFor = (policy: Policy | undefined, id: string): readonly string[] => {
+  const entitlement = policy === undefined ? undefined : entitlementOf(id, policy);
+  return typeof entitlement === 'object' ? [entitlement.owner, entitlement.fallbackOwner, ...entitlement.alerts] : [];
+};
+
 export const createAdministration = (core: Core, parts: AdministrationParts): Administration => {
   const { config, clock, store, authenticator } = core;
   const { policy, operatorToken, log } = parts;
@@ -134,6 +141,11 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     createReviewWatch({
       store, clock, lifecycle, realms, config: config.lifecycle.breakGlass, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed,
       entitlements: () => emergencyEntitlements(policy()),
+      answerable: (id) => answerableFor(policy(), id),
+      holds: async (realm, id) => {
+        const grant = await inspect.grant(realm, id);
+        return grant?.['state'] !== 'ended' || grant['endedBecause'] === 'grant.recertification';
+      },
     }),
     signals.rounds,
     createSurveyWatch({

@@ -6,6 +6,7 @@ import type { Grant, GrantCore } from '../grant.ts';
 import { endingRef, grantRef, grantSelectors, taskRef, usesRef, type RecordRef } from '../grant-refs.ts';
 import { isDuration, plus, toRfc3339, type Instant, type TimeInterval } from '../instant.ts';
 import type { JsonObject } from '../json.ts';
+import { recertificationDeadline, recertificationRef } from '../recertification.ts';
 import { readGrant, readTask } from '../records.ts';
 import { reasonText } from '../reasons.ts';
 import { scopesWithin, type Scope } from '../scope.ts';
@@ -104,7 +105,7 @@ export const delegateGrant = (command: DelegateGrant, actor: Actor, setting: Del
       const parent = parentOf(loaded);
       return [
         grantRef(command.from), grantRef(command.id), usesRef(command.id), holder, ...registrationRefs(loaded, command.workload),
-        ...(parent === undefined ? [] : [...selectors(parent).map(endingRef), ...tasksOf(parent).map(taskRef), ...earlierOf(parent), ...requestsOf(loaded, parent), ...approversOf(parent).map(personRef)]),
+        ...(parent === undefined ? [] : [...selectors(parent).map(endingRef), ...tasksOf(parent).map(taskRef), ...linksOf(parent).map(({ id }) => recertificationRef(id)), ...earlierOf(parent), ...requestsOf(loaded, parent), ...approversOf(parent).map(personRef)]),
       ];
     },
     judge: (loaded, now) => {
@@ -118,7 +119,8 @@ export const delegateGrant = (command: DelegateGrant, actor: Actor, setting: Del
       const root = parent.root ?? record.created.sequence;
       for (const link of linksOf(parent)) {
         if (loaded.record(grantRef(link.id)) === undefined || !(link.notBefore <= now.earliest && now.latest < link.expiresAt)) return refuse('state', 'the grant, or one it was cut out of, does not hold now');
-        if (link.recertifyBy !== undefined && !(now.latest < link.recertifyBy)) return refuse('state', reasonText('grant.recertification'));
+        const due = recertificationDeadline(link, loaded.record(recertificationRef(link.id))?.value);
+        if (due !== undefined && !(now.latest < due)) return refuse('state', reasonText('grant.recertification'));
       }
       const covered = coveredBy(loaded, selectors(parent), root);
       if (covered !== undefined) return refuse('suspended', `the ${covered.selector.kind} ${covered.selector.value} is ${covered.how}`);

@@ -6,6 +6,7 @@ import { raise, withAlerts } from '../alert.ts';
 import type { Grant } from '../grant.ts';
 import { endingRef, grantRef, grantSelectors, taskRef } from '../grant-refs.ts';
 import { plus, type Instant, type TimeInterval } from '../instant.ts';
+import { readRecertification, recertificationRef } from '../recertification.ts';
 import { readGrant, readTask } from '../records.ts';
 import { reasonText } from '../reasons.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
@@ -25,6 +26,10 @@ export const extensionTerms = (grant: Grant, ttlMs: number, justification: strin
 
 const selectorsOf = (grant: Grant, realm: string): readonly Selector[] => [...grantSelectors(grant), ...workloadSelectors(grant.workload), { kind: 'realm', value: realm }];
 
+/** When its owner has to confirm it, as that stands now. */
+const dueOf = (loaded: Loaded, grant: Grant): Instant | undefined =>
+  grant.recertifyBy === undefined ? undefined : (readRecertification(loaded.record(recertificationRef(grant.id))?.value)?.dueAt ?? grant.recertifyBy);
+
 type Held = { readonly grant: Grant; readonly root: number } | { readonly ok: false; readonly refusal: Refusal };
 
 /** The grant, if it could be extended now. */
@@ -38,6 +43,9 @@ const extendable = (loaded: Loaded, id: string, realm: string, now: TimeInterval
   if (!(now.latest < grant.expiresAt)) return refuse('state', 'the grant has ended; ask for a new one');
   const covered = coveredBy(loaded, selectorsOf(grant, realm), root);
   if (covered !== undefined) return refuse('state', `the grant does not hold: the ${covered.selector.kind} ${covered.selector.value} is ${covered.how}`);
+  // Grace is no confirmation: what is overdue by its own day is not carried on.
+  const due = dueOf(loaded, grant);
+  if (due !== undefined && !(now.latest < due)) return refuse('state', `${reasonText('grant.recertification')}; its owner has to confirm it first`);
   if (grant.task !== undefined) {
     const task = loaded.record(taskRef(grant.task));
     const known = task === undefined ? undefined : readTask(task.value);
@@ -45,6 +53,11 @@ const extendable = (loaded: Loaded, id: string, realm: string, now: TimeInterval
     if (fault !== undefined) return refuse('state', reasonText(fault));
   }
   return { grant, root };
+};
+
+const recertified = (loaded: Loaded, grant: Grant | undefined): Pick<Basis, 'recertifyBy'> => {
+  const due = grant === undefined ? undefined : dueOf(loaded, grant);
+  return due === undefined ? {} : { recertifyBy: due };
 };
 
 /** Issues the successor of `id` by `issue`; judged at every step, and committed before the end. */
@@ -60,14 +73,14 @@ export const extendingRule = (id: string, realm: string, basis: Basis, issue: (b
       ...basis, root: Math.min(root, basis.root ?? root),
       lineage: grant === undefined ? [id] : [...(grant.lineage ?? []), id],
       earlierApprovals: grant?.approvals ?? [], earlierOwners: grant?.owners ?? [],
-      ...(grant?.recertifyBy === undefined ? {} : { recertifyBy: grant.recertifyBy }),
+      ...recertified(loaded, grant),
     });
   };
   return {
     ...issue(basis),
     needs: (loaded) => {
       const grant = grantOf(loaded);
-      return [grantRef(id), ...(grant === undefined ? [] : [...selectorsOf(grant, realm).map(endingRef), ...(grant.task === undefined ? [] : [taskRef(grant.task)])]), ...built(loaded).needs(loaded)];
+      return [grantRef(id), recertificationRef(id), ...(grant === undefined ? [] : [...selectorsOf(grant, realm).map(endingRef), ...(grant.task === undefined ? [] : [taskRef(grant.task)])]), ...built(loaded).needs(loaded)];
     },
     judge: (loaded, now) => {
       const held = extendable(loaded, id, realm, now);

@@ -6,6 +6,7 @@ import { MODELS, type Approval, type Binding, type Conditions, type Grant, type 
 import { endingRef, grantRef, grantRefs, taskRef, usesRef, type RecordRef } from '../grant-refs.ts';
 import { isDuration, isInstant, plus, toRfc3339, type Instant, type TimeInterval } from '../instant.ts';
 import type { JsonObject } from '../json.ts';
+import { recertificationRef, type Recertification } from '../recertification.ts';
 import { readTask } from '../records.ts';
 import { reasonText } from '../reasons.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
@@ -208,12 +209,17 @@ const reviewOf = ({ entitlement }: IssueSetting): Pick<Grant, 'review'> =>
 const recertification = ({ entitlement, basis }: IssueSetting, now: TimeInterval): { readonly recertifyBy?: Instant } =>
   basis?.recertifyBy !== undefined ? { recertifyBy: basis.recertifyBy } : typeof entitlement === 'object' && entitlement.recertify !== undefined ? { recertifyBy: plus(now.earliest, entitlement.recertify.everyMs) } : {};
 
-const asJson = (grant: Grant): JsonObject => grant as unknown as JsonObject;
+const asJson = (value: object): JsonObject => value as unknown as JsonObject;
+
+const firstRecertification = ({ id, workload, expiresAt, owners, issuedAt }: Grant, dueAt: Instant, entitlement: string): Recertification => ({
+  version: 1, grant: id, workload, entitlement, expiresAt, owner: owners[owners.length - 1] ?? '', since: issuedAt, dueAt, everyMs: Math.max(1, dueAt - issuedAt),
+});
 
 /** A new grant's records. */
 export const grantPuts = (grant: Grant): Change['puts'] => [
   { key: grantRef(grant.id), value: asJson(grant), index: { owner: grant.workload, end: grant.expiresAt }, refs: grantRefs(grant) },
   { key: holderRef(grant.workload), value: { version: 1, workload: grant.workload } },
+  ...(grant.recertifyBy === undefined || grant.entitlement === undefined ? [] : [{ key: recertificationRef(grant.id), value: asJson(firstRecertification(grant, grant.recertifyBy, grant.entitlement)) }]),
   // The time index of a task's grants, so that they can be listed without reading all of them.
   ...(grant.task === undefined ? [] : [{ key: { kind: 'task-grant', id: grant.id }, value: { version: 1, grant: grant.id }, index: { owner: `task:${grant.task}`, end: grant.expiresAt } }]),
 ];

@@ -28,6 +28,8 @@ const floor = {
   'task.read': ANY,
   'grant.issue': ISSUER,
   'grant.read': ANY,
+  'grant.recertify': ANYONE,
+  'grant.grace': { roles: ['approver'], policy: 'not-asked' },
   revoke: { roles: ['responder'], policy: 'not-asked' },
   suspend: { roles: ['responder'], policy: 'not-asked' },
   lift: { roles: ['responder'], policy: 'asked' },
