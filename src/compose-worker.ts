@@ -7,6 +7,7 @@ import { createEnvoyGateway } from './gateways/envoy/gateway.ts';
 import type { GrpcBodies } from './gateways/envoy/grpc-body.ts';
 import { startEnvoyGateway, type EnvoyListeners } from './gateways/envoy/start.ts';
 import type { HttpApi } from './gateways/http/api.ts';
+import { createEmission } from './gateways/http/emission.ts';
 import { createHttpGateway, type RunningHttpGateway } from './gateways/http/gateway.ts';
 import type { GrpcTls } from './grpc/server.ts';
 import { httpRules } from './gateways/http-question.ts';
@@ -60,11 +61,13 @@ export interface GatewayParts extends Decider {
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   /** A Kubernetes review was left to the other authorizers. */
   readonly onNoOpinion: () => void;
+  /** The answer to this decision could not be sent. */
+  readonly notEmitted: (decision: string) => void;
 }
 
 /** Protocols that ask in JSON on the HTTP listener. */
-const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics, onNoOpinion }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
-  const common = { decide, peps, rulesFor: httpRules(config.routes), realm: config.http.realm, fineReasons: mode === 'development', monotonicMs: clock.monotonicMs };
+const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics, onNoOpinion, notEmitted }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
+  const common = { decide, notEmitted, emitted: createEmission(notEmitted), peps, rulesFor: httpRules(config.routes), realm: config.http.realm, fineReasons: mode === 'development', monotonicMs: clock.monotonicMs };
   const search = { data: () => policy()?.data, scopesOf: scopesOf(store, clock) };
   const node = { version, ready, metrics, bundle: policy, serves: servesNode };
   return [
@@ -81,9 +84,9 @@ export const startGateways = async (core: Core, parts: GatewayParts): Promise<Ga
   const peps = createPepAuthenticator(config.peps, { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => process.env[name] });
   const fineReasons = mode === 'development';
   const selfService = composeSelfService(core, policy);
-  const http = await createHttpGateway({ decide, ready, selfService, config: config.http, peps, routes: config.routes, fineReasons, apis: composeApis(core, parts, peps) }).listen();
+  const http = await createHttpGateway({ decide, emitted: createEmission(parts.notEmitted), ready, selfService, config: config.http, peps, routes: config.routes, fineReasons, apis: composeApis(core, parts, peps) }).listen();
   try {
-    const gateway = createEnvoyGateway({ decide, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, grpcBodies: await readDescriptorSet(config.grpc), patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
+    const gateway = createEnvoyGateway({ decide, notEmitted: parts.notEmitted, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, grpcBodies: await readDescriptorSet(config.grpc), patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
     const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: readGrpcTls(config.grpc) });
     return {
       http, grpc,

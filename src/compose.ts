@@ -2,11 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { passes } from './alerts/channel.ts';
-import { openDecisionSink } from './audit/open-sink.ts';
-import type { LineSink } from './audit/line-sink.ts';
 import type { Config } from './config/schema.ts';
 import { createDecider, type Decider, type FactsStore } from './decision/decide.ts';
 import type { Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './decision/ports.ts';
+import { recorded } from './decision/recorded.ts';
 import { alertSeverity } from './domain/alert.ts';
 import type { DurationMs, Instant } from './domain/instant.ts';
 import { createAuthenticator, type IdentityAuthenticator } from './identity/authenticator.ts';
@@ -17,7 +16,7 @@ import { createNoteRefusal } from './lifecycle/note-refusals.ts';
 import { createCheckReference } from './signals/check-reference.ts';
 import type { NodeStore } from './store/port.ts';
 import type { Mode } from './supervisor/messages.ts';
-import { errorText, type Log } from './telemetry/log.ts';
+import type { Log } from './telemetry/log.ts';
 import { authorityClock } from './time/authority-clock.ts';
 import { createClock, type AdjustableClock } from './time/clock.ts';
 
@@ -125,7 +124,7 @@ const decisionLimits = ({ limits }: Config): DecisionLimits => ({
 });
 
 export const composeDecider = (core: Core, parts: { readonly policy: () => Policy | undefined; readonly sink: DecisionSink; readonly quarantine: Quarantine }): Decider =>
-  createDecider({
+  recorded(parts.sink, core.clock, createDecider({
     ...parts,
     clock: core.clock,
     store: core.decidesBy,
@@ -134,7 +133,7 @@ export const composeDecider = (core: Core, parts: { readonly policy: () => Polic
     limits: decisionLimits(core.config),
     realms: new Set(core.config.realms),
     standing: core.config.standing,
-  });
+  }));
 
 export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
   store, clock, policy,
@@ -149,5 +148,3 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
   emergencyChannels: config.alerts.channels.filter((channel) => passes(channel)({ type: 'break-glass.used', severity: alertSeverity('break-glass.used') })).length,
 });
 
-export const openLog = (config: Config, log: Log): LineSink =>
-  openDecisionSink(config.decisionLog, (error) => log.error('the decision log can not be written', { detail: errorText(error) }));

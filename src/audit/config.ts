@@ -13,7 +13,11 @@ export const decisionLogConfig = z
       .describe('Header names whose values are secret, beyond the built-in ones (authorization, cookie, ...): only a short hash of them is written.'),
     bufferedRecordsMax: z
       .number().int().min(100).max(1_000_000).default(20_000)
-      .describe('Records a worker keeps while the disk or the reader is slow. What exceeds it is dropped, counted, and declared by a gap line.'),
+      .describe('Records a worker keeps while the disk or the reader is slow.'),
+    pressure: z
+      .enum(['drop-counted', 'block'])
+      .default('drop-counted')
+      .describe('What happens beyond `bufferedRecordsMax`. `drop-counted`: decisions go on, and the records that are missing are counted and declared by a gap line. `block`: decisions wait for room, within their deadline, and are denied (`decision.unrecorded`) when there is none.'),
     recordBytesMax: z
       .number().int().min(4_096).max(16_777_216).default(65_536)
       .describe('A longer record is written without its policy input (which says so); such a decision can not be replayed.'),

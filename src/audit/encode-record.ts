@@ -12,7 +12,23 @@ import { createMaskingRedactor } from './redact.ts';
 /** Records that are not there, so that their absence is declared (I11). `dropped` is null when nobody could count them. */
 export interface Gap {
   readonly version: 1;
-  readonly gap: { readonly dropped: number | null; readonly from?: number; readonly to?: number; readonly cause: string; readonly pid: number };
+  readonly gap: {
+    readonly dropped: number | null;
+    readonly from?: number;
+    readonly to?: number;
+    readonly cause: string;
+    readonly pid: number;
+    /** Of another process: its chain, after which decision its records end, and how many may be missing at most. */
+    readonly chain?: string;
+    readonly after?: number;
+    readonly droppedMax?: number;
+  };
+}
+
+/** The answer to a decision that stands before could not be sent. */
+export interface NotEmitted {
+  readonly version: 1;
+  readonly not_emitted: { readonly decision: string };
 }
 
 /** JSON in which invisible characters are not escaped yet; `escapeInvisible` makes a line of it. Throws on what is no JSON. */

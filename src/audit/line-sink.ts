@@ -1,27 +1,27 @@
 /**
- * A decision sink that appends lines to a file descriptor.
+ * A decision sink that appends lines to an outlet.
  *
- * Guaranteed: `write` never throws, never waits, and does no encoding; a line is handed to the kernel in one write together
- * with whole other lines; memory is bounded; what does not fit is counted and declared by a gap line where it is missing;
- * after `close` everything taken was written or is counted in `lost`. Not guaranteed: what a process killed by SIGKILL still
- * held (its supervisor declares that gap), and that lines longer than PIPE_BUF of several processes don't mix on one slow pipe.
+ * Guaranteed: `write` never throws, never waits, and does no encoding; a line is handed on in one write together with whole other
+ * lines; memory is bounded; what does not fit is counted and declared by a gap line where it is missing; with a chain, every
+ * line is linked, and what is reserved is synced before it counts; after `close` everything taken was written or is counted. Not
+ * guaranteed: what a process killed by SIGKILL still held (the chain's last segment declares that gap), and that lines longer
+ * than PIPE_BUF of several processes don't mix on one slow pipe.
  */
-import { write as writeCallback, writeSync } from 'node:fs';
-import { promisify } from 'node:util';
 import type { DecisionSink } from '../decision/ports.ts';
-import type { DecisionRecord } from '../decision/record.ts';
-import { gapText, type Gap, type RecordText } from './encode-record.ts';
-import { createLineBytes } from './line-bytes.ts';
+import type { DecisionChain } from './decision-chain.ts';
+import type { Gap } from './encode-record.ts';
+import { createLineQueue, type Batch, type LineText } from './line-queue.ts';
+import type { Outlet } from './outlet.ts';
+import { createPlaces } from './places.ts';
 
-const writeFd = promisify(writeCallback);
-/** Encoded in one go: for so long a decision may wait. */
-const BATCH_RECORDS_MAX = 64;
-/** Of the queue; then what was taken is dropped from it. */
-const QUEUE_TAKEN_MAX = 1_024;
 const RETRY_MS_MAX = 1_000;
+const TICK_MS = 1_000;
+const SEAL_TICKS = 5;
 const NEWLINE = Buffer.from('\n');
 
 export interface LineSink extends DecisionSink {
+  place(): Promise<boolean> | undefined;
+  notEmitted(decision: string): void;
   /** Says that records of another process are missing. */
   declareGap(gap: Gap['gap']): void;
   flush(): Promise<void>;
@@ -34,34 +34,34 @@ export interface LineSink extends DecisionSink {
 }
 
 export interface LineSinkOptions {
-  readonly fd: number;
-  readonly textOf: RecordText;
+  readonly outlet: Outlet;
+  readonly textOf: LineText;
   readonly bufferedRecordsMax: number;
   /** Bytes a single write may have; whole lines only, a longer line goes alone. */
   readonly writeBytesMax: number;
+  readonly chain?: DecisionChain;
+  /** Absent: what does not fit is dropped and counted. Decisions wait so long for a place. */
+  readonly blockMs?: number;
+  /** So many decisions are reserved already; absent: none are made here. */
+  readonly reserved?: number;
   /** The file ends in a torn line: begin on a new one. */
   readonly beginWithNewline?: boolean;
   readonly onFailure?: (error: unknown) => void;
 }
 
-type Item = DecisionRecord | Gap;
-const isGap = (item: Item): item is Gap => 'gap' in item;
-
 export const createLineSink = (options: LineSinkOptions): LineSink => {
-  let queue: Item[] = [];
+  const { outlet, chain, bufferedRecordsMax } = options;
   let open: { dropped: number; from: number; to: number } | undefined;
   let scheduled = false;
   let running: Promise<void> | undefined;
   let closed = false;
   let torn = options.beginWithNewline ?? false;
   const counts = { dropped: 0, failures: 0 };
-  /** How much of the queue was taken. */
-  let taken = 0;
-  /** Lines encoded, and how many of them were written. */
-  let lines = createLineBytes();
+  /** The batch under way, how many of its lines were written, and what it reserves that is not synced yet. */
+  let batch: Batch | undefined;
   let written = 0;
-
-  const waiting = (): number => queue.length - taken;
+  let reserving: number | undefined;
+  let segmentQueued = false;
 
   const schedule = (): void => {
     if (scheduled || running !== undefined) return;
@@ -71,6 +71,30 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
       void flush();
     });
   };
+  const failed = (error: unknown): void => {
+    counts.failures += 1;
+    options.onFailure?.(error);
+  };
+
+  const queueSegment = (isLast = false): void => {
+    if (chain === undefined || (segmentQueued && !isLast)) return;
+    segmentQueued = true;
+    queue.push({ segment: { closed: isLast } });
+    schedule();
+  };
+  const places = createPlaces({ blocks: options.blockMs !== undefined, max: bufferedRecordsMax, waitMs: options.blockMs ?? 0, onWant: () => queueSegment() });
+  if (options.reserved !== undefined) places.reserved(options.reserved);
+  const queue = createLineQueue({
+    textOf: options.textOf, chain,
+    wanted: () => (options.reserved === undefined ? 0 : places.wanted()),
+    onUnencoded: () => { counts.dropped += 1; },
+  });
+  let ticks = 0;
+  const timer = chain && setInterval(() => {
+    ticks += 1;
+    places.measure();
+    if (chain.open && ticks % SEAL_TICKS === 0) queueSegment();
+  }, TICK_MS).unref();
 
   const settleGap = (): void => {
     if (open === undefined) return;
@@ -78,63 +102,59 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
     open = undefined;
   };
 
-  const textOf = (item: Item): string => {
-    if (isGap(item)) return gapText(item);
-    try {
-      return options.textOf(item);
-    } catch {
-      counts.dropped += 1;
-      return gapText({ version: 1, gap: { dropped: 1, from: item.now.latest, to: item.now.latest, cause: 'record could not be encoded', pid: process.pid } });
-    }
-  };
-
-  const encodeMore = (): void => {
-    // A write under way may still read from the old bytes.
-    if (closed) lines = createLineBytes();
-    const texts: string[] = [];
-    const upTo = Math.min(queue.length, taken + BATCH_RECORDS_MAX);
-    for (; taken < upTo; taken += 1) texts.push(textOf(queue[taken] as Item));
-    lines.hold(texts);
-    written = 0;
-    if (taken < queue.length && taken < QUEUE_TAKEN_MAX) return;
-    queue = queue.slice(taken);
-    taken = 0;
-  };
+  const startOf = (line: number): number => (line === 0 ? 0 : (batch?.lines.ends[line - 1] as number));
 
   /** The next bytes to write: whole lines, at least one. */
-  const nextBatch = (): { readonly bytes: Buffer; readonly count: number } | undefined => {
-    if (written === lines.ends.length) {
-      if (waiting() === 0) settleGap();
-      encodeMore();
+  const nextBytes = (): Buffer | undefined => {
+    if (batch === undefined || written === batch.lines.ends.length) {
+      if (queue.waiting === 0) settleGap();
+      // A write under way may still read from the old bytes.
+      batch = queue.encode(closed);
+      written = 0;
+      if (batch.reserves !== undefined) {
+        segmentQueued = false;
+        reserving = batch.reserves;
+      }
     }
-    const { ends } = lines;
+    const { ends } = batch.lines;
     if (ends.length === 0) return undefined;
-    const from = written === 0 ? 0 : (ends[written - 1] as number);
+    const from = startOf(written);
     let upTo = written + 1;
     while (upTo < ends.length && (ends[upTo] as number) - from <= options.writeBytesMax) upTo += 1;
-    const bytes = lines.view(from, ends[upTo - 1] as number);
-    return { bytes: torn ? Buffer.concat([NEWLINE, bytes]) : bytes, count: upTo - written };
+    const bytes = batch.lines.view(from, ends[upTo - 1] as number);
+    return torn ? Buffer.concat([NEWLINE, bytes]) : bytes;
   };
 
-  /** Notes that `size` bytes of `batch` reached the kernel. A torn batch is written again, whole, on a new line. */
-  const settle = (batch: { readonly bytes: Buffer; readonly count: number }, size: number): void => {
-    torn = size > 0 && size < batch.bytes.length ? true : size === 0 ? torn : false;
-    if (size === batch.bytes.length) written += batch.count;
+  /** Notes that `size` bytes got there. Of what was torn the rest is written again, from the line that was torn, on a new line. */
+  const settle = (size: number): void => {
+    if (batch === undefined || size === 0) return;
+    const reached = startOf(written) + size - (torn ? 1 : 0);
+    let finished = 0;
+    for (; written < batch.lines.ends.length && startOf(written + 1) <= reached; written += 1) finished += batch.finishes[written] as number;
+    torn = reached !== startOf(written);
+    if (finished > 0) places.done(finished);
+  };
+
+  /** What is reserved counts once it is on disk. */
+  const reserve = (): void => {
+    if (reserving === undefined || written === 0) return;
+    const to = reserving;
+    reserving = undefined;
+    outlet.sync().then(() => places.reserved(to), (error: unknown) => {
+      failed(error);
+      if (!closed) setTimeout(queueSegment, RETRY_MS_MAX).unref();
+    });
   };
 
   const pump = async (): Promise<void> => {
     let retryMs = 10;
-    for (let batch = nextBatch(); batch !== undefined; batch = nextBatch()) {
+    for (let bytes = nextBytes(); bytes !== undefined; bytes = nextBytes()) {
       try {
-        const { bytesWritten } = await writeFd(options.fd, batch.bytes);
-        settle(batch, bytesWritten);
+        settle(await outlet.write(bytes));
+        reserve();
         retryMs = 10;
       } catch (error) {
-        const again = (error as NodeJS.ErrnoException).code === 'EAGAIN';
-        if (!again) {
-          counts.failures += 1;
-          options.onFailure?.(error);
-        }
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') failed(error);
         const wait = retryMs;
         await new Promise((resolve) => setTimeout(resolve, wait).unref());
         retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
@@ -147,17 +167,29 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
   const flush = (): Promise<void> => {
     running ??= pump().finally(() => {
       running = undefined;
-      if (!closed && (waiting() > 0 || open !== undefined)) schedule();
+      if (!closed && (queue.waiting > 0 || open !== undefined)) schedule();
     });
     return running;
   };
+  let ended = false;
+  /** Nothing more is taken but what stands here. */
+  const end = (): void => {
+    if (ended) return;
+    ended = true;
+    clearInterval(timer);
+    settleGap();
+    if (chain !== undefined && (chain.open || chain.through > 0 || queue.waiting > 0)) queueSegment(true);
+  };
 
   return {
+    place: places.take,
     write: (record) => {
-      if (closed || waiting() >= options.bufferedRecordsMax) {
+      const unplaced = record.result.reason === 'decision.unrecorded';
+      if (closed || unplaced || queue.waiting >= bufferedRecordsMax) {
         counts.dropped += 1;
         const at = record.now.latest;
         open = { dropped: (open?.dropped ?? 0) + 1, from: open?.from ?? at, to: at };
+        if (!unplaced) places.done(1);
         if (!closed) schedule();
         return;
       }
@@ -165,28 +197,37 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
       queue.push(record);
       schedule();
     },
+    notEmitted: (decision) => {
+      if (closed || queue.waiting >= 2 * bufferedRecordsMax) return;
+      queue.push({ version: 1, not_emitted: { decision } });
+      schedule();
+    },
     declareGap: (gap) => {
+      if (chain !== undefined && !chain.open) queueSegment();
       queue.push({ version: 1, gap });
       schedule();
     },
     flush,
     close: async (withinMs) => {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, withinMs);
+      end();
+      let late: NodeJS.Timeout | undefined;
+      const expired = new Promise<void>((resolve) => {
+        late = setTimeout(resolve, withinMs);
       });
-      await Promise.race([flush(), late]);
-      clearTimeout(timer);
+      await Promise.race([flush(), expired]);
+      clearTimeout(late);
       closed = true;
     },
     flushNow: () => {
+      if (closed) return;
+      end();
       closed = true;
       try {
-        for (let batch = nextBatch(); batch !== undefined; batch = nextBatch()) settle(batch, writeSync(options.fd, batch.bytes));
+        for (let bytes = nextBytes(); bytes !== undefined; bytes = nextBytes()) settle(outlet.writeNow(bytes));
       } catch {
         counts.failures += 1;
       }
     },
-    stats: () => ({ ...counts, buffered: waiting() + lines.ends.length - written }),
+    stats: () => ({ ...counts, buffered: queue.waiting + (batch === undefined ? 0 : batch.lines.ends.length - written) }),
   };
 };

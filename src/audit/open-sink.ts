@@ -1,8 +1,11 @@
 /** Opens the configured decision log: a file that is only appended to, or standard output. */
-import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import type { DecisionLogConfig } from './config.ts';
+import { createDecisionChain, type DecisionChain } from './decision-chain.ts';
 import { createRecordText } from './encode-record.ts';
 import { createLineSink, type LineSink } from './line-sink.ts';
+import { fdOutlet } from './outlet.ts';
+import { RANGE_MIN } from './places.ts';
 
 const FILE_WRITE_BYTES_MAX = 1_048_576;
 /** POSIX: a write of at most PIPE_BUF bytes to a pipe is not mixed with others'. */
@@ -21,19 +24,54 @@ const endsTorn = (fd: number, path: string): boolean => {
   }
 };
 
+export interface OpenOptions {
+  /** Decisions are made by this process; otherwise it only declares what others lost. Default true. */
+  readonly decides?: boolean;
+  /** How long a decision may wait for a place. */
+  readonly waitMs?: number;
+  readonly onFailure?: (error: unknown) => void;
+}
+
+interface Begun {
+  readonly chain: DecisionChain;
+  readonly reserved: number;
+}
+
+/** Writes and syncs the chain's first segment at once, so that decisions may begin. Where they wait for nothing anyhow, it may come later. */
+const begin = (fd: number, torn: boolean, blocks: boolean): Begun => {
+  const chain = createDecisionChain();
+  const line = Buffer.from(`${torn ? '\n' : ''}${chain.segment(RANGE_MIN)}\n`);
+  try {
+    if (writeSync(fd, line) !== line.length) throw new Error('the decision log took only a part of its first line');
+    if (fstatSync(fd).isFile()) fdatasyncSync(fd);
+    chain.took(torn ? line.subarray(1) : line);
+    return { chain, reserved: RANGE_MIN };
+  } catch (error) {
+    if (blocks) throw error;
+    return { chain: createDecisionChain(), reserved: 0 };
+  }
+};
+
 /** Throws when the file can't be opened; a process without its decision log does not start. */
-export const openDecisionSink = (config: DecisionLogConfig, onFailure?: (error: unknown) => void): LineSink => {
-  const common = {
+export const openDecisionSink = (config: DecisionLogConfig, { decides = true, waitMs = 0, onFailure }: OpenOptions = {}): LineSink => {
+  const path = config.to === 'file' ? config.path : undefined;
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
+  const fd = path === undefined ? 1 : openSync(path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
+  const isFile = fstatSync(fd).isFile();
+  // A device or pipe that the log was pointed at belongs to everybody: closing /dev/null to others would break the machine.
+  if (path !== undefined && isFile) fchmodSync(fd, 0o600);
+  const torn = path !== undefined && isFile && endsTorn(fd, path);
+  const blocks = config.pressure === 'block';
+  const begun = decides ? begin(fd, torn, blocks) : undefined;
+  return createLineSink({
+    outlet: fdOutlet(fd),
+    chain: begun?.chain ?? createDecisionChain(),
     textOf: createRecordText(config),
     bufferedRecordsMax: config.bufferedRecordsMax,
+    writeBytesMax: isFile ? FILE_WRITE_BYTES_MAX : PIPE_WRITE_BYTES_MAX,
+    beginWithNewline: torn && begun?.reserved !== RANGE_MIN,
+    ...(begun === undefined ? {} : { reserved: begun.reserved }),
+    ...(blocks && decides ? { blockMs: waitMs } : {}),
     ...(onFailure === undefined ? {} : { onFailure }),
-  };
-  if (config.to === 'stdout' || config.path === undefined) {
-    return createLineSink({ ...common, fd: 1, writeBytesMax: fstatSync(1).isFile() ? FILE_WRITE_BYTES_MAX : PIPE_WRITE_BYTES_MAX });
-  }
-  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
-  const fd = openSync(config.path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
-  // A device or pipe that the log was pointed at belongs to everybody: closing /dev/null to others would break the machine.
-  if (fstatSync(fd).isFile()) fchmodSync(fd, 0o600);
-  return createLineSink({ ...common, fd, writeBytesMax: FILE_WRITE_BYTES_MAX, beginWithNewline: endsTorn(fd, config.path) });
+  });
 };

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { DecisionRecord } from '../decision/record.ts';
 import { REASONS } from '../domain/reasons.ts';
+import { byteLines } from './byte-lines.ts';
 
 /** Longer than any record that Curfew writes (`decisionLog.recordBytesMax`). */
 export const LINE_BYTES_MAX = 32 * 1_048_576;
@@ -25,11 +26,14 @@ const recordSchema = z.looseObject({
   }),
 });
 const gapSchema = z.looseObject({ version: z.literal(1), gap: z.looseObject({ dropped: z.int().min(0).nullable() }) });
+const otherSchema = z.union([z.looseObject({ version: z.literal(1), segment: object }), z.looseObject({ version: z.literal(1), not_emitted: object })]);
 
 export type LogLine =
   | { readonly kind: 'record'; readonly line: number; readonly record: DecisionRecord }
   /** Records that the log itself says are missing; `dropped` is null when nobody could count them. */
   | { readonly kind: 'gap'; readonly line: number; readonly dropped: number | null }
+  /** What holds the chain together, and answers that could not be sent: no decision. */
+  | { readonly kind: 'other'; readonly line: number }
   | { readonly kind: 'malformed'; readonly line: number; readonly fault: string };
 
 const where = (error: z.ZodError): string => {
@@ -46,41 +50,20 @@ export const readLine = (line: number, text: string): LogLine => {
   }
   const gap = gapSchema.safeParse(value);
   if (gap.success) return { kind: 'gap', line, dropped: gap.data.gap.dropped };
+  if (otherSchema.safeParse(value).success) return { kind: 'other', line };
   const read = recordSchema.safeParse(value);
   return read.success ? { kind: 'record', line, record: value as DecisionRecord } : { kind: 'malformed', line, fault: where(read.error) };
 };
 
-const NEWLINE = 0x0a;
-
 /** Empty lines are left out. Rejects when the stream does. */
 export async function* readLog(stream: AsyncIterable<Buffer>, lineBytesMax = LINE_BYTES_MAX): AsyncGenerator<LogLine> {
-  let parts: Buffer[] = [];
-  let size = 0;
   let number = 0;
-  const end = (): LogLine | undefined => {
-    number += 1;
-    const text = size > lineBytesMax ? undefined : Buffer.concat(parts).toString('utf8');
-    parts = [];
-    size = 0;
-    if (text === undefined) return { kind: 'malformed', line: number, fault: `is longer than ${lineBytesMax} bytes` };
-    return text.trim() === '' ? undefined : readLine(number, text);
-  };
-  const add = (part: Buffer): void => {
-    size += part.length;
-    // Too long a line is only counted.
-    if (size > lineBytesMax) parts = [];
-    else parts.push(part);
-  };
-  for await (const chunk of stream) {
-    let from = 0;
-    for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
-      add(chunk.subarray(from, at));
-      from = at + 1;
-      const line = end();
-      if (line !== undefined) yield line;
+  for await (const lines of byteLines(stream, lineBytesMax)) {
+    for (const line of lines) {
+      number += 1;
+      const text = line?.toString('utf8');
+      if (text === undefined) yield { kind: 'malformed', line: number, fault: `is longer than ${lineBytesMax} bytes` };
+      else if (text.trim() !== '') yield readLine(number, text);
     }
-    add(chunk.subarray(from));
   }
-  const last = size > 0 ? end() : undefined;
-  if (last !== undefined) yield last;
 }

@@ -44,6 +44,8 @@ export interface Policy {
 /** Takes records; never throws, never blocks the answer. */
 export interface DecisionSink {
   write(record: DecisionRecord): void;
+  /** Asked before a decision begins. `undefined`: its record has a place; else resolves to whether it gets one. Absent: always. */
+  place?(): Promise<boolean> | undefined;
 }
 
 /** Evaluations that stopped a worker before. */

@@ -69,6 +69,7 @@ const catalogue = {
   'claim.unknown': { wire: 'unavailable', text: 'the use could not be recorded, or it is unknown whether it was' },
   'decision.deadline': { wire: 'unavailable', text: 'the decision did not end within its deadline' },
   'decision.failed': { wire: 'unavailable', text: 'an unexpected failure; the answer is no' },
+  'decision.unrecorded': { wire: 'unavailable', text: 'the decision log has no room for it, and nothing is allowed that is not written down' },
   'decision.shed': { wire: 'unavailable', text: 'too many decisions are under way' },
 } as const satisfies Record<string, { readonly wire: WireReason; readonly text: string }>;
 

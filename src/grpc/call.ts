@@ -40,14 +40,15 @@ const fail = (stream: ServerHttp2Stream, fault: GrpcFault): void =>
 const asFault = (error: unknown): GrpcFault =>
   error instanceof GrpcFault ? error : new GrpcFault(GRPC_STATUS.INTERNAL, 'the call failed');
 
-const answer = (stream: ServerHttp2Stream, message: Uint8Array): void => {
-  if (!open(stream) || stream.headersSent) return;
+const answer = (stream: ServerHttp2Stream, message: Uint8Array): boolean => {
+  if (!open(stream) || stream.headersSent) return false;
   stream.once('wantTrailers', () => {
     stream.sendTrailers(OK_TRAILERS);
     if (!stream.readableEnded) hangUp(stream);
   });
   stream.respond(ANSWER_HEADERS, WITH_TRAILERS);
   stream.end(frameMessage(message));
+  return true;
 };
 
 const serveUnary = (stream: ServerHttp2Stream, method: UnaryMethod, call: GrpcCall, limits: GrpcLimits): void => {
@@ -61,7 +62,7 @@ const serveUnary = (stream: ServerHttp2Stream, method: UnaryMethod, call: GrpcCa
     stream.setTimeout(0);
     try {
       if (fault !== undefined && method.refuse === undefined) throw fault;
-      const send = (given: Uint8Array): void => answer(stream, given);
+      const send = (given: Uint8Array): boolean => answer(stream, given);
       const given = fault === undefined ? method.handle(message as Buffer, call, send) : (method.refuse as NonNullable<UnaryMethod['refuse']>)(fault, call, send);
       answer(stream, given instanceof Promise ? await given : given);
     } catch (error) {

@@ -20,13 +20,16 @@ export interface GrpcCall {
   readonly timeoutMs: number | undefined;
 }
 
+/** Writes the answer; false when there is nobody to send it to any more. */
+export type Send = (answer: Uint8Array) => boolean;
+
 /** Takes one message, gives one. A `GrpcFault` that it throws is the call's status; anything else thrown is INTERNAL. */
 export interface UnaryMethod {
   readonly kind: 'unary';
   /** May call `send` when the answer is there, to have it written in the same breath; what it gives then is not sent again. */
-  handle(message: Buffer, call: GrpcCall, send: (answer: Uint8Array) => void): Uint8Array | Promise<Uint8Array>;
+  handle(message: Buffer, call: GrpcCall, send: Send): Uint8Array | Promise<Uint8Array>;
   /** Answers a request that could not be read, in place of the fault's status. */
-  refuse?(fault: GrpcFault, call: GrpcCall, send: (answer: Uint8Array) => void): Uint8Array | Promise<Uint8Array>;
+  refuse?(fault: GrpcFault, call: GrpcCall, send: Send): Uint8Array | Promise<Uint8Array>;
 }
 
 export interface StreamAnswers {

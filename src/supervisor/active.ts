@@ -1,6 +1,6 @@
 /** What belongs to one configuration: its core, policy, decision log and administration. A reload makes another one. */
 import type { LineSink } from '../audit/line-sink.ts';
-import { openLog, type Core } from '../compose.ts';
+import type { Core } from '../compose.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../decision/ports.ts';
@@ -14,6 +14,7 @@ import { createAdministration, type Administration, type AdministrationParts } f
 import type { BoundedPolicy } from './bounded-policy.ts';
 import { logSourceEvent } from './log-source-event.ts';
 import { nextBundle, type NextBundle } from './next-bundle.ts';
+import { openLog } from './open-log.ts';
 
 export type ValidConfig = Extract<LoadedConfig, { ok: true }>;
 
@@ -65,7 +66,7 @@ export const makeActive = async ({ raw, config }: ValidConfig, core: Core, parts
   try {
     const { read, bundle, policy } = await firstBundle(config, sources, core.clock, toolchain, log);
     await sources.accepted(read);
-    return { raw, core, sources, contentKey: contentKey(read), bundle, policy, sink: openLog(config, log), administration: createAdministration(core, parts) };
+    return { raw, core, sources, contentKey: contentKey(read), bundle, policy, sink: openLog(config, log, false), administration: createAdministration(core, parts) };
   } catch (error) {
     await sources.close();
     throw error;

@@ -23,6 +23,7 @@ import { startClockMark } from './clock-mark.ts';
 import { findFreePorts, withPorts } from './free-ports.ts';
 import type { Mode, WorkerPorts, WorkerStart } from './messages.ts';
 import { tellExpositions } from './exposition.ts';
+import { declareLost } from './lost-records.ts';
 import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
@@ -111,6 +112,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     cleanUps.push(toolchain.letGo);
     const holder: Holder = { active: await makeActive(loaded, core, parts, toolchain, log) };
     cleanUps.push(() => closeActive(holder.active));
+    await declareLost(holder.active.sink, loaded.config, 'the node ended without a farewell');
     showBundle(metrics, holder.active.policy);
     const age = watchBundleAge({
       clock, log, metrics: metrics.bundles,
@@ -146,7 +148,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const lost = (worker: WorkerProcess, { code, signal, stall, freeze }: WorkerExit): void => {
       const watched = stall !== undefined || freeze !== undefined;
       metrics.restarts.inc({ cause: watched ? 'watchdog' : 'crash' });
-      holder.active.sink.declareGap({ dropped: null, cause: watched ? 'a worker was ended by its watchdog' : 'a worker died', pid: worker.pid });
+      void declareLost(holder.active.sink, holder.active.core.config, watched ? 'a worker was ended by its watchdog' : 'a worker died', worker.pid);
       log.warn('a worker ended and is replaced', { worker: worker.pid, cause: stall?.cause ?? freeze ?? signal ?? `exit code ${code}` });
       if (stall?.fingerprint === undefined) return;
       const kept = book.add(stall.fingerprint, clock.monotonicMs());

@@ -1,6 +1,6 @@
 /** A worker process: opens what it decides with, listens, and does what the supervisor says. Its life ends with the supervisor's. */
 import { activatePolicy, startGateways } from '../compose-worker.ts';
-import { composeDecider, openCore, openLog } from '../compose.ts';
+import { composeDecider, openCore } from '../compose.ts';
 import { configSchema } from '../config/schema.ts';
 import type { DecisionSink } from '../decision/ports.ts';
 import type { LoadedPolicy } from '../policy/load-policy.ts';
@@ -11,6 +11,7 @@ import { createExpositionAsker } from './exposition.ts';
 import type { Asked, FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { watchReadiness } from './readiness.ts';
 import { rehearse } from './rehearse.ts';
+import { openLog } from './open-log.ts';
 import { openShadow } from './open-shadow.ts';
 import { PULSE_MS } from './watchdog/freeze.ts';
 import { createWatchdog } from './watchdog/watchdog.ts';
@@ -29,7 +30,9 @@ const SINK_CLOSE_MS = 2_000;
 const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const config = configSchema.parse(start.rawConfig);
   const core = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir });
-  const decisionLog = openLog(config, log);
+  const decisionLog = openLog(config, log, true);
+  // However it ends, short of a kill: what it held is written, and the chain closed.
+  process.on('exit', () => decisionLog.flushNow());
   // For tests of what the watchdog is for; production can't be without it.
   const watched = start.mode === 'production' || process.env['CURFEW_TEST_WATCHDOG'] !== 'off';
   const watchdog = createWatchdog({ evaluationBudgetMs: config.limits.evaluationBudgetMs, reportFd: watched ? REPORT_FD : undefined });
@@ -38,6 +41,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const shadow = openShadow(core, log);
   const useNotes = createUseNotes({ store: core.store, clock: core.clock, everyMs: config.lifecycle.useNotesMs, onError: (error) => log.warn('what was used can not be noted now', { detail: errorText(error) }) });
   const sink: DecisionSink = {
+    place: decisionLog.place,
     write: (record) => {
       metrics.sink.write(record);
       decisionLog.write(record);
@@ -67,6 +71,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     version: start.version,
     metrics: expositions.ask,
     onNoOpinion: metrics.noOpinion,
+    notEmitted: decisionLog.notEmitted,
     policy: activePolicy,
     ready: () => {
       const { ready, faults } = readiness.now();

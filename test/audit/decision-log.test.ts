@@ -9,6 +9,7 @@ import { createRecordEncoder, createRecordText } from '../../src/audit/encode-re
 import { escapeInvisible } from '../../src/domain/invisible.ts';
 import { createFindDecision } from '../../src/audit/find-decision.ts';
 import { createLineSink } from '../../src/audit/line-sink.ts';
+import { fdOutlet } from '../../src/audit/outlet.ts';
 import { openDecisionSink } from '../../src/audit/open-sink.ts';
 import { createRedactor, replacedIn, secretHash } from '../../src/audit/redact.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
@@ -25,7 +26,7 @@ afterEach(() => {
 });
 
 const linesOf = (file: string): JsonObject[] =>
-  readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JsonObject);
+  readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JsonObject).filter((line) => !('segment' in line));
 const encode = createRecordEncoder({ redactHeaders: [], recordBytesMax: 65_536 });
 const textOf = createRecordText({ redactHeaders: [], recordBytesMax: 65_536 });
 
@@ -156,7 +157,7 @@ describe('the file', () => {
   test('nothing is encoded before the caller has gone on', () => {
     let encoded = 0;
     const fd = openSync(path, 'a');
-    const sink = createLineSink({ fd, textOf: (record) => { encoded += 1; return textOf(record); }, bufferedRecordsMax: 10, writeBytesMax: 1e6 });
+    const sink = createLineSink({ outlet: fdOutlet(fd), textOf: (record) => { encoded += 1; return textOf(record); }, bufferedRecordsMax: 10, writeBytesMax: 1e6 });
     sink.write(sampleRecord('r'));
     expect(encoded).toBe(0);
     sink.flushNow();
@@ -184,7 +185,8 @@ describe('the file', () => {
     await sink.close(5_000);
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
     expect(lines[0]).toBe('{"id":"torn"');
-    expect(JSON.parse(lines[1] as string)).toMatchObject({ id: 'next' });
+    expect(JSON.parse(lines[1] as string)).toMatchObject({ segment: { through: 0 } });
+    expect(JSON.parse(lines[2] as string)).toMatchObject({ id: 'next' });
   });
   test('what is no file keeps its permissions: pointed at /dev/null by root, it must not be closed to all others', async () => {
     const before = statSync('/dev/null').mode;
@@ -195,7 +197,7 @@ describe('the file', () => {
   test('a full disk is retried and reported; nothing is lost when there is room again', async () => {
     const failures: unknown[] = [];
     const full = openSync('/dev/full', 'w');
-    const sink = createLineSink({ fd: full, textOf, bufferedRecordsMax: 100, writeBytesMax: 1e6, onFailure: (error) => failures.push(error) });
+    const sink = createLineSink({ outlet: fdOutlet(full), textOf, bufferedRecordsMax: 100, writeBytesMax: 1e6, onFailure: (error) => failures.push(error) });
     sink.write(sampleRecord('r'));
     await expect.poll(() => failures.length).toBeGreaterThan(1);
     expect(sink.stats()).toMatchObject({ buffered: 1 });
@@ -211,7 +213,7 @@ describe('the file', () => {
     execFileSync('mkfifo', [fifo]);
     const reader = openSync(fifo, 'r+');
     const writer = openSync(fifo, 'w');
-    const sink = createLineSink({ fd: writer, textOf, bufferedRecordsMax: 10_000, writeBytesMax: 4_096 });
+    const sink = createLineSink({ outlet: fdOutlet(writer), textOf, bufferedRecordsMax: 10_000, writeBytesMax: 4_096 });
     for (let index = 0; index < 1_000; index += 1) sink.write(sampleRecord(`p${index}`));
     // The pipe holds 64 KiB: the sink now waits, and this process still runs.
     await expect.poll(() => sink.stats().buffered).toBeGreaterThan(0);

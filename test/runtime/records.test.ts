@@ -33,7 +33,7 @@ afterAll(async () => {
 
 type Line = Readonly<Record<string, any>>;
 const records = (): readonly Line[] =>
-  readFileSync(join(curfew.directory, '.curfew/decisions.jsonl'), 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Line);
+  readFileSync(join(curfew.directory, '.curfew/decisions.jsonl'), 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Line).filter((line) => !('segment' in line || 'not_emitted' in line));
 /** Every decision that an answer told of. */
 const answered = new Set<string>();
 /** The records of these decisions, once they are all there. */

@@ -8,6 +8,7 @@ import { clientFor, readInput, show, type Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { plain } from '../print.ts';
 import { wholeNumber } from '../terms.ts';
+import { logReportText, verifyDecisions } from './audit-log.ts';
 
 const textsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []);
 
@@ -24,6 +25,8 @@ interface VerifyOptions {
   readonly anchor?: string[];
   readonly key?: string[];
   readonly after: number;
+  readonly decisions?: string[];
+  readonly partial?: boolean;
 }
 
 const trustedOf = async (run: Run, files: readonly string[]): Promise<ReadonlySet<string>> =>
@@ -81,7 +84,15 @@ export const addAuditCommands = (program: Command, run: Run): void => {
     .option('--key <file...>', 'public key that may have signed, PEM or JWK; absent: any')
     .option('--anchor <file...>', 'checkpoints kept elsewhere, one a line')
     .option('--after <sequence>', 'begin behind it; an anchor must have a checkpoint there', wholeNumber, 0)
-    .action(async (file: string | undefined, { key, anchor = [], after }: VerifyOptions, command: Command) => {
+    .option('--decisions <file...>', 'instead: files of the decision log, oldest first (- is stdin)')
+    .option('--partial', 'the first of these files may begin in the middle of chains')
+    .action(async (file: string | undefined, { key, anchor = [], after, decisions, partial = false }: VerifyOptions, command: Command) => {
+      if (decisions !== undefined) {
+        const report = await verifyDecisions(decisions, partial, []);
+        show(run, command, { ...report } as unknown as JsonObject, () => logReportText(report, 0));
+        if (report.fault !== undefined) run.exitCode = EXIT.denied;
+        return;
+      }
       const client = clientFor(run, command);
       const state: JsonObject | undefined = file === undefined ? await client.get('/audit') : undefined;
       const realm = typeof state?.['realm'] === 'string' ? state['realm'] : undefined;

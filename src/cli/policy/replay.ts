@@ -61,6 +61,7 @@ const whyUnjudged = (record: DecisionRecord): Unjudged => {
 
 /** Counts a line; what can be judged is given back. */
 const take = (line: LogLine, summary: ReplaySummary, trial: Trial): Pending | undefined => {
+  if (line.kind === 'other') return undefined;
   if (line.kind === 'malformed') {
     summary.malformed.count += 1;
     if (summary.malformed.first.length < MALFORMED_SHOWN) summary.malformed.first.push({ line: line.line, fault: line.fault });

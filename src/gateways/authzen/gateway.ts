@@ -11,6 +11,7 @@ import { canonicalAuthority } from '../../domain/authority.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import { readJsonBody, writeJson, type HttpApi } from '../http/api.ts';
+import type { Emission } from '../http/emission.ts';
 import { identifyCaller, traceOf } from '../http/caller.ts';
 import { once, type HttpRequest } from '../http/request.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
@@ -27,6 +28,10 @@ import { search, type SearchSource, type Wanted } from './search.ts';
 
 export interface AuthzenDeps {
   readonly decide: Decider['decide'];
+  /** Told of every answer; absent: nobody wants to know. */
+  readonly emitted?: Emission | undefined;
+  /** Of an answer in a list that could not be sent. */
+  readonly notEmitted?: ((decision: string) => void) | undefined;
   readonly explain: Decider['explain'];
   readonly config: AuthzenConfig;
   readonly peps: PepAuthenticator;
@@ -81,6 +86,7 @@ export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
       else writeFault(response, status, message, headers);
     };
     await decide(evaluation, write).then(write);
+    deps.emitted?.(response, evaluation.id);
   };
 
   const single = async (body: JsonObject, asker: Asker, response: ServerResponse, echo: readonly string[]): Promise<void> => {
@@ -93,6 +99,7 @@ export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
       else writeJson(response, 200, JSON.stringify(evaluationAnswer(evaluation, decision, options)), echo);
     };
     await decide(evaluation, write).then(write);
+    deps.emitted?.(response, evaluation.id);
   };
 
   const batch = async (body: JsonObject, { items, semantic }: Batch, asker: Asker, response: ServerResponse, echo: readonly string[]): Promise<void> => {
@@ -112,6 +119,7 @@ export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
       };
       const decision = await decide(evaluation, write);
       write(decision);
+      if (response.destroyed) deps.notEmitted?.(id);
       if (endsWith(semantic, decision.allow === true)) break;
       await new Promise((resolve) => setImmediate(resolve));
     }

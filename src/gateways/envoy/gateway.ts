@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { Decision, Evaluation } from '../../decision/evaluation.ts';
 import { ownTurn } from '../../decision/loop-turns.ts';
 import type { Reason } from '../../domain/reasons.ts';
-import type { GrpcCall, GrpcMethod, GrpcPeer } from '../../grpc/method.ts';
+import type { GrpcCall, GrpcMethod, GrpcPeer, Send } from '../../grpc/method.ts';
 import { GRPC_STATUS } from '../../grpc/status.ts';
 import type { PepConfig } from '../config.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
@@ -22,6 +22,8 @@ import { evaluationOf, refusedEvaluation, type AskContext, type Asked } from './
 export interface EnvoyGatewayDeps {
   /** Total: never rejects. Calls `write` in the breath of its re-check, and resolves to the same decision. */
   readonly decide: (evaluation: Evaluation, write: (decision: Decision) => void) => Promise<Decision>;
+  /** The answer to this decision could not be sent. */
+  readonly notEmitted?: ((decision: string) => void) | undefined;
   readonly config: EnvoyGatewayConfig;
   readonly pep: PepAuthenticator;
   /** Routes, and the authorities that this enforcement point may ask about; `undefined` for an anonymous one. */
@@ -43,7 +45,7 @@ export interface EnvoyGateway {
 
 export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
 
-export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons, patience, grpcBodies, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
+export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, fineReasons, patience, grpcBodies, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
   const certificates = new WeakMap<GrpcPeer, PepCertificate>();
   const certificateFor = (peer: GrpcPeer): PepCertificate | undefined => {
     if (peer.certificate === undefined) return undefined;
@@ -66,7 +68,7 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons,
   const refusing = (reason: Reason) => (context: AskContext): Asked => ({ evaluation: refusedEvaluation(context, reason), ownHeaders: [] });
 
   /** Never rejects: what breaks here is a denial, since Envoy might be told to let errors pass. */
-  const answer = async (call: GrpcCall, send: (message: Uint8Array) => void, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
+  const answer = async (call: GrpcCall, send: Send, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
     const id = randomUUID();
     try {
       const arrivedMs = patience?.monotonicMs();
@@ -76,7 +78,11 @@ export const createEnvoyGateway = ({ decide, config, pep, rulesFor, fineReasons,
       const evaluation = arrivedMs === undefined ? asked : { ...asked, arrivedMs };
       const options: AnswerOptions = { fineReasons, ownHeaders, stream: evaluation.question?.stream !== undefined };
       let sent: Uint8Array | undefined;
-      const decision = await decide(evaluation, (made) => send((sent = checkResponse(made, options))));
+      let left = false;
+      const decision = await decide(evaluation, (made) => {
+        left = send((sent = checkResponse(made, options)));
+      });
+      if (sent !== undefined && !left) notEmitted?.(id);
       return sent ?? checkResponse(decision, options);
     } catch {
       return bareDenial(id);

@@ -20,6 +20,7 @@ import { reachOf, type ListenerBinding, type PepAuthenticator, type PepCertifica
 import { writeDecision, writeFailure } from './answer.ts';
 import type { HttpApi } from './api.ts';
 import { createApp } from './app.ts';
+import type { Emission } from './emission.ts';
 import { takesBody } from '../self-service/routes.ts';
 import type { AppDeps } from './app.ts';
 import type { HttpListenerConfig } from './config.ts';
@@ -34,6 +35,8 @@ import type { HttpHandler, HttpServer, HttpTls } from './server.ts';
 export interface HttpGatewayDeps extends AppDeps {
   /** Calls `write` in the breath of its re-check, and resolves to the same decision. */
   readonly decide: (evaluation: Evaluation, write: (decision: Decision) => void) => Promise<Decision>;
+  /** Told of every answer; absent: nobody wants to know. */
+  readonly emitted?: Emission;
   readonly config: HttpListenerConfig;
   readonly peps: PepAuthenticator;
   readonly routes: readonly Route[];
@@ -117,7 +120,10 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     // A second call finds the answer written.
     const write = (decision: Decision): void => writeDecision(response, decision, { fineReasons, plainDenials, removeByEnvoy });
     decide(evaluation, write)
-      .then(write)
+      .then((decision) => {
+        write(decision);
+        deps.emitted?.(response, decision.id);
+      })
       .catch(() => writeFailure(response));
   };
 

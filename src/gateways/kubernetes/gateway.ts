@@ -12,6 +12,7 @@ import { wireReason, type Reason } from '../../domain/reasons.ts';
 import type { PepConfig } from '../config.ts';
 import { toldReason } from '../denial.ts';
 import { readJsonBody, writeJson, type HttpApi } from '../http/api.ts';
+import type { Emission } from '../http/emission.ts';
 import { identifyCaller, traceOf, type Caller } from '../http/caller.ts';
 import type { HttpRequest } from '../http/request.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
@@ -25,6 +26,8 @@ export const AUTHORIZE_PATH = '/kubernetes/v1/authorize';
 
 export interface KubernetesDeps {
   readonly decide: Decider['decide'];
+  /** Told of every answer; absent: nobody wants to know. */
+  readonly emitted?: Emission | undefined;
   readonly config: KubernetesConfig;
   readonly peps: PepAuthenticator;
   readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
@@ -75,6 +78,7 @@ export const createKubernetes = (deps: KubernetesDeps): HttpApi => {
         writeJson(response, unproved ? 401 : 200, answerOf(decision, fineReasons), ['x-curfew-decision-id', decision.id, ...(unproved ? ['www-authenticate', 'Bearer realm="curfew"'] : [])]);
       };
       await decide(evaluation, write).then(write);
+      deps.emitted?.(response, evaluation.id);
     };
     if (request.tooLarge || caller.pep.id === undefined) {
       response.shouldKeepAlive = false;

@@ -11,6 +11,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { PepConfig } from '../config.ts';
 import { writeJson, type HttpApi } from '../http/api.ts';
+import type { Emission } from '../http/emission.ts';
 import { identifyCaller, traceOf } from '../http/caller.ts';
 import type { HttpRequest } from '../http/request.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
@@ -25,6 +26,8 @@ import { serveNode, type OpaNode } from './node.ts';
 
 export interface OpaDeps {
   readonly decide: Decider['decide'];
+  /** Told of every answer; absent: nobody wants to know. */
+  readonly emitted?: Emission | undefined;
   readonly config: OpaConfig;
   readonly peps: PepAuthenticator;
   readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
@@ -81,6 +84,7 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
       return writeOpa(request, response, 401, opaError('unauthorized', 'the enforcement point did not prove who it is'), [...headers, 'www-authenticate', 'Bearer realm="curfew"']);
     };
     await decide(evaluation, write).then(write);
+    deps.emitted?.(response, evaluation.id);
   };
 
   /** The members beside the result. */
@@ -141,7 +145,8 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
     const { ask } = read;
     const evaluation = ask.path === undefined ? opaRefusal(randomUUID(), 'request.malformed', asker) : opaEvaluation(randomUUID(), ask.path, formOf(ask.path), ask.input, asker);
     const send = (decision: Decision): void => write(request, response, ask, decision, startedMs);
-    await decide(evaluation, send).then(send);
+    send(await decide(evaluation, send));
+    deps.emitted?.(response, evaluation.id);
   };
 
   return {
