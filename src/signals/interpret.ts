@@ -23,7 +23,7 @@ const REFERENCE_CHARS_MAX = 500;
 const isId = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
 
 /** States of GitHub's jobs and runs that say something; queued ones have not begun. */
-const GITHUB: Readonly<Record<string, SignalState>> = { in_progress: 'open', completed: 'closed' };
+const GITHUB: ReadonlyMap<string, SignalState> = new Map([['in_progress', 'open'], ['completed', 'closed']]);
 
 const github = (hook: Extract<HookConfig, { kind: 'github' }>, body: JsonObject, event: string): Interpreted => {
   const subject = event === 'workflow_job' ? body['workflow_job'] : event === 'workflow_run' ? body['workflow_run'] : undefined;
@@ -31,7 +31,7 @@ const github = (hook: Extract<HookConfig, { kind: 'github' }>, body: JsonObject,
   const { action, repository } = body;
   if (!isJsonObject(subject) || !isId(subject['id']) || typeof action !== 'string' || !isJsonObject(repository) || typeof repository['full_name'] !== 'string') return 'malformed';
   if (hook.repositories?.includes(repository['full_name']) === false) return undefined;
-  const state = GITHUB[action];
+  const state = GITHUB.get(action);
   const url = subject['html_url'];
   const reference = typeof url === 'string' && url.length <= REFERENCE_CHARS_MAX ? { reference: url } : {};
   if (state === undefined) return undefined;
@@ -54,7 +54,7 @@ const gitlab = (hook: Extract<HookConfig, { kind: 'gitlab' }>, body: JsonObject)
   return { tasks: [{ task: `${kind === 'build' ? 'job' : 'pipeline'}:${id}`, state }] };
 };
 
-const GENERIC: Readonly<Record<string, SignalState>> = { 'task.opened': 'open', 'task.closed': 'closed', 'task.paused': 'paused', 'task.resumed': 'resumed', 'task.beat': 'beat' };
+const GENERIC: ReadonlyMap<string, SignalState> = new Map([['task.opened', 'open'], ['task.closed', 'closed'], ['task.paused', 'paused'], ['task.resumed', 'resumed'], ['task.beat', 'beat']]);
 const TASK = /^[A-Za-z0-9._:-]{1,96}$/;
 
 const generic = (body: JsonObject): Interpreted => {
@@ -65,7 +65,7 @@ const generic = (body: JsonObject): Interpreted => {
     const { value } = selector;
     return kind === undefined || value === undefined ? 'malformed' : { end: { selector: { kind, value }, reason } };
   }
-  const state = typeof type === 'string' && Object.hasOwn(GENERIC, type) ? GENERIC[type] : undefined;
+  const state = typeof type === 'string' ? GENERIC.get(type) : undefined;
   if (state === undefined || !SIGNAL_STATES.includes(state)) return typeof type === 'string' ? undefined : 'malformed';
   if (typeof task !== 'string' || !TASK.test(task)) return 'malformed';
   return { tasks: [{ task, state, ...(typeof reference === 'string' && reference.length <= REFERENCE_CHARS_MAX ? { reference } : {}) }] };

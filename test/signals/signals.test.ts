@@ -102,6 +102,31 @@ onBothStores('signals', (open) => {
     expect(await task('iam:T-1')).toMatchObject({ state: 'open' });
   });
 
+  test('F8: a beat that came while its task was paused does not keep it alive when it is replayed after that', async () => {
+    const { at, send, task, lifecycle } = await setUp();
+    await lifecycle.openTask(CALL, { kind: 'agent', owner, heartbeatMs: 60_000 }, 'iam:A-1');
+    await send(generic({ type: 'task.paused', task: 'A-1' }));
+    expect(await send(generic({ type: 'task.beat', task: 'A-1' }, { id: 'b-1' }))).toEqual([202, 'done']);
+    await send(generic({ type: 'task.resumed', task: 'A-1' }));
+    at.now += 50_000;
+    await send(generic({ type: 'task.beat', task: 'A-1' }, { id: 'b-1' }));
+    expect(await task('iam:A-1')).toMatchObject({ state: 'open', lastBeatAt: NOW });
+    expect(await send(generic({ type: 'task.beat', task: 'A-1' }, { id: 'b-2', at: at.now })), 'the control').toEqual([202, 'done']);
+    expect(await task('iam:A-1')).toMatchObject({ lastBeatAt: NOW + 50_000 });
+  });
+
+  test('B7: names that every object has are no words of a source', async () => {
+    const { send, sequence } = await setUp();
+    for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'valueOf']) {
+      const gitlabJob = { object_kind: 'build', build_id: 4, build_status: name, project_id: 3 };
+      expect([await send(job(name)), await send(github({ action: 'x' }, name)), await send(generic({ type: name, task: 'x' })), await send(gitlab(gitlabJob)), await send(gitlab({ ...gitlabJob, object_kind: name }))], name)
+        .toEqual(Array(5).fill([202, 'ignored']));
+      expect(await send(generic({ type: 'access.ended', selector: { kind: name, value: 'x' }, reason: 'x' })), name).toEqual([400, 'malformed']);
+      expect((await send(new Request(`http://localhost/signals/${name.toLowerCase()}`, { method: 'POST' })))[0], name).toBe(404);
+    }
+    expect(await sequence()).toBe(0);
+  });
+
   test('demand(39): a GitHub job that begins opens its task, its end closes it, and both may come again', async () => {
     const { send, task, lifecycle, markers, sequence } = await setUp();
     expect(await send(job('queued'))).toEqual([202, 'ignored']);

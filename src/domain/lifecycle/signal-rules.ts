@@ -52,9 +52,9 @@ const tombstone = (signal: TaskSignal, actor: Actor, now: { readonly latest: Tas
 };
 
 /** It goes on, as it did. */
-const heard = (task: Task, actor: Actor): { readonly ok: true; readonly change: Change } => {
+const heard = (type: 'task.resumed' | 'task.beat', task: Task, actor: Actor): { readonly ok: true; readonly change: Change } => {
   const value = task as unknown as JsonObject;
-  return { ok: true, change: { puts: [], events: [{ type: 'task.resumed', about: [taskRef(task.id)], ending: false, data: { task: value, by: actor.id } }], reply: { task: value } } };
+  return { ok: true, change: { puts: [], events: [{ type, about: [taskRef(task.id)], ending: false, data: { task: value, by: actor.id } }], reply: { task: value } } };
 };
 
 /** Opening a task that a source knows: noted for its pollers. */
@@ -91,8 +91,9 @@ export const signalTask = (signal: TaskSignal, actor: Actor, realm: string, caps
       }
       const task = readTask(record.value);
       if (task === undefined) return refuse('unavailable', 'the task record could not be understood');
-      // Noted all the same, so that a replay of the message is known as one when the task is paused.
-      if (state === 'resumed' && task.state === 'open') return { ...heard(task, actor), unchanged: { sequence: record.modified.sequence, reply: { task: record.value } } };
+      // Noted all the same, so that a replay of the message is known as one when the task is paused; or, of a beat, when it goes on again.
+      const moot = state === 'resumed' ? task.state === 'open' : state === 'beat' && task.state === 'paused';
+      if (moot) return { ...heard(state === 'beat' ? 'task.beat' : 'task.resumed', task, actor), unchanged: { sequence: record.modified.sequence, reply: { task: record.value } } };
       if (state === 'open' || task.state === 'closed' || (state === 'paused' && task.state === 'paused')) return unchanged(loaded);
       const fault = taskFault(task, now);
       if (state !== 'closed' && fault !== undefined && fault !== 'task.paused') return unchanged(loaded);
