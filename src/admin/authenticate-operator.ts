@@ -1,6 +1,7 @@
 /**
- * Operator credentials to principals. Roles come from the groups of the token and from the operator's record in the realm; an
- * account that no person is configured for stays an account, and is nobody's approver.
+ * Operator credentials to principals. Roles come from the groups of the token, or of the people source where that says which they are, and from
+ * the operator's record in the realm; an account that no person is configured for stays an account, and is nobody's approver. One that was a
+ * person's and was taken from them is nobody's: what came with the person, and by groups, is gone.
  */
 import type { Authenticator, Clock } from '../decision/ports.ts';
 import { coversCredential } from '../domain/ending.ts';
@@ -8,7 +9,7 @@ import type { DurationMs } from '../domain/instant.ts';
 import { isJsonObject, type JsonValue } from '../domain/json.ts';
 import { operatorRef, readOperatorRoles } from '../domain/lifecycle/operator-rules.ts';
 import { isPerson } from '../domain/lifecycle/fields.ts';
-import { personRef, readPerson } from '../domain/lifecycle/directory.ts';
+import { accountRef, personRef, readPerson, readTarget } from '../domain/lifecycle/directory.ts';
 import { personOf } from '../lifecycle/directory.ts';
 import { ROLES, type Role } from '../domain/lifecycle/roles.ts';
 import { readEnding } from '../domain/records.ts';
@@ -81,12 +82,14 @@ export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => as
   if (await isEnded(deps, realm, identity)) return undefined;
   const known = await personOf(store, realm, identity.workload);
   if (known === 'unreadable' || known?.active === false) return undefined;
-  const id = known?.id ?? config.persons[identity.workload] ?? identity.workload;
+  const [link] = known === undefined ? await store.read(realm, [accountRef(identity.workload)]) : [];
+  const dropped = link !== undefined && readTarget(link.value) === undefined;
+  const id = known?.id ?? (dropped ? undefined : config.persons[identity.workload]) ?? identity.workload;
   // The configuration may name a person of whom the directory knows that it is gone.
   const [directory] = known === undefined && isPerson(id) ? await store.read(realm, [personRef(id)]) : [];
   const listed = directory === undefined ? known : readPerson(directory.value);
   if (directory !== undefined && listed?.active !== true) return undefined;
-  const groups = groupsOf(identity, config.groupsClaim);
+  const groups = dropped ? [] : (listed?.groups ?? groupsOf(identity, config.groupsClaim));
   const given = groups.flatMap((group) => {
     const entry = Object.hasOwn(config.groups, group) ? config.groups[group] : undefined;
     return entry !== undefined && (entry.realms === undefined || entry.realms.includes(realm)) ? [entry] : [];

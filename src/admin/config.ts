@@ -4,7 +4,7 @@ import { ROLES } from '../domain/lifecycle/roles.ts';
 import { isLoopback } from '../domain/loopback.ts';
 import { isOidcId, isPerson } from '../domain/lifecycle/fields.ts';
 
-const roles = z.array(z.enum(ROLES)).min(1);
+const roles = z.array(z.enum(ROLES)).default([]);
 
 export const operatorsConfig = z
   .strictObject({
@@ -19,9 +19,9 @@ export const operatorsConfig = z
         roles,
         realms: z.array(z.string().min(1)).min(1).optional().describe('realms in which it gives them; default all'),
         team: z.string().refine((team) => isPerson(team) && team.startsWith('team:'), 'must be a team such as team:shop').optional().describe('the team that this group is'),
-      }))
+      }).refine((group) => group.roles.length > 0 || group.team !== undefined, 'must have roles or a team'))
       .default({})
-      .describe('roles by group'),
+      .describe('roles and teams by group, as tokens name them; of people that a source tells us of (`signals.scim`), as that source does'),
     persons: z
       .record(z.string().refine(isOidcId, 'must be an account such as oidc:issuer.example/subject'), z.string().refine((person) => isPerson(person) && person.startsWith('user:'), 'must be a person such as user:alice'))
       .default({})

@@ -25,6 +25,7 @@ const catalogue = {
   'suspension.lifted': { ending: false, text: 'a suspension was lifted, by another person than the one who placed it' },
   'person.set': { ending: false, text: 'the directory knows a person: accounts, teams; `leftTeams` are those it is no longer in' },
   'person.left': { ending: false, text: 'a person is gone; revocations of the same commit end what rested on it' },
+  'feed.changed': { ending: false, text: 'a people source said something of a user or group of its own; what follows for the person is an event of the same commit' },
   'workload.registered': { ending: false, text: 'a workload was registered, changed owner, or is no more' },
   'request.created': { ending: false, text: 'somebody asked for access' },
   'request.approved': { ending: false, text: 'a person approved a request; `complete` when the grant was issued with it' },

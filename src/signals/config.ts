@@ -4,14 +4,12 @@ import { urlFault } from '../bounded/url.ts';
 import { isLoopback } from '../domain/loopback.ts';
 import { isPerson } from '../domain/lifecycle/fields.ts';
 import { SELECTOR_KINDS } from '../domain/selector.ts';
+import { scimConfig } from './scim/config.ts';
+import { hookSecret } from './secret-config.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-const secret = z.union([
-  z.strictObject({ file: z.string().min(1).describe('file that holds it; read at each use') }),
-  z.strictObject({ env: z.string().min(1).describe('environment variable that holds it') }),
-]);
 const sourceId = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be small letters, digits and dashes').describe('name of the source; its tasks are named `<source>:<id there>`');
 
 const source = {
@@ -23,22 +21,22 @@ const source = {
 
 const githubHook = z.strictObject({
   kind: z.literal('github'), ...source,
-  secret: secret.describe('secret of the webhook; `X-Hub-Signature-256` is checked with it'),
+  secret: hookSecret.describe('secret of the webhook; `X-Hub-Signature-256` is checked with it'),
   repositories: z.array(z.string().regex(/^[A-Za-z0-9._-]+\/[A-Za-z0-9._-]+$/, 'must be owner/name')).min(1).optional().describe('only these; absent: every repository whose events are signed with the secret'),
 });
 const gitlabHook = z.strictObject({
   kind: z.literal('gitlab'), ...source,
-  secret: secret.describe('secret token of the webhook (`X-Gitlab-Token`)'),
+  secret: hookSecret.describe('secret token of the webhook (`X-Gitlab-Token`)'),
   projects: z.array(z.int().min(1)).min(1).optional().describe('ids of projects; absent: every one that knows the token'),
 });
 const genericHook = z.strictObject({
   kind: z.literal('generic'), ...source,
-  secret: secret.describe('key of the signature, as Standard Webhooks has it'),
+  secret: hookSecret.describe('key of the signature, as Standard Webhooks has it'),
   mayEnd: z.array(z.enum(SELECTOR_KINDS)).default([]).describe('kinds of selectors that it may revoke by; none: it may only speak of its tasks'),
 });
 
 const fetched = {
-  token: secret.optional().describe('bearer token'),
+  token: hookSecret.optional().describe('bearer token'),
   ca: z.string().min(1).optional().describe('file with the authorities to trust instead of the well-known ones, PEM'),
   insecureLoopback: z.boolean().default(false).describe('allow http to this machine'),
 };
@@ -65,19 +63,20 @@ export const signalsConfig = z
     plaintext: z.literal('allowed').optional().describe('no TLS beyond loopback: only behind something that brings it'),
     bodyBytesMax: z.int().min(1_024).max(26_214_400).default(1_048_576).describe('larger webhooks are refused before they are looked at'),
     hooks: z.array(z.discriminatedUnion('kind', [githubHook, gitlabHook, genericHook])).max(100).default([]).describe('who may send webhooks to `/signals/<id>`'),
+    scim: z.array(scimConfig).max(32).default([]).describe('people sources that send to `/scim/<id>/v2` (SCIM 2.0). Teams and roles of their groups are those of `admin.operators.groups`'),
     pollers: z.array(z.discriminatedUnion('kind', [...pollers])).max(100).default([]).describe('who is asked how its tasks are'),
     pollMs: z.int().min(100).max(DAY).default(30_000).describe('pause between two rounds of asking'),
     timeoutMs: z.int().min(100).max(60_000).default(5_000).describe('longest wait for one answer'),
   })
-  .superRefine(({ host, port, tls, plaintext, hooks, pollers: polled }, context) => {
+  .superRefine(({ host, port, tls, plaintext, hooks, scim, pollers: polled }, context) => {
     if (port !== false && !isLoopback(host) && tls === undefined && plaintext === undefined) context.addIssue({ code: 'custom', path: ['tls'], message: 'is needed on an address beyond loopback; or write `plaintext: allowed`' });
-    const ids = [...hooks.map(({ id }) => ['hooks', id]), ...polled.map(({ id }) => ['pollers', id])];
-    for (const [where, list] of [['hooks', hooks], ['pollers', polled]] as const) {
+    for (const [where, list] of [['hooks', hooks], ['pollers', polled], ['scim', scim]] as const) {
       list.forEach(({ id }, index) => {
         if (list.findIndex((other) => other.id === id) !== index) context.addIssue({ code: 'custom', path: [where, index, 'id'], message: `\`${id}\` is there twice` });
       });
     }
-    if (hooks.length > 0 && port === false) context.addIssue({ code: 'custom', path: ['port'], message: `is needed: webhooks of ${ids[0]?.[1]} would arrive nowhere` });
+    const [first] = [...hooks, ...scim];
+    if (first !== undefined && port === false) context.addIssue({ code: 'custom', path: ['port'], message: `is needed: what ${first.id} sends would arrive nowhere` });
     polled.forEach(({ url, insecureLoopback }, index) => {
       const fault = urlFault(url.replace('{id}', 'x'), insecureLoopback);
       if (fault !== undefined) context.addIssue({ code: 'custom', path: ['pollers', index, 'url'], message: fault });

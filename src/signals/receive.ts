@@ -8,6 +8,7 @@ import { parseStrictJson } from '../domain/strict-json.ts';
 import { sourcedId, type TaskSignal } from '../domain/lifecycle/signal-rules.ts';
 import type { HookConfig, SignalsConfig } from './config.ts';
 import { interpret, type EndSaid } from './interpret.ts';
+import { readBytes } from './read-bytes.ts';
 import { githubSigned, gitlabSigned, readHookSecret, standardSigned, type SecretSources } from './verify.ts';
 
 export type Taken = 'done' | 'refused' | 'unavailable';
@@ -35,23 +36,6 @@ const PATH = /^\/signals\/([a-z][a-z0-9-]{0,31})$/;
 
 const answer = (status: number, result: string): Response =>
   new Response(`${JSON.stringify({ result })}\n`, { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } });
-
-const readBytes = async (request: Request, bytesMax: number): Promise<Buffer | undefined> => {
-  if (Number(request.headers.get('content-length') ?? 0) > bytesMax) return undefined;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const reader = (request.body as ReadableStream<Uint8Array> | null)?.getReader();
-  for (;;) {
-    const part = await reader?.read();
-    if (part === undefined || part.done) return Buffer.concat(chunks);
-    size += part.value.byteLength;
-    if (size > bytesMax) {
-      await reader?.cancel();
-      return undefined;
-    }
-    chunks.push(part.value);
-  }
-};
 
 const jsonOf = (bytes: Buffer): JsonObject | undefined => {
   try {

@@ -2,13 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { listenAdmin } from '../admin/listen.ts';
 import type { Core } from '../compose.ts';
-import { defaultRealm } from '../compose.ts';
+import { defaultRealm, lifecycleDeps } from '../compose.ts';
 import type { Executed } from '../lifecycle/execute.ts';
 import type { Call, Lifecycle } from '../lifecycle/lifecycle.ts';
 import { newId } from '../lifecycle/new-id.ts';
 import { createRounds, type Rounds } from '../lifecycle/rounds.ts';
 import { createPoll, type PollDeps } from '../signals/poll.ts';
+import { createPeopleFeed } from '../lifecycle/people-feed.ts';
 import { createReceive, type SignalPort, type Taken } from '../signals/receive.ts';
+import { feedNames } from '../signals/scim/config.ts';
+import { createServeScim } from '../signals/scim/serve.ts';
 import type { Log } from '../telemetry/log.ts';
 import { errorText } from '../telemetry/log.ts';
 import type { Config } from '../config/schema.ts';
@@ -23,7 +26,29 @@ export interface Signals {
   readonly rounds: Rounds;
 }
 
-export const createSignals = ({ config, clock, store }: Core, lifecycle: Pick<Lifecycle, 'signalTask' | 'forgetSignal' | 'revoke'>, log: Log): Signals => {
+/** People sources that send to us. Groups mean what they mean in the tokens of operators. */
+const createScim = (core: Core, log: Log): ((request: Request) => Promise<Response | undefined>) => {
+  const { config } = core;
+  const teamOf = (realm: string) => (group: string): string | undefined => {
+    const { groups } = config.admin.operators;
+    const entry = Object.hasOwn(groups, group) ? groups[group] : undefined;
+    return entry?.realms?.includes(realm) === false ? undefined : entry?.team;
+  };
+  return createServeScim({
+    bodyBytesMax: config.signals.bodyBytesMax, secrets: { env },
+    feeds: config.signals.scim.map((feed) => {
+      const realm = feed.realm ?? defaultRealm(config);
+      return { config: feed, port: createPeopleFeed(lifecycleDeps(core, () => undefined), { id: feed.id, realm, ...feedNames(feed), teamOf: teamOf(realm), adopt: feed.adopt }) };
+    }),
+    onOutcome: (feed, outcome, detail) => {
+      if (outcome === 'unauthorized') log.warn('a people source shows a wrong token', { source: feed });
+      else if (outcome !== 'done') log.warn('a people source was refused', { source: feed, detail: detail ?? outcome });
+    },
+  });
+};
+
+export const createSignals = (core: Core, lifecycle: Pick<Lifecycle, 'signalTask' | 'forgetSignal' | 'revoke'>, log: Log): Signals => {
+  const { config, clock, store } = core;
   const callOf = (realm: string, source: string, delivery: string | undefined, body: unknown): Call => ({
     realm,
     actor: { kind: 'system', id: `signal:${source}` },
@@ -42,10 +67,11 @@ export const createSignals = ({ config, clock, store }: Core, lifecycle: Pick<Li
       else if (outcome === 'malformed' || outcome === 'too-large') log.warn('a webhook of a source of signals can not be read', { source, detail: outcome });
     },
   });
+  const scim = createScim(core, log);
   const poll = createPoll({ store, config: signals, realms, port, secrets: { env }, holder: newId(clock.now().latest) });
   const rounds = createRounds({ round: poll.round, pauseMs: () => signals.pollMs, monotonicMs: clock.monotonicMs, onError: (error) => log.error('sources of signals can not be asked', { detail: errorText(error) }) });
   return {
-    receive,
+    receive: async (request) => (await scim(request)) ?? receive(request),
     rounds: {
       start: rounds.start,
       stop: async () => {

@@ -19,6 +19,8 @@ export interface SetPerson {
   readonly accounts: readonly string[];
   readonly teams: readonly string[];
   readonly active: boolean;
+  /** Where its source says so; absent: as it was. */
+  readonly groups?: readonly string[];
 }
 
 export interface DirectorySetting {
@@ -75,13 +77,14 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
       const accounts = command.active ? given : unique([...given, ...held(loaded)]);
       const record = loaded.record(personRef(command.id));
       const old = before(loaded);
+      const groups = command.groups ?? old?.groups;
       const left = (old?.teams ?? []).filter((team) => !teams.includes(team));
       const person: Person = {
         version: 1, id: command.id, accounts, teams, formerTeams: unique([...(old?.formerTeams ?? []), ...left]).filter((team) => !teams.includes(team)).slice(-TEAMS_MAX),
-        active: command.active, source: setting.source,
+        active: command.active, source: setting.source, ...(groups === undefined ? {} : { groups: unique(groups) }),
       };
       const reply = { person: asJson(person) };
-      if (record !== undefined && old !== undefined && old.active === person.active && same(old.accounts, accounts) && same(old.teams, teams)) return { ok: true, unchanged: { sequence: record.modified.sequence, reply } };
+      if (record !== undefined && old !== undefined && old.active === person.active && same(old.accounts, accounts) && same(old.teams, teams) && same(old.groups ?? [], person.groups ?? [])) return { ok: true, unchanged: { sequence: record.modified.sequence, reply } };
       // Also one of whom the directory hears first that they are gone: grants may rest on them already.
       const leaves = old?.active !== false && !person.active;
       const selectors = leaves ? resting(command.id) : left.length > 0 && setting.onTransfer === 'end' ? [{ kind: 'approver', value: command.id } as const] : [];

@@ -18,6 +18,8 @@ export interface Person {
   /** False: gone. Nothing rests on it any more, and it approves nothing. */
   readonly active: boolean;
   readonly source: string;
+  /** Names of its groups, where its source says which they are; then these count, and not what a token says. */
+  readonly groups?: readonly string[];
 }
 
 export const WORKLOAD_KINDS = ['service', 'ci', 'batch', 'agent', 'third-party', 'device', 'other'] as const;
@@ -43,7 +45,7 @@ export const aliasRef = (id: string): RecordRef => ({ kind: 'alias', id });
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string');
 
 export const readPerson = (value: JsonObject | undefined): Person | undefined =>
-  value !== undefined && value['version'] === 1 && typeof value['id'] === 'string' && typeof value['active'] === 'boolean' && ['accounts', 'teams', 'formerTeams'].every((name) => isTexts(value[name]))
+  value !== undefined && value['version'] === 1 && typeof value['id'] === 'string' && typeof value['active'] === 'boolean' && ['accounts', 'teams', 'formerTeams'].every((name) => isTexts(value[name])) && (value['groups'] === undefined || isTexts(value['groups']))
     ? (value as unknown as Person)
     : undefined;
 

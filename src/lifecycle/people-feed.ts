@@ -1,0 +1,154 @@
+/**
+ * A people source that is fed to us, over the lifecycle: users, groups, and who is in which. Each message about one user is one commit; one about a
+ * group's members is one commit a member, repeated safely, so that what is reported as failed can simply be sent again.
+ */
+import type { Actor } from '../domain/lifecycle/change.ts';
+import { changeFeedGroup, changeFeedUser, type FeedGroupTerms, type FeedSetting, type FeedUserTerms } from '../domain/lifecycle/feed-rules.ts';
+import { FEED_GROUP, FEED_MEMBER, FEED_USER, feedGroupRef, feedKeyRef, feedMemberOwner, feedMemberRef, feedPrefix, feedUserRef, readFeedGroup, readFeedUser, type FeedGroup, type FeedKey, type FeedUser } from '../domain/lifecycle/feed.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { Store, StoredRecord } from '../store/port.ts';
+import { readTarget } from '../domain/lifecycle/directory.ts';
+import type { Executed } from './execute.ts';
+import type { Call, LifecycleDeps } from './lifecycle.ts';
+import { newId } from './new-id.ts';
+import { createRun } from './run.ts';
+
+export interface FeedOf {
+  readonly id: string;
+  readonly realm: string;
+  readonly personOf: FeedSetting['personOf'];
+  readonly accountsOf: FeedSetting['accountsOf'];
+  readonly teamOf: FeedSetting['teamOf'];
+  readonly adopt: boolean;
+}
+
+/** What is to become of a group's members. `whole`: whoever is not in `add` leaves. */
+export interface MemberChange {
+  readonly whole: boolean;
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+}
+
+export interface Stamped<T> {
+  readonly value: T;
+  readonly createdAt: number;
+  readonly modifiedAt: number;
+}
+
+export interface PeopleFeed {
+  user(id: string): Promise<Stamped<FeedUser> | undefined>;
+  group(id: string): Promise<Stamped<FeedGroup> | undefined>;
+  /** Its id. */
+  find(key: FeedKey, value: string): Promise<string | undefined>;
+  /** Ids in order, and how many there are in all. */
+  page(kind: 'user' | 'group', start: number, count: number): Promise<{ readonly ids: readonly string[]; readonly total: number }>;
+  members(group: string): Promise<readonly string[]>;
+  isMember(group: string, user: string): Promise<boolean>;
+  /** `reply.of`: its id. */
+  createUser(terms: Omit<FeedUserTerms, 'groups'>): Promise<Executed>;
+  changeUser(id: string, change: (user: FeedUser) => Omit<FeedUserTerms, 'groups'>, ends: boolean): Promise<Executed>;
+  removeUser(id: string): Promise<Executed>;
+  createGroup(terms: FeedGroupTerms): Promise<Executed>;
+  changeGroup(id: string, change: (group: FeedGroup) => FeedGroupTerms): Promise<Executed>;
+  removeGroup(id: string): Promise<Executed>;
+  /** The first failure, or `undefined`. Those who leave go first. */
+  changeMembers(group: string, change: MemberChange): Promise<Executed | undefined>;
+}
+
+export const FEED_PEOPLE_MAX = 100_000;
+const PAGE = 1_000;
+const AT_ONCE = 8;
+
+const stamped = <T>(record: StoredRecord | undefined, read: (value: JsonObject | undefined) => T | undefined): Stamped<T> | undefined => {
+  const value = read(record?.value);
+  return record === undefined || value === undefined ? undefined : { value, createdAt: record.created.at, modifiedAt: record.modified.at };
+};
+
+export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | 'config' | 'enforcementMs'>, feed: FeedOf): PeopleFeed => {
+  const { clock, config } = deps;
+  const store: Pick<Store, 'read' | 'list' | 'fenceMs'> = deps.store;
+  const { realm } = feed;
+  const source = `scim:${feed.id}`;
+  const actor: Actor = { kind: 'system', id: source };
+  const call: Call = { realm, actor };
+  const run = createRun({ store: deps.store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
+  const freshId = (): string => newId(clock.now().latest);
+  const setting = (): FeedSetting => ({
+    feed: feed.id, source, newId: freshId, settleMs: deps.enforcementMs + (store.fenceMs?.() ?? 0), onTransfer: config.directory.onTransfer,
+    personOf: feed.personOf, accountsOf: feed.accountsOf, teamOf: feed.teamOf, adopt: feed.adopt,
+  });
+  const user = (id: string, change: (user: FeedUser | undefined) => FeedUserTerms | undefined, ends: boolean) =>
+    run(call, 'person.set', `feed-user/${id}`, changeFeedUser(id, { change, ends }, actor, setting()));
+  const group = (id: string, change: (group: FeedGroup | undefined) => FeedGroupTerms | undefined) => run(call, 'person.set', `feed-group/${id}`, changeFeedGroup(id, change, actor, setting()));
+
+  const allOf = async (kind: string, owner?: string): Promise<readonly StoredRecord[]> => {
+    const records: StoredRecord[] = [];
+    for (let after: string | undefined; records.length <= FEED_PEOPLE_MAX; ) {
+      const page = await store.list(realm, { kind, limit: PAGE, ...(owner === undefined ? {} : { owner }), ...(after === undefined ? {} : { after }) });
+      records.push(...page.items);
+      if (page.next === undefined) break;
+      after = page.next;
+    }
+    return records;
+  };
+  const members = async (id: string): Promise<readonly string[]> =>
+    (await allOf(FEED_MEMBER, feedMemberOwner(feed.id, id))).flatMap(({ value: { user: member } }) => (typeof member === 'string' ? [member] : []));
+
+  /** One after another fails or not; the first failure ends it. */
+  const eachOf = async (ids: readonly string[], act: (id: string) => Promise<Executed>): Promise<Executed | undefined> => {
+    let failure: Executed | undefined;
+    const queue = ids.values();
+    const work = async (): Promise<void> => {
+      for (const id of queue) {
+        if (failure !== undefined) return;
+        const executed = await act(id);
+        if (!executed.ok && executed.failure.code !== 'not-found') failure ??= executed;
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    return failure;
+  };
+  const leave = (id: string, from: string) => user(id, (known) => known && { ...known, groups: known.groups.filter((one) => one !== from) }, true);
+
+  const read = async (ref: ReturnType<typeof feedUserRef>): Promise<StoredRecord | undefined> => (await store.read(realm, [ref]))[0];
+  return {
+    user: async (id) => stamped(await read(feedUserRef(feed.id, id)), readFeedUser),
+    group: async (id) => {
+      const found = stamped(await read(feedGroupRef(feed.id, id)), readFeedGroup);
+      return found?.value.ended === true ? undefined : found;
+    },
+    find: async (key, value) => readTarget((await read(feedKeyRef(feed.id, key, value)))?.value),
+    page: async (kind, start, count) => {
+      const prefix = feedPrefix(feed.id);
+      const ids = (await allOf(kind === 'user' ? FEED_USER : FEED_GROUP)).flatMap(({ key }) => (key.id.startsWith(prefix) ? [key.id.slice(prefix.length)] : []));
+      return { ids: ids.slice(start - 1, start - 1 + count), total: ids.length };
+    },
+    members,
+    isMember: async (id, member) => (await read(feedMemberRef(feed.id, id, member))) !== undefined,
+    createUser: (terms) => user(freshId(), (known) => (known === undefined ? { ...terms, groups: [] } : known), false),
+    changeUser: (id, change, ends) => user(id, (known) => known && { ...change(known), groups: known.groups }, ends),
+    removeUser: (id) => user(id, () => undefined, true),
+    createGroup: (terms) => group(freshId(), (known) => known ?? terms),
+    changeGroup: async (id, change) => {
+      const changed = await group(id, (known) => known && (known.ended === true ? known : change(known)));
+      if (!changed.ok) return changed;
+      // By their groups' names people have teams and roles.
+      return (await eachOf(await members(id), (member) => user(member, (known) => known, false))) ?? changed;
+    },
+    removeGroup: async (id) => {
+      const ended = await group(id, (known) => known && { ...known, ended: true });
+      if (!ended.ok) return ended;
+      for (let left = await members(id); left.length > 0; left = await members(id)) {
+        const failure = await eachOf(left, (member) => leave(member, id));
+        if (failure !== undefined) return failure;
+      }
+      return group(id, () => undefined);
+    },
+    changeMembers: async (id, { whole, add, remove }) => {
+      const keep = new Set(add);
+      const leaving = whole ? (await members(id)).filter((member) => !keep.has(member)) : remove;
+      const failure = await eachOf(leaving, (member) => leave(member, id));
+      return failure ?? eachOf(add, (member) => user(member, (known) => known && { ...known, groups: [...known.groups, id] }, false));
+    },
+  };
+};
