@@ -47,6 +47,8 @@ const failed = (executed: Extract<PortAnswer, { readonly ok: false }>): ScimFaul
   return code === 'not-permitted' ? { status: 403, detail } : { status: 503, detail: 'not now; send it again' };
 };
 
+const idIn = ({ reply }: Extract<PortAnswer, { readonly ok: true }>, otherwise: string | undefined): string => (typeof reply['of'] === 'string' ? reply['of'] : (otherwise ?? ''));
+
 const same = (a: string, b: string): boolean => {
   const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(hash(a), hash(b));
@@ -93,7 +95,7 @@ export const createServeScim = ({ feeds, bodyBytesMax, secrets, onOutcome }: Ser
       const body = await show(one);
       return body === undefined ? refused(NOT_FOUND) : answer(status, body, { location: `${base}/${kind}/${one}` });
     };
-    const made = async (executed: PortAnswer, status: number): Promise<Response> => (executed.ok ? shown(String(executed.reply['of'] ?? id), status) : refused(failed(executed)));
+    const made = async (executed: PortAnswer, status: number): Promise<Response> => (executed.ok ? shown(idIn(executed, id), status) : refused(failed(executed)));
 
     if (method === 'GET' && id !== undefined) return shown(id, 200);
     if (method === 'GET') return list(port, url, kind, show);
@@ -131,7 +133,7 @@ export const createServeScim = ({ feeds, bodyBytesMax, secrets, onOutcome }: Ser
     const own = id === undefined ? await port.createGroup(terms({ displayName: '' }))
       : change.displayName === undefined && change.externalId === undefined ? undefined : await port.changeGroup(id, terms);
     if (own !== undefined && !own.ok) return refused(failed(own));
-    const group = id ?? String(own?.reply['of']);
+    const group = id ?? (own === undefined ? '' : idIn(own, ''));
     const moved = members === undefined ? undefined : await port.changeMembers(group, members);
     if (moved !== undefined && !moved.ok) return refused(failed(moved));
     return shown(group, id === undefined ? 201 : 200);

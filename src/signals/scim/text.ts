@@ -38,7 +38,7 @@ export const booleanOf = (value: JsonValue | undefined): boolean | undefined => 
 
 /** Ids of members, or what is wrong. What is no user is refused: a group in a group would give what nobody gave. */
 export const membersOf = (value: JsonValue | undefined, most: number): readonly string[] | { readonly fault: ScimFault } => {
-  const list = value === undefined ? [] : Array.isArray(value) ? value : [value];
+  const list: readonly JsonValue[] = value === undefined ? [] : Array.isArray(value) ? value : [value];
   if (list.length > most) return fault('tooMany', `a message may name at most ${most} members`);
   const ids: string[] = [];
   for (const member of list) {
