@@ -154,7 +154,7 @@ export const createServeScim = ({ feeds, bodyBytesMax, secrets, onOutcome }: Ser
   /** One of the comparisons names it, the others must hold too. */
   const lookUp = async (port: FeedPort, kind: 'Users' | 'Groups', compared: readonly Comparison[]): Promise<{ readonly ids: readonly string[]; readonly total: number }> => {
     const none = { ids: [], total: 0 };
-    const found = await Promise.all(compared.filter(({ name }) => !name.startsWith('members')).map(({ name, value }) => {
+    const found = await Promise.all(compared.filter(({ name }) => !name.startsWith('members')).map(async ({ name, value }) => {
       if (name === 'id') return value;
       return port.find(name === 'externalId' ? (kind === 'Users' ? 'user.externalId' : 'group.externalId') : (name as 'userName' | 'displayName'), value);
     }));
