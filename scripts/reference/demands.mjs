@@ -20,7 +20,7 @@ const DEMANDS = [
   ['The end of a session is not taken for the end of the access.'],
   ['A credential that lives longer than its approval is refused or cut.'],
   ['What ended can not be used again: no id, task or approval.'],
-  ['Federated trust, scattered secrets and nested delegation are covered.', 'Withdrawn keys of a federated domain are; nested actors (`act`) are not.'],
+  ['Federated trust, scattered secrets and nested delegation are covered.'],
   ['What is not judged anew is reported as advisory.'],
   ['Three models of access for three uses, each with controls of its own.'],
   ['Time-boxed access has a start and an end.'],

@@ -77,6 +77,8 @@ export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => as
   const result = await authenticator.authenticate({ kind: 'bearer', token }, { realm, now });
   if (!result.ok) return undefined;
   const { identity } = result;
+  // A person commands by a credential of its own: nobody approves on its behalf.
+  if (identity.actsFor !== undefined) return undefined;
   if (identity.kind !== 'oidc' || !config.issuers.includes(identity.issuer) || !identity.audience.includes(config.audience)) return undefined;
   if (!(now.latest < (identity.credential.expiresAt ?? 0))) return undefined;
   if (await isEnded(deps, realm, identity)) return undefined;

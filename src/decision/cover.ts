@@ -16,9 +16,14 @@ const surroundings = (evaluation: Evaluation): readonly Selector[] => [
   ...(evaluation.pep.id === undefined ? [] : [{ kind: 'pep', value: evaluation.pep.id } as const]),
 ];
 
+/** Those for whom it acts, and who acted before: what ended for any of them ended for all. */
+const behind = ({ actsFor }: Identity): readonly Selector[] =>
+  actsFor === undefined ? [] : [actsFor.subject, ...actsFor.priorActors, ...actsFor.alsoKnownAs].flatMap(workloadSelectors);
+
 const identitySelectors = (identity: Identity): readonly Selector[] => [
   ...identity.credential.selectors.map(parseKey),
   ...workloadSelectors(identity.workload),
+  ...behind(identity),
   { kind: 'issuer', value: identity.issuer },
 ];
 

@@ -56,6 +56,7 @@ export const recordOf = (evaluation: Evaluation, progress: Progress, decision: D
   }
   if (identity !== undefined) {
     record.workload = identity.workload;
+    if (identity.actsFor !== undefined) record.onBehalfOf = { subject: identity.actsFor.subject, priorActors: identity.actsFor.priorActors };
     record.credential = credentialOf(identity);
   }
   record.input = progress.input ?? evaluation.input;

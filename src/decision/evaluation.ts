@@ -91,10 +91,21 @@ export interface Unable {
   readonly headers: ReadonlySet<string> | 'any';
 }
 
+/** On whose behalf a delegated credential is used (`act`): they give nothing, and each of them can end it. */
+export interface ActsFor {
+  /** The credential's subject. */
+  readonly subject: string;
+  /** Who acted before the one who acts now, the latest first. */
+  readonly priorActors: readonly string[];
+  /** Other ids of any of them, by which something may have been ended. */
+  readonly alsoKnownAs: readonly string[];
+}
+
 /** A verified workload and the credential that proved it. */
 export interface Identity {
-  /** Canonical URI of the workload. */
+  /** Canonical URI of the workload; with a delegated credential, of the actor that uses it. */
   readonly workload: string;
+  readonly actsFor?: ActsFor;
   readonly kind: 'jwt-svid' | 'oidc' | 'x509' | 'asserted';
   readonly issuer: string;
   readonly audience: readonly string[];

@@ -34,9 +34,11 @@ const grantInput = ({ fact: { grant, usesLeft }, until }: LiveGrant): JsonObject
   return members;
 };
 
-const subjectInput = ({ workload, kind }: Identity): JsonObject => {
+const subjectInput = ({ workload, kind, actsFor }: Identity): JsonObject => {
   const trustDomain = trustDomainOf(workload);
-  return trustDomain === undefined ? { id: workload, kind } : { id: workload, kind, trust_domain: trustDomain };
+  const members: Members = trustDomain === undefined ? { id: workload, kind } : { id: workload, kind, trust_domain: trustDomain };
+  if (actsFor !== undefined) members['on_behalf_of'] = { id: actsFor.subject, prior_actors: actsFor.priorActors };
+  return members;
 };
 
 const credentialInput = ({ kind, issuer, audience, claims, credential: { issuedAt, expiresAt }, confirmed }: Identity): JsonObject => {

@@ -17,6 +17,8 @@ export interface DecisionRecord {
   /** What the decision took for now. */
   readonly now: TimeInterval;
   readonly workload?: string;
+  /** With a delegated credential: its subject, and who acted before `workload`, the latest first. */
+  readonly onBehalfOf?: { readonly subject: string; readonly priorActors: readonly string[] };
   readonly action?: string;
   readonly resource?: ResourceRef;
   readonly credential?: {

@@ -7,6 +7,8 @@ export const KID_CHARS_MAX = 1_024;
 export const JTI_CHARS_MAX = 1_024;
 export const DPOP_JTI_CHARS_MAX = 256;
 export const AUDIENCES_MAX = 64;
+/** Actors in one token (`act` in `act`). */
+export const ACTORS_MAX = 4;
 export const JWKS_BYTES_MAX = 1_048_576;
 export const JWKS_KEYS_MAX = 100;
 export const RSA_BITS_MIN = 2_048;

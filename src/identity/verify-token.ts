@@ -4,6 +4,7 @@ import type { Identity } from '../decision/evaluation.ts';
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { credentialByHash, credentialByJti, selectorKey } from '../domain/selector.ts';
+import { readActors } from './actors.ts';
 import { confirmationOf } from './confirmation.ts';
 import type { Confirmation } from './confirmation.ts';
 import { audienceOf, isAlgorithm } from './issuer.ts';
@@ -71,11 +72,14 @@ export const verifyToken = async (raw: string, issuers: Issuers, realm: string, 
   const { jti } = claims;
   const jtiFits = jti === undefined ? !config.oneTime : typeof jti === 'string' && jti !== '' && jti.length <= JTI_CHARS_MAX;
   if (workload === undefined || times === undefined || !jtiFits) return 'credential.claims';
+  const actors = Object.hasOwn(claims, 'act') ? readActors(claims, workload, issuer) : undefined;
+  if (actors === undefined && Object.hasOwn(claims, 'act')) return 'credential.claims';
   const confirmation = Object.hasOwn(claims, 'cnf') ? confirmationOf(claims['cnf']) : undefined;
   if (confirmation === 'unsupported') return 'credential.proof';
 
   const identity: Identity = {
-    workload,
+    workload: actors?.workload ?? workload,
+    ...(actors === undefined ? {} : { actsFor: actors.actsFor }),
     kind: issuer.kind,
     issuer: issuer.name,
     audience,

@@ -21,6 +21,8 @@ export interface AdmitDeps {
 export type AdmitIdentity = (identity: Identity, context: { readonly realm: string; readonly now: TimeInterval }) => Promise<Reason | undefined>;
 
 export const createAdmit = ({ store, credentialSkewMs }: AdmitDeps): AdmitIdentity => async (identity, { realm, now }) => {
+  // A workload asks, beats and hands on by its own credential, not by what it was given to act for another.
+  if (identity.actsFor !== undefined) return 'credential.type';
   const evaluation: Evaluation = {
     id: newId(now.latest), realm, protocol: 'self-service', pep: { id: undefined, obligations: [] }, presented: { kind: 'none' }, input: {},
   };

@@ -50,7 +50,10 @@ const curfew = z
     resource,
     context: members.optional(),
     source: z.string().optional().describe('Address of the end client, as the enforcement point reports it.'),
-    subject: z.strictObject({ id: z.string(), kind: z.enum(['jwt-svid', 'oidc', 'x509', 'asserted']), trust_domain: z.string().optional() }).optional(),
+    subject: z.strictObject({
+      id: z.string(), kind: z.enum(['jwt-svid', 'oidc', 'x509', 'asserted']), trust_domain: z.string().optional(),
+      on_behalf_of: z.strictObject({ id: z.string(), prior_actors: z.array(z.string()) }).optional().describe('With a delegated credential (`act`): whom the actor acts for, and who acted before it, the latest first. Only the actor\'s grants are in `grants`.'),
+    }).optional(),
     credential: z
       .strictObject({
         issuer: z.string(),

@@ -107,7 +107,7 @@ describe('OIDC operators', () => {
   });
 
   const refused: readonly (readonly [string, object])[] = [
-    ['a workload token: another audience', { aud: 'curfew' }], ['an issuer that is not for operators', { iss: 'https://ci.example' }], ['expired', { exp: T0 / 1000 }], ['no audience', { aud: undefined }],
+    ['a workload token: another audience', { aud: 'curfew' }], ['an issuer that is not for operators', { iss: 'https://ci.example' }], ['expired', { exp: T0 / 1000 }], ['used by an actor on its behalf', { act: { sub: 'agent' } }], ['used by itself as an actor', { act: { sub: 'alice' } }], ['no audience', { aud: undefined }],
     ['a key that must be proved', { cnf: { jkt: 'A'.repeat(43) } }],
   ];
   test.each(refused)('refused: %s', async (_name, over) => {
