@@ -83,3 +83,25 @@ test('demand(48): an answer is kept by nobody for longer than the shortest of po
     expect(decision.allow && decision.cacheUntil - decision.decidedAt).toBe(expected);
   }
 });
+
+describe.each(['at once', 'when the turn of the loop ends'])('an answer that leaves %s is checked last of all', (how) => {
+  const asked = evaluationOf({ pep: { id: 'edge', obligations: [] }, ...(how === 'at once' ? {} : { protocol: 'ext-authz-grpc', sentWithTurn: true }) });
+
+  test.each<[string, (world: ReturnType<typeof createWorld>) => void, RegExp]>([
+    ['I2: an ending', (world) => world.revoke({ kind: 'grant', value: 'g1' }), /^grant.revoked$/],
+    ['I2: a kill switch', (world) => world.suspend({ kind: 'realm', value: 'default' }), /^realm.suspended$/],
+    ['I1: the end of the grant', (world) => { world.state.now += 60_000; }, /^grant.expired$/],
+    ['C2: a clock that is trusted no more', (world) => { world.state.trusted = false; }, /^clock.untrusted$/],
+    ['I15: the deadline', (world) => { world.state.monotonic += 150; }, /^decision.deadline$/],
+  ])('%s while the policy runs', async (_name, strike, reason) => {
+    const world = createWorld();
+    world.issue();
+    expect(await world.reasonOf(asked)).toBe('allow');
+    let struck = false;
+    world.state.duringPolicy = () => {
+      if (!struck) strike(world);
+      struck = true;
+    };
+    expect(await world.reasonOf(asked)).toMatch(reason);
+  });
+});

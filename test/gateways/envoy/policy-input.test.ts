@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { bodyLimitsConfig } from '../../../src/gateways/envoy/config.ts';
 import { readCheckRequest } from '../../../src/gateways/envoy/check-request.ts';
+import { bodyLimitsConfig, envoyGatewayConfig } from '../../../src/gateways/envoy/config.ts';
+import { evaluationOf } from '../../../src/gateways/envoy/evaluation.ts';
 import { parseForm } from '../../../src/gateways/envoy/form.ts';
 import { requestHeaders } from '../../../src/gateways/envoy/headers.ts';
 import { parseMediaType, parseMultipart } from '../../../src/gateways/envoy/multipart.ts';
@@ -173,4 +174,21 @@ test('a multipart form keeps what its parts hold, boundary look-alikes included'
   expect(parseMultipart(Buffer.from(body), 'b', limits)).toBeUndefined();
   const clean = `${part(DISPOSITION, 'one\r\n--x\r\n--')}${part('content-disposition: form-data; name="\u00fc"; filename="a.txt"', '')}--b--\r\n`;
   expect(Object.entries(parseMultipart(Buffer.from(clean), 'b', limits) ?? {})).toEqual([['f', ['one\r\n--x\r\n--']], ['\u00fc', ['']]]);
+});
+
+test('B1: a request whose pseudo-headers say another thing than its own fields denies, however its headers come', () => {
+  const own = { method: 'GET', path: '/orders/1', host: 'shop.local', scheme: 'https' };
+  const agreeing = { ':method': 'GET', ':path': '/orders/1', ':authority': 'shop.local', ':scheme': 'https' };
+  const refusedWith = (headers: Record<string, string>): (string | undefined)[] => [
+    { ...own, headers }, { ...own, headerMap: { headers: Object.entries(headers).map(([key, value]) => ({ key, rawValue: Buffer.from(value) })) } },
+  ].map((members) => {
+    const request = readCheckRequest(type.encode({ attributes: { request: { http: members } } }).finish());
+    return evaluationOf(request!, {
+      id: 'd', pep: { ok: true, pep: { id: undefined, obligations: [] }, config: undefined }, config: envoyGatewayConfig.parse({}), rulesFor: () => ({ routes: [], hosts: 'any' }),
+    }).evaluation.refused;
+  });
+  expect(refusedWith(agreeing)).toEqual([undefined, undefined]);
+  for (const [name, value] of [[':method', 'DELETE'], [':path', '/admin'], [':authority', 'admin.local'], [':scheme', 'http']] as const) {
+    expect(refusedWith({ ...agreeing, [name]: value }), name).toEqual(['request.ambiguous', 'request.ambiguous']);
+  }
 });

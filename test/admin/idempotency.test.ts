@@ -1,0 +1,99 @@
+/** I8: Idempotency-Key on every write of the API: the document's own list of writes is gone through, so that none can be added without. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Principal } from '../../src/admin/principal.ts';
+import { ROLES } from '../../src/domain/lifecycle/roles.ts';
+import { createAdminWorld, OPERATORS, type AdminWorld } from './world.ts';
+
+const MIGRATION = 'spiffe://dev.local/db/migrate';
+const person = (name: string, ...persons: readonly string[]): Principal => ({ kind: 'operator', id: `user:${name}`, roles: ROLES, groups: [], persons: [`user:${name}`, ...persons] });
+const people: Readonly<Record<string, Principal>> = { ...OPERATORS, dora: person('dora', 'team:data'), dan: person('dan', 'team:dba'), sue: person('sue', 'team:sre') };
+
+const REQUEST = { entitlement: 'db-migration', workload: MIGRATION, ttlMs: 3_600_000, justification: 'adds a column', reference: 'CHG-7' };
+const GRANT = {
+  workload: 'spiffe://dev.local/ci/deployer', model: 'time-boxed', scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'shop.local/orders/**' } }],
+  ttlMs: 60_000, owner: 'team:shop', justification: 'deploy', reference: 'CHG-1',
+};
+const ENDING = { selector: { kind: 'owner', value: 'team:z' }, reason: 'odd' };
+
+let world: AdminWorld;
+beforeAll(async () => {
+  world = await createAdminWorld({ authenticate: async (token) => people[token] });
+  await world.ask('PUT', '/v1/workloads/spiffe:%2F%2Fdev.local%2Fdb%2Fmigrate', WORKLOAD_BODY);
+});
+afterAll(() => world.close());
+
+const WORKLOAD_BODY = { kind: 'batch', owner: 'team:data', fallbackOwner: 'team:platform', tier: 'sensitive', aliases: [], active: true };
+const by = (token: string) => ({ authorization: `Bearer ${token}` });
+const made = async (path: string, body: object, token = 'all') => {
+  const { status, body: answer, text } = await world.ask('POST', path, body, by(token));
+  expect(status, text).toBe(201);
+  return answer;
+};
+const request = () => made('/v1/requests', REQUEST, 'dora');
+const task = () => made('/v1/tasks', { kind: 'ci', owner: 'team:x', heartbeatMs: 60_000 });
+const paused = async () => {
+  const { id } = await task();
+  await world.ask('POST', `/v1/tasks/${id}/pause`, {});
+  return id;
+};
+
+/** By the path in the document: a request of it that takes effect. */
+const WRITES: Readonly<Record<string, () => Promise<readonly [path: string, body: object | undefined, token?: string]>>> = {
+  'post /v1/tasks': async () => ['/v1/tasks', { kind: 'ci', owner: 'team:x' }],
+  'post /v1/tasks/{id}/heartbeat': async () => [`/v1/tasks/${(await task()).id}/heartbeat`, undefined],
+  'post /v1/tasks/{id}/pause': async () => [`/v1/tasks/${(await task()).id}/pause`, undefined],
+  'post /v1/tasks/{id}/resume': async () => [`/v1/tasks/${await paused()}/resume`, undefined],
+  'post /v1/tasks/{id}/close': async () => [`/v1/tasks/${(await task()).id}/close`, undefined],
+  'post /v1/grants': async () => ['/v1/grants', GRANT],
+  'post /v1/revocations': async () => ['/v1/revocations', ENDING],
+  'post /v1/suspensions': async () => ['/v1/suspensions', ENDING],
+  'post /v1/suspensions/{id}/lift': async () => [`/v1/suspensions/${(await made('/v1/suspensions', ENDING)).id}/lift`, {}],
+  'post /v1/requests': async () => ['/v1/requests', REQUEST, 'dora'],
+  'post /v1/requests/{id}/approve': async () => {
+    const { id, digest } = await request();
+    return [`/v1/requests/${id}/approve`, { digest }, 'dan'];
+  },
+  'post /v1/requests/{id}/deny': async () => [`/v1/requests/${(await request()).id}/deny`, { reason: 'no' }, 'dan'],
+  'post /v1/requests/{id}/cancel': async () => [`/v1/requests/${(await request()).id}/cancel`, {}, 'dora'],
+  'post /v1/grants/{id}/extensions': async () => {
+    const { id, digest } = await request();
+    await world.ask('POST', `/v1/requests/${id}/approve`, { digest }, by('dan'));
+    const { body } = await world.ask('POST', `/v1/requests/${id}/approve`, { digest }, by('sue'));
+    return [`/v1/grants/${body.grant}/extensions`, { ttlMs: 600_000, justification: 'not done' }, 'dora'];
+  },
+  'put /v1/people/{id}': async () => ['/v1/people/user:new', { accounts: [], teams: ['team:x'], active: true }],
+  'put /v1/workloads/{id}': async () => ['/v1/workloads/spiffe:%2F%2Fdev.local%2Fdb%2Fother', WORKLOAD_BODY],
+  'put /v1/operators/{id}': async () => ['/v1/operators/user:new', { roles: ['issuer'] }],
+  'put /v1/groups/{id}': async () => ['/v1/groups/ldap', { groups: [] }],
+  'post /v1/clock/reset': async () => ['/v1/clock/reset', { reason: 'set by hand' }],
+  'post /v1/alerts': async () => ['/v1/alerts', undefined],
+};
+/** Writes that need much before them (test/emergency, test/reports, test/alerts), and what writes nothing: a refresh looks again, explaining only looks. */
+const ELSEWHERE = ['post /v1/alerts/{id}/redeliver', 'post /v1/break-glass', 'post /v1/reviews/{id}', 'post /v1/manual-revocations/{id}', 'post /v1/bundles/refresh', 'post /v1/explain'];
+
+test('every write of the document is in this list', async () => {
+  const { paths } = (await world.ask('GET', '/openapi.json')).body as { paths: Record<string, Record<string, unknown>> };
+  const writes = Object.entries(paths).filter(([path]) => !path.startsWith('/v1/realms/')).flatMap(([path, methods]) => Object.keys(methods).filter((method) => method !== 'get').map((method) => `${method} ${path}`));
+  expect(writes.map((write) => write.replace(/\{\w+\}/, '{id}')).toSorted()).toEqual([...Object.keys(WRITES), ...ELSEWHERE].toSorted());
+});
+
+describe.each(Object.keys(WRITES))('I8: %s', (write) => {
+  test('the same again with its key is its first answer, without effect; of another thing it is refused', async () => {
+    const prepare = WRITES[write] as (typeof WRITES)[string];
+    const [path, body, token = 'all'] = await prepare();
+    const method = write.split(' ', 1)[0]?.toUpperCase() ?? '';
+    const headers = { ...by(token), 'idempotency-key': `key-${write.replace(' ', '-')}`, prefer: 'respond-async' };
+    const first = await world.ask(method, path, body, headers);
+    expect([first.status < 300, first.headers.get('idempotency-replayed')], first.text).toEqual([true, null]);
+    const before = world.events();
+    world.at.now += 10;
+    const again = await world.ask(method, path, body, headers);
+    expect([again.status, again.text, again.headers.get('idempotency-replayed')]).toEqual([first.status, first.text, 'true']);
+    expect(world.events()).toBe(before);
+    if (!write.includes('{id}')) return;
+    const [otherPath, otherBody] = method === 'PUT' ? [`${path}2`, body] : await prepare();
+    const between = world.events();
+    expect((await world.ask(method, otherPath, otherBody, headers)).body).toMatchObject({ status: 422, code: 'key-reused' });
+    expect(world.events()).toBe(between);
+  });
+});
