@@ -25,10 +25,11 @@ const expectAllowed = async (tour: Tour, workload: Workload, when: string): Prom
   tour.check(answer.allowed, `${when} must be allowed`);
 };
 
-const expectFlip = async (tour: Tour, workload: Workload, reason: string, cause: string, causeMs: () => number, everyMs = POLL_MS): Promise<void> => {
+const expectFlip = async (tour: Tour, workload: Workload, reason: string, cause: string, causeMs: () => number, everyMs = POLL_MS, usesBefore = 0): Promise<void> => {
   const { allowed, answer, deniedAt } = await useUntilDenied(workload, everyMs, GIVE_UP_MS);
   tour.say(`${allowed} more uses allowed, then ${shown(answer)}`);
   tour.check(!answer.allowed && answer.reason === reason, `it must flip to ${reason}`);
+  tour.check(allowed >= usesBefore, `it must be allowed ${usesBefore} times before`);
   tour.measured(cause, deniedAt - causeMs());
   await expectDenied(tour, workload, reason, 'and it stays so');
 };
@@ -42,7 +43,7 @@ export const ciJob = async (tour: Tour): Promise<void> => {
     owner: 'team:release', justification: 'release 4.2', reference: 'CHG-1042',
   });
   tour.say(`grant issued, ends ${text(grant, 'expiresAt')}`);
-  await expectFlip(tour, job, 'grant.expired', 'the end of the grant', () => Date.parse(text(grant, 'expiresAt')), 100);
+  await expectFlip(tour, job, 'grant.expired', 'the end of the grant', () => Date.parse(text(grant, 'expiresAt')), 100, 1);
 };
 
 export const aiAgent = async (tour: Tour): Promise<void> => {

@@ -57,7 +57,7 @@ const send = (port: number, method: string, path: string, headers: Readonly<Reco
 const answerOf = ({ status, header }: Sent): Answer => ({ allowed: status === 200, status, reason: header('x-curfew-reason') });
 
 const overHttp = (curfew: CurfewProcess): Gateway => ({
-  name: 'over HTTP (no Envoy here; `npm test` gets one)',
+  name: findEnvoy() === undefined ? 'over HTTP (no Envoy here; `npm test` gets one)' : 'over HTTP',
   ask: async (token, method, host, path) =>
     answerOf(await send(Number(new URL(curfew.http).port), 'GET', '/forward-auth', {
       authorization: `Bearer ${token}`, 'x-forwarded-method': method, 'x-forwarded-proto': 'http', 'x-forwarded-host': host, 'x-forwarded-uri': path,
