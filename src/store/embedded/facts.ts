@@ -6,10 +6,11 @@
 import { recordKeyText, ROWS_MAX, StoreUnavailable, type FactsQuery, type FactsRead, type RecordKey, type StoredRecord } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
 import { scanRows } from './index-row.ts';
-import { kindPrefix, ROWS_KIND } from './keys.ts';
+import { groupOf, groupsThere } from './groups.ts';
+import { isHashed, kindPrefix, ROWS_KIND } from './keys.ts';
 import { createDoorkeeper, createMemo, createMemoSpace, type Memo } from './memo.ts';
 import { parseOwnerRows, shapeKey, type IndexRow, type ListedRow, type OwnerRows } from './owner-rows.ts';
-import { unpack } from './packed-record.ts';
+import { unpack, type UnpackedRecord } from './packed-record.ts';
 import { checksumSeed, decodeRecord, versionOf, type HeldRecord } from './record.ts';
 import { NEW_REALM, readState, slotOf, stateKeyBytes, type RealmState } from './realm-state.ts';
 
@@ -38,6 +39,8 @@ interface KindReader {
   readonly prefix: Buffer;
   readonly seed: number;
   readonly memo: Memo<Found>;
+  /** The groups of which there is a record, exact while the slot stands at `changed`; `many`: nothing is known of them. */
+  groups?: { readonly there: ReadonlySet<string>; readonly changed: number } | 'many';
 }
 
 interface RealmReader {
@@ -59,7 +62,7 @@ interface Resolved {
 /** A row's record, with what its refs led to, for as long as it is remembered. */
 interface RowRecord {
   readonly record: StoredRecord;
-  readonly refs: () => readonly RecordKey[];
+  readonly refs: UnpackedRecord['refs'];
   resolved?: Resolved;
 }
 
@@ -104,7 +107,7 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     const known = realm.kinds.get(kind);
     if (known !== undefined) return known;
     const prefix = kindPrefix(realm.name, kind);
-    const reader = { slot: slotOf(kind), prefix, seed: checksumSeed(prefix), memo: createMemo<Found>(space) };
+    const reader: KindReader = { slot: slotOf(kind), prefix, seed: checksumSeed(prefix), memo: createMemo<Found>(space) };
     realm.kinds.set(kind, reader);
     return reader;
   };
@@ -121,6 +124,21 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return held;
   };
 
+  /** Is it proved, by this transaction, that there is no record of this id? `false` proves nothing. */
+  const provedAbsent = (realm: RealmReader, reader: KindReader, group: string, rest: string): boolean => {
+    const name = group === '' ? groupOf(rest) : group;
+    let { groups } = reader;
+    if (name === undefined || groups === 'many') return false;
+    const changed = realm.state.slots[reader.slot] as number;
+    if (groups?.changed !== changed) {
+      const there = groupsThere(environment, reader.prefix);
+      groups = reader.groups = there === undefined ? 'many' : { there, changed };
+      if (groups === 'many') return false;
+    }
+    // An id that is hashed stands elsewhere among the keys.
+    return !groups.there.has(name) && !isHashed(rest, group);
+  };
+
   const holds = (known: Resolved | undefined, realm: RealmReader): known is Resolved => {
     if (known?.realm !== realm) return false;
     const { slots, changed } = known;
@@ -128,19 +146,23 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return true;
   };
 
-  const resolve = (realm: RealmReader, keys: readonly RecordKey[]): Resolved => {
+  const resolve = (realm: RealmReader, refs: RowRecord['refs']): Resolved => {
     const present: (readonly [string, StoredRecord])[] = [];
     const slots: number[] = [];
-    for (const key of keys) {
-      const { slot } = kindReader(realm, key.kind);
-      if (!slots.includes(slot)) slots.push(slot);
+    // Of every kind that is asked about, whatever the answer.
+    const readerOf = (kind: string): KindReader => {
+      const reader = kindReader(realm, kind);
+      if (!slots.includes(reader.slot)) slots.push(reader.slot);
+      return reader;
+    };
+    for (const key of refs((kind, group, rest) => provedAbsent(realm, readerOf(kind), group, rest))) {
       const held = lookup(realm, key);
       if (held !== undefined) present.push([recordKeyText(key), held.record]);
     }
     return { realm, slots, changed: slots.map((slot) => realm.state.slots[slot] as number), present };
   };
 
-  const refsOf = (realm: RealmReader, row: RowRecord): Resolved => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row.refs())));
+  const refsOf = (realm: RealmReader, row: RowRecord): Resolved => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row.refs)));
 
   const lookupRows = (realm: RealmReader, owner: string): ReadRows | undefined => {
     const { slot, prefix, seed } = kindReader(realm, ROWS_KIND);
@@ -160,7 +182,7 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
   const rowRecord = (realm: RealmReader, key: RecordKey): RowRecord => {
     const held: Remembered | undefined = lookup(realm, key);
     if (held === undefined) throw new StoreUnavailable('the time index names a record that is not there; restore the store from a backup');
-    return (held.asRow ??= { record: held.record, refs: () => held.refs });
+    return (held.asRow ??= { record: held.record, refs: (absent) => held.refs.filter(({ kind, id }) => absent?.(kind, '', id) !== true) });
   };
 
   const shapeText = (realm: RealmReader, name: string): string => {
@@ -199,6 +221,7 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
         for (const [text, record] of present) records.set(text, record);
       };
       for (const key of query.keys) {
+        if (provedAbsent(realm, kindReader(realm, key.kind), '', key.id)) continue;
         const held = lookup(realm, key);
         if (held !== undefined) records.set(recordKeyText(key), held.record);
       }

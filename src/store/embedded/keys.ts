@@ -54,6 +54,12 @@ export interface PrefixedId {
   readonly id: string;
 }
 
+/** Begins the keys of all ids that begin with `group` and stand in their keys as they are. */
+export const groupPrefix = (prefix: Buffer, group: string): Buffer => Buffer.concat([prefix, Buffer.from([PLAIN]), Buffer.from(group, 'utf8')]);
+
+/** The id in a key that begins with `groupPrefix(prefix, '')`. */
+export const idOfPlainKey = (prefix: Buffer, key: Buffer): string => key.toString('utf8', prefix.length + 1);
+
 export const keyBytes = ({ prefix, id }: PrefixedId): Buffer => Buffer.concat([prefix, lastPart(id)]);
 
 /** Writes a key where LMDB looks for it: for a decision's many lookups, without a buffer for each. Returns where it ends. */
@@ -91,8 +97,8 @@ export const parseIndexKey = (owner: Buffer, bytes: Buffer): { readonly end: num
   return bytes[idAt] === PLAIN ? { ...row, id: bytes.toString('utf8', idAt + 1) } : row;
 };
 
-/** Does a key hold a digest in place of this id? */
-export const isHashed = (id: string): boolean => !isPlain(id, PLAIN_UNITS_MAX);
+/** Does a key hold a digest in place of this id? `before`: ASCII that the id begins with, before `rest`. */
+export const isHashed = (rest: string, before = ''): boolean => !isPlain(rest, PLAIN_UNITS_MAX - before.length);
 
 export const realmPrefix = (realm: string): Buffer => part(realm, REALM_UNITS_MAX);
 

@@ -26,8 +26,15 @@ export interface Shape {
 /** A record of the list, with its refs made when they are asked for. */
 export interface UnpackedRecord {
   readonly record: StoredRecord;
-  refs(): readonly RecordKey[];
+  /** Without those of which `absent` says that nothing is there. */
+  refs(absent?: Absent): readonly RecordKey[];
 }
+
+/**
+ * Is it known that there is no record of this kind whose id is `group` and `rest` together? `group` ends with the id's first colon,
+ * or is empty when the id is all in `rest`.
+ */
+export type Absent = (kind: string, group: string, rest: string) => boolean;
 
 const STAMPS = 6;
 const LEAVES_MAX = 256;
@@ -123,12 +130,17 @@ const stampAt = (leaves: readonly string[], at: number): Stamp => ({ sequence: N
  * Refs are asked for at once or, when something changed, much later: what is remembered that long should be small. In a function
  * of its own, whose closure holds nothing else.
  */
-const refsFrom = (refs: readonly RefPlan[], joined: string, split: readonly string[]): (() => readonly RecordKey[]) => {
+const refsFrom = (refs: readonly RefPlan[], joined: string, split: readonly string[]): UnpackedRecord['refs'] => {
   let first: readonly string[] | undefined = split;
-  return () => {
+  return (absent) => {
     const leaves = first ?? joined.split(SEPARATOR);
     first = undefined;
-    return refs.map(([kind, prefix, leaf]) => ({ kind, id: `${prefix}${leaves[leaf] as string}` }));
+    const keys: RecordKey[] = [];
+    for (const [kind, prefix, at] of refs) {
+      const leaf = leaves[at] as string;
+      if (absent?.(kind, prefix, leaf) !== true) keys.push({ kind, id: `${prefix}${leaf}` });
+    }
+    return keys;
   };
 };
 
