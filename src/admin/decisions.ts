@@ -43,7 +43,7 @@ export const decisionEndpoints = (explain: Explain, findDecision: FindDecision):
   }),
   endpoint({
     method: 'get', path: '/decisions/{id}', command: 'decision.read', summary: 'The record of a decision', tag: 'decisions',
-    answers: { 200: { description: 'The record', schema: anyAnswer } },
+    answers: { 200: { description: 'The record, as it stands in the log: its instants are milliseconds since the epoch', schema: anyAnswer } },
     handle: async ({ realm, params }) => {
       const id = params['id'] ?? '';
       const record = UUID.test(id) ? await findDecision(id) : undefined;

@@ -55,7 +55,7 @@ const json = async (line: readonly string[]): Promise<any> => {
 
 beforeAll(async () => {
   world = await createAdminWorld({
-    ready: () => ({ ok: ready }), explain: async (_realm, request) => ({ decision: allow ? 'allow' : 'deny', grants: [], asked: request as never }), findDecision: async (id) => ({ id, realm: 'default' }),
+    ready: () => ({ ok: ready }), explain: async (_realm, request) => ({ decision: allow ? 'allow' : 'deny', grants: [], asked: request as never }), findDecision: async (id) => ({ id, realm: 'default', now: { earliest: 1_800_000_000_000, latest: 1_800_000_000_001 }, result: { allow: true, validUntil: 1_800_000_060_000 }, durationUs: 1_800_000_000_000 }),
   });
   server = await listenAdmin({ host: '127.0.0.1', port: 0, drainMs: 100, fetch: (request) => world.app.fetch(request) });
 });
@@ -126,6 +126,10 @@ test('explain exits with 3 for a deny; decision and status answer; status exits 
   allow = false;
   expect(await cli(['explain', 'GET', 'http:shop.local/x', '-w', WORKLOAD])).toBe(3);
   expect(await json(['decision', '00000000-0000-4000-8000-000000000000'])).toMatchObject({ realm: 'default' });
+  // As it stands in the log for programs; for people instants can be read.
+  expect(await json(['decision', '00000000-0000-4000-8000-000000000000'])).toMatchObject({ now: { earliest: 1_800_000_000_000 } });
+  expect(await cli(['decision', '00000000-0000-4000-8000-000000000000'])).toBe(0);
+  expect(printed).toContain('now:\n  earliest: 2027-01-15T08:00:00.000Z\n  latest: 2027-01-15T08:00:00.001Z\nresult:\n  allow: true\n  validUntil: 2027-01-15T08:01:00.000Z\ndurationUs: 1800000000000\n');
   expect(await json(['status'])).toEqual({ realm: 'default' });
   expect(await json(['status', '--realm', 'other'])).toEqual({ realm: 'other' });
   ready = false;

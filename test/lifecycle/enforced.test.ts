@@ -118,6 +118,22 @@ describe('I2: once revoke has answered, nothing it covers is allowed', () => {
     expect(await decide()).toMatch(/^until/);
   });
 
+  test('a suspension that is lifted gives back what was issued since the last revocation, and nothing that this one covers', async () => {
+    await issue();
+    await world.lifecycle.revoke(CALL, { selector: { kind: 'workload', value: WORKLOAD }, reason: 'leaked' }, false);
+    world.at.now += 1_000;
+    issuedAt = world.at.now;
+    expect(await decide()).toBe('grant.revoked');
+    await issue();
+    expect(await decide()).toMatch(/^until/);
+    const placed = await world.lifecycle.suspend(CALL, { selector: { kind: 'workload', value: WORKLOAD }, reason: 'odd' }, false);
+    expect(await decide()).toBe('subject.suspended');
+    await world.lifecycle.lift(CALL, { id: placed.ok ? (placed.reply['suspension'] as { id: string }).id : '', persons: [] });
+    expect(await decide()).toMatch(/^until/);
+    issuedAt = T0;
+    expect(await decide()).toBe('subject.revoked');
+  });
+
   test('whatever is issued, ended, lifted and waited for, a decision agrees with the state that is shown', async () => {
     const step = fc.constantFrom('issue', 'revoke grant', 'revoke workload', 'suspend', 'lift', 'wait', 'open', 'close', 'pause', 'resume');
     await fc.assert(

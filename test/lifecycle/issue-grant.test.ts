@@ -64,6 +64,15 @@ describe('C1 demand(4): a TTL is a whole number of milliseconds within the cap',
     );
   });
 
+  test.each([
+    ['as long as the cap', T0, T0 + 86_400_000, true], ['a millisecond longer', T0, T0 + 86_400_001, false],
+    ['as far ahead as may be', T0 + 30 * 86_400_000, T0 + 30 * 86_400_000 + 1, true], ['a millisecond further', T0 + 30 * 86_400_000 + 1, T0 + 30 * 86_400_000 + 2, false],
+    ['begun as long ago as is taken', T0 - 60_000, T0 + 1, true], ['begun a millisecond before', T0 - 60_001, T0 + 1, false],
+    ['over now', T0 - 1, T0, false], ['without any length', T0 + 1, T0 + 1, false],
+  ])('a window %s', async (_name, notBefore, expiresAt, issued) => {
+    expect((await issue({ ttlMs: undefined, notBefore, expiresAt })).ok).toBe(issued);
+  });
+
   test('a grant without an end, or with two, is refused', async () => {
     expect(faultPaths(await issue({ ttlMs: undefined }))).toEqual(['/ttlMs']);
     expect(faultPaths(await issue({ notBefore: T0, expiresAt: T0 + 1 }))).toEqual(['/ttlMs']);

@@ -1,5 +1,6 @@
 /** `curfew explain`, `decision`, `operator`: what is and why. */
 import type { Command } from 'commander';
+import { isInstant, toRfc3339 } from '../../domain/instant.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { clientFor, readInput, show, type Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -20,6 +21,16 @@ const explained = (answer: JsonObject): string => {
   const { grants, record: _record, ...rest } = answer;
   const items = Array.isArray(grants) ? grants.filter((item): item is JsonObject => isJsonObject(item)) : [];
   return `${details(rest)}${items.length === 0 ? 'grants: (none)\n' : `\n${table(items, [['GRANT', 'id'], ['COUNTS', (item) => (item['counts'] === true ? 'yes' : 'no')], ['REASON', 'reason'], ['WHY', 'text']])}`}`;
+};
+
+/** Parts of a record in which instants are milliseconds since the epoch, as the log has them. */
+const INSTANTS: Readonly<Record<string, readonly string[]>> = { now: ['earliest', 'latest'], credential: ['issuedAt', 'expiresAt'], result: ['validUntil', 'cacheUntil'] };
+
+/** A record for people. */
+const recorded = (record: JsonObject): string => {
+  const readable = (part: JsonObject, names: readonly string[]): JsonObject =>
+    Object.fromEntries(Object.entries(part).map(([name, value]) => [name, names.includes(name) && isInstant(value) ? toRfc3339(value) : value]));
+  return details(Object.fromEntries(Object.entries(record).map(([name, value]) => [name, isJsonObject(value) && Object.hasOwn(INSTANTS, name) ? readable(value, INSTANTS[name] ?? []) : value])));
 };
 
 export const addWhyCommands = (program: Command, run: Run): void => {
@@ -46,7 +57,7 @@ export const addWhyCommands = (program: Command, run: Run): void => {
     .summary('the record of a decision')
     .description('The record of a decision, by the id that its answer carried.')
     .argument('<id>', 'x-curfew-decision-id')
-    .action(async (id: string, _options: unknown, command: Command) => show(run, command, await clientFor(run, command).get(`/decisions/${encodeURIComponent(id)}`)));
+    .action(async (id: string, _options: unknown, command: Command) => show(run, command, await clientFor(run, command).get(`/decisions/${encodeURIComponent(id)}`), recorded));
 
   const operator = program.command('operator').summary('set and list operators').description('Operators of the realm, beside those that groups of the identity provider name.');
   operator.command('set')
