@@ -80,13 +80,16 @@ export const openCore = async (options: CoreOptions): Promise<Core> => {
   const { authority } = store;
   const clock = authority === undefined ? own : authorityClock(own, authority, config.store.redis.maxClockSkewMs);
   const authenticator = await openAuthenticator(options, clock);
-  const leased = store.leases === undefined ? undefined : (await import('./store/leased/open.ts')).openLeasedStore(store, { clock, bytesMax: config.store.redis.memoBytesMax });
+  const bytesMax = config.store.redis.memoBytesMax;
+  const remembering = store.leases !== undefined
+    ? (await import('./store/leased/open.ts')).openLeasedStore(store, { clock, bytesMax })
+    : store.changes === undefined ? store : (await import('./store/leased/proven.ts')).openProvenStore(store, { bytesMax });
   return {
     config, mode, clock, store, authenticator,
-    decidesBy: leased ?? store,
+    decidesBy: remembering,
     close: async () => {
       authenticator.close();
-      await (leased ?? store).close();
+      await remembering.close();
     },
   };
 };

@@ -48,10 +48,18 @@ export interface Followed {
   readonly changes: readonly ChangedNames[];
 }
 
-export interface Leases {
-  readonly leaseMs: number;
+/** Of a store that tells what changed. */
+export interface Changes {
   nameOf(key: RecordKey): string;
   ownerNameOf(owner: string): string;
+  /** What happened after `from` (`undefined`: nothing is remembered), as of a moment after the call. Rejects like `facts`. */
+  follow(realm: string, from: number | undefined): Promise<Followed>;
+  /** Another number when the store has, or may have, gone on from another history: nothing that was read before may be used. */
+  history(realm: string): number;
+}
+
+export interface Leases extends Changes {
+  readonly leaseMs: number;
   /**
    * What happened after `from` (`undefined`: nothing is remembered). With `count` it is a renewal: when it resolves, and all it
    * tells is applied, the lease holds for `leaseMs` from before the call. Rejects like `facts`.
@@ -61,8 +69,6 @@ export interface Leases {
   acknowledge(realm: string, applied: Pick<Followed, 'sequence' | 'endings'>): Promise<void>;
   /** Gives back the lease of this renewal, and no later one. */
   release(realm: string, count: number): Promise<void>;
-  /** Another number when the store has gone on from another history: nothing that was read before may be used. */
-  history(realm: string): number;
   /** Calls `heard` soon after commits; it may miss some. */
   hear(realm: string, heard: (ending: boolean) => void): void;
 }

@@ -10,7 +10,7 @@
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import type { Position } from '../domain/position.ts';
-import type { Enforcement, Holders, Leases } from './leases.ts';
+import type { Changes, Enforcement, Holders, Leases } from './leases.ts';
 import type { Regress } from './lost.ts';
 
 /** Names one record of a realm. `id` is any string; implementations make keys injective. */
@@ -235,6 +235,8 @@ export interface NodeStore extends Store {
   authority?(): AuthorityOffset | undefined;
   /** Is it `holder`'s turn at this piece of housekeeping for the next `ms`? Absent: it always is. */
   takeTurn?(name: string, holder: string, ms: number): Promise<boolean>;
+  /** Where it can be told what changed since something was read: strictly, like `facts`. */
+  readonly changes?: Changes;
   /** Where a process may answer from what it has read while it holds a lease. */
   readonly leases?: Leases;
   /** Of the process of a node that keeps what the node knows. */

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Instant } from '../../src/domain/instant.ts';
-import type { Store } from '../../src/store/port.ts';
+import { openProvenStore } from '../../src/store/leased/proven.ts';
+import type { FactsQuery, FactsRead, NodeStore, Store } from '../../src/store/port.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
 import { describeWith } from '../parts.ts';
 import { MEMORY, startRedis, type RedisServer } from '../support/redis.ts';
@@ -60,6 +61,24 @@ describeWith(['redis'], 'model', () => {
     await compareWithModel(leased, RUNS);
     // Half of all questions count something, and few commands are questions.
     expect(remembered).toBeGreaterThan(RUNS / 4);
+  });
+  test('the store that proves what it remembers is what the model is, and reads less', { timeout: 120_000 }, async () => {
+    let [asked, read] = [0, 0];
+    const proven = async (now: () => Instant): Promise<readonly [Store, Store]> => {
+      const [one, two] = await open(now);
+      const remembering = (inner: Store): Store => {
+        const store = openProvenStore({ ...inner, facts: (query) => { read += 1; return inner.facts(query); } } as NodeStore, { bytesMax: 4 * 2 ** 20 });
+        const facts = async (query: FactsQuery): Promise<FactsRead> => {
+          asked += 1;
+          return store.facts(query);
+        };
+        // What is read whole at first is remembered the next time, unless it counts something.
+        return { ...store, facts: async (query) => { await Promise.all([facts(query), facts({ realm: query.realm, keys: [] })]); await facts(query); return facts(query); } };
+      };
+      return [remembering(one), remembering(two)];
+    };
+    await compareWithModel(proven, RUNS);
+    expect(read).toBeLessThan(asked * 0.9);
   });
   test('positive control: a store that errs now and then is found out', { timeout: 120_000 }, async () => {
     const erring = async (now: () => Instant): Promise<readonly [Store, Store]> => {

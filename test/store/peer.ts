@@ -3,7 +3,7 @@ import { readSync, openSync, writeSync } from 'node:fs';
 import type { Instant } from '../../src/domain/instant.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
 import type { Commit, Store } from '../../src/store/port.ts';
-import { openTestLeased, openTestRedis } from './redis-location.ts';
+import { openTestLeased, openTestProven, openTestRedis } from './redis-location.ts';
 
 export interface PeerRequest {
   readonly id: number;
@@ -15,6 +15,7 @@ export interface PeerRequest {
 const drivers: Record<string, (location: string) => Promise<Store>> = {
   embedded: (location) => openEmbeddedStore({ path: location, mode: 'development', clock }),
   redis: (location) => openTestRedis(location, clock),
+  proven: (location) => openTestProven(location, clock),
   leased: (location) => openTestLeased(location, clock),
 };
 

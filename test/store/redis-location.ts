@@ -1,6 +1,7 @@
 /** Opens the Redis store where a test says, under the test's clock. */
 import type { Clock } from '../../src/decision/ports.ts';
 import { openLeasedStore } from '../../src/store/leased/open.ts';
+import { openProvenStore } from '../../src/store/leased/proven.ts';
 import { redisStoreConfig } from '../../src/store/redis/config.ts';
 import { openRedisStore } from '../../src/store/redis/open.ts';
 import type { NodeStore } from '../../src/store/port.ts';
@@ -14,6 +15,9 @@ export const openTestRedis = (location: string, clock: Pick<Clock, 'now'>): Prom
     secrets: { readFile: () => '', env: (name) => process.env[name] },
     instant: () => clock.now().latest,
   });
+
+/** One that remembers, and asks what changed before it answers. */
+export const openTestProven = async (location: string, clock: Pick<Clock, 'now'>): Promise<NodeStore> => openProvenStore(await openTestRedis(location, clock), { bytesMax: 4 * 2 ** 20 });
 
 /**
  * One that answers facts from memory. What the contract says of acknowledged commits holds for enforced ones here, so its commits

@@ -38,6 +38,8 @@ interface KeptOwner {
   readonly from: Instant;
   readonly rows: readonly Row[];
   readonly ended: readonly Row[];
+  /** One of the rows refers to what is never remembered. */
+  readonly counted: boolean;
   readonly cost: number;
 }
 
@@ -53,6 +55,8 @@ export interface RealmMemory {
   /** Another number after every `forget`. */
   readonly life: number;
   answer(query: FactsQuery): Omit<FactsRead, 'position' | 'endings'> | undefined;
+  /** A guess, cheap: could `answer` have one once everything is applied? It may err either way. */
+  mayAnswer(query: FactsQuery): boolean;
   /** `life`: when the read was sent. `query.index.places` must have been set. */
   keep(life: number, query: FactsQuery, read: FactsRead): void;
   apply(followed: Followed): void;
@@ -150,6 +154,12 @@ export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory =
     return { records: found, rows, ended: back as StoredRecord[], truncated: false };
   };
 
+  const mayAnswer = ({ keys, index }: FactsQuery): boolean => {
+    const [first] = keys;
+    if (first !== undefined && records.get(names.nameOf(first)) === undefined) return false;
+    return index === undefined ? first !== undefined : owners.get(names.ownerNameOf(index.owner))?.counted === false;
+  };
+
   const put = (at: number, name: string, record: StoredRecord | undefined): void => {
     if (never(name)) return;
     const known = records.get(name);
@@ -178,7 +188,8 @@ export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory =
     const rows = rowsOf(read.rows, places.rows);
     for (const { refs } of rows) for (const name of refs) put(at, name, byName.get(name));
     const name = names.ownerNameOf(query.index.owner);
-    owners.set(name, { at, from: query.index.endsAfter, rows, ended: rowsOf(read.ended, places.ended), cost: ENTRY_COST * (1 + rows.length) });
+    const counted = rows.some(({ refs }) => refs.some(never));
+    owners.set(name, { at, from: query.index.endsAfter, rows, ended: rowsOf(read.ended, places.ended), counted, cost: ENTRY_COST * (1 + rows.length) });
   };
 
   const apply = ({ sequence, endings: mark, whole, changes }: Followed): void => {
@@ -196,6 +207,6 @@ export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory =
     get position() { return position; },
     get endings() { return endings; },
     get life() { return life; },
-    answer, keep, apply, forget,
+    answer, mayAnswer, keep, apply, forget,
   };
 };

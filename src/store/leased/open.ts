@@ -9,7 +9,8 @@ import type { Clock } from '../../decision/ports.ts';
 import { createMemoSpace } from '../embedded/memo.ts';
 import { StoreUnavailable, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
 import { createLease, type Lease } from './lease.ts';
-import { createRealmMemory, LOOK_BACK, type RealmMemory } from './memory.ts';
+import { createRealmMemory, type RealmMemory } from './memory.ts';
+import { narrow, wide } from './width.ts';
 
 export interface LeasedOptions {
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>;
@@ -26,18 +27,6 @@ interface Realm {
   readonly memory: RealmMemory;
   readonly lease: Lease;
 }
-
-/** Enough for any later question: rows whatever is wanted, where they stand, and ended ones. */
-const wide = (query: FactsQuery): FactsQuery =>
-  query.index === undefined
-    ? query
-    : { ...query, index: { ...query.index, wanted: () => false, lookBack: Math.max(LOOK_BACK, query.index.lookBack ?? 0), places: true } };
-
-const narrow = ({ places: _places, ...read }: FactsRead, { index }: FactsQuery): FactsRead => {
-  const wanted = index?.wanted;
-  const anyWanted = read.rows.some((row) => wanted === undefined || wanted(row));
-  return { ...read, ended: anyWanted ? [] : read.ended.slice(0, index?.lookBack ?? 0) };
-};
 
 /** Closing it gives the leases back and closes `store`. */
 export const openLeasedStore = (store: NodeStore, options: LeasedOptions): NodeStore => {

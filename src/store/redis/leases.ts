@@ -4,21 +4,17 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Instant } from '../../domain/instant.ts';
 import type { Followed, Holder, Holders, Leases } from '../leases.ts';
 import { StoreUnavailable } from '../port.ts';
-import { listen, scriptOf, type Connection, type ConnectionOptions, type Listener, type Script } from './connection.ts';
+import { CHANGES_MAX, followedOf, RENEW, type OnRealm } from './changes.ts';
+import { listen, scriptOf, type Connection, type ConnectionOptions, type Listener } from './connection.ts';
 import { holdersOf } from './holders.ts';
 import { ownerPrefix, realmChannel, realmKeys, recordField } from './keys.ts';
 import { acknowledgeLua } from './scripts/acknowledge.ts';
-import { renewLua } from './scripts/renew.ts';
 import type { Watch } from './watch.ts';
 import type { Witness } from './witness.ts';
 
-const RENEW = scriptOf(renewLua);
 const ACKNOWLEDGE = scriptOf(acknowledgeLua);
-/** Of one answer; who is further behind reads anew. */
-const CHANGES_MAX = 1_000;
 const HOLDERS_MAX = 1_000;
 
 export interface LeaseParts {
@@ -29,8 +25,7 @@ export interface LeaseParts {
   readonly timeoutMs: number;
   readonly watch: Watch;
   readonly witness: Witness;
-  /** Runs a script on a realm that exists; rejects where it is of another store. */
-  readonly onRealm: (connection: Connection, timeoutMs: number, script: Script, realm: string, keys: readonly string[], args: readonly (string | number)[]) => Promise<readonly unknown[]>;
+  readonly onRealm: OnRealm;
 }
 
 export interface Rows {
@@ -48,10 +43,6 @@ export const createRows = (parts: LeaseParts): Rows => {
   const acknowledge = acknowledging(parts);
   return { read: (realm, over = []) => acknowledge(realm, [0, '', '', '', ...over.flatMap(({ holder, count }) => [holder, count])]) };
 };
-
-type RenewReply = readonly [what: Buffer, sequence: Buffer, endings: Buffer, hash: Buffer, at: Buffer, hashThen: Buffer, whole: Buffer, changes: readonly (readonly [Buffer, readonly Buffer[], readonly Buffer[]])[]];
-
-const texts = (buffers: readonly Buffer[]): readonly string[] => buffers.map((buffer) => buffer.toString('utf8'));
 
 export const createLeases = (parts: LeaseParts, leaseMs: number, topology: ConnectionOptions): Leases & { close(): void } => {
   const { connection, epoch, replicas, timeoutMs, watch, witness, onRealm } = parts;
@@ -73,11 +64,7 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, topology: Conne
       const reached = await connection.command(timeoutMs, 'WAIT', replicas, leaseMs);
       if (!(Number(reached) >= replicas) || connection.generation() !== generation) throw new StoreUnavailable('redis: the replicas do not confirm the lease');
     }
-    const [, sequence, ended, hash, at, hashThen, whole, touched] = answer as RenewReply;
-    const seen = { sequence: Number(sequence.toString('latin1')), endings: { sequence: Number(ended.toString('latin1')), hash: hash.toString('latin1') } };
-    watch.reached(Number(at.toString('latin1')) as Instant);
-    witness.see(realm, known, seen, hashThen.toString('latin1'));
-    return { ...seen, whole: whole.toString('latin1') === '1', changes: touched.map(([at_, records, owners]) => ({ sequence: Number(at_.toString('latin1')), records: texts(records), owners: texts(owners) })) };
+    return followedOf(parts, realm, known, answer);
   };
   return {
     leaseMs, follow,

@@ -14,6 +14,7 @@ import { isInstant, type Instant } from '../../domain/instant.ts';
 import type { Clock } from '../../decision/ports.ts';
 import { createEnforced } from '../leased/enforce.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
+import { createChanges } from './changes.ts';
 import { commitArguments, commitOutcome } from './commit.ts';
 import { createConfirm } from './confirm.ts';
 import { scriptOf, type Connection, type ConnectionOptions, type Script } from './connection.ts';
@@ -74,6 +75,12 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
   const open = (): void => {
     if (closed) throw new StoreUnavailable('the store is closed');
   };
+  /** Fails while the store may not be asked; `undefined`: it may, and what is asked for goes out in this turn of the loop. */
+  const ready = (): Promise<void> | undefined => {
+    open();
+    watch.check();
+    return parts.check?.();
+  };
 
   /** Runs a script that answers `epoch` where the realm is not of this store; a realm that never was is made. */
   const onRealm = async (connection: Connection, timeoutMs: number, script: Script, realm: string, keys: readonly string[], args: readonly (string | number)[]): Promise<readonly unknown[]> => {
@@ -115,9 +122,8 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
 
   /** `args`: what follows epoch and known endings. */
   const askOnce = async (query: FactsQuery, args: readonly (string | number)[]): Promise<FactsRead> => {
-    open();
-    watch.check();
-    if (parts.check !== undefined) await parts.check();
+    const looking = ready();
+    if (looking !== undefined) await looking;
     const lease = fence?.held();
     const { realm } = query;
     const { state, records, index, endings } = realmKeys(realm);
@@ -137,9 +143,8 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     const now = parts.instant?.();
     const context = { epoch, seal, ...(now === undefined ? {} : { now }) };
     const args = commitArguments(asked, context);
-    open();
-    watch.check();
-    if (parts.check !== undefined) await parts.check();
+    const looking = ready();
+    if (looking !== undefined) await looking;
     const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args);
     const outcome = commitOutcome(asked, answer, context);
     if (replicas > 0 && (outcome.outcome === 'committed' || outcome.outcome === 'replayed')) {
@@ -163,6 +168,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     epoch,
     confirmsBy: 'age',
     fenceMs: () => (fence?.settleMs() ?? 0) + (parts.settleMs?.() ?? 0),
+    changes: createChanges({ connection: reads, epoch, timeoutMs: readTimeoutMs, watch, witness, ...(fence === undefined ? {} : { fence }), onRealm, ready }),
     ...(leases === undefined ? {} : { leases }),
     holders: (realm) => rows.read(realm),
     enforced: createEnforced({ holders: rows.read, clock: parts.clock, leaseMs: parts.leaseMs }),

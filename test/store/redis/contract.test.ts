@@ -8,7 +8,7 @@ import { ACL_PASSWORD, guideAcl, writeAclFile } from '../../support/redis-acl.ts
 import { MEMORY, startRedis, type RedisServer } from '../../support/redis.ts';
 import { compile } from '../compiled.ts';
 import { storeContract } from '../contract.ts';
-import { openTestLeased, openTestRedis } from '../redis-location.ts';
+import { openTestLeased, openTestProven, openTestRedis } from '../redis-location.ts';
 
 describeWith(['redis'], 'Redis', () => {
   let server: RedisServer;
@@ -29,6 +29,7 @@ describeWith(['redis'], 'Redis', () => {
     return JSON.stringify({ port: server.port, database: places, username: 'curfew', password: { env: 'TEST_REDIS_PASSWORD' } });
   };
   storeContract({ driver: 'redis', place, open: openTestRedis, peerFile: compiled.fileOf('test/store/peer.ts') });
+  storeContract({ driver: 'proven', place, open: openTestProven, peerFile: compiled.fileOf('test/store/peer.ts') });
   // While this process stands still the other one waits for its whole lease.
   storeContract({ driver: 'leased', place, open: openTestLeased, stillCycles: 3, peerFile: compiled.fileOf('test/store/peer.ts') });
 

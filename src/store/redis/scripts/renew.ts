@@ -2,10 +2,10 @@
  * The `renew` script: what happened since a position and, for who asks under a holder's name, a lease: the right to answer from
  * what was read, once all of that is applied.
  *
- * KEYS: state, endings, changes, holders. ARGV: epoch, sequence of an ending (0 = none), position ('' = nothing is remembered), most
- * changes; for a renewal also holder, count, lease ms, node, most holders, hash up to that ending ('' = none is known).
+ * KEYS: state, endings, changes, holders, and this process's lease of the primary if it needs one. ARGV: epoch, sequence of an
+ * ending (0 = none), position ('' = nothing is remembered), most changes; for a renewal also holder, count, lease ms, node, most holders, hash up to that ending ('' = none is known).
  * Answers position, endings, hash, instant of the last commit, hash up to the ending asked about, whether the changes are whole
- * (1 or 0), and the changes: sequence, and the fields and owners that it touched.
+ * (1 or 0), the changes (sequence, and the fields and owners that it touched), and the number of that lease.
  */
 
 /** Commits of a realm whose changes are kept, more or less. Whoever is further behind reads everything anew. */
@@ -33,7 +33,7 @@ end
 `;
 
 export const renewLua = `
-local state, endings, changes, holders = unpack(KEYS)
+local state, endings, changes, holders, fence = unpack(KEYS)
 ${seenLua}
 ${appliedLua}
 local touched, whole = {}, '1'
@@ -54,5 +54,5 @@ if holder then
   if ARGV[3] ~= '' then applied, ended = appliedOf(ARGV[3], ARGV[2], hash) end
   redis.call('HSET', holders, holder, count .. ' ' .. lease .. ' ' .. applied .. ' ' .. ended .. ' ' .. node)
 end
-return {'renewed', found[2], found[3], found[4], found[5], hashThen(), whole, touched}
+return {'renewed', found[2], found[3], found[4], found[5], hashThen(), whole, touched, fence and redis.call('GET', fence) or ''}
 `;
