@@ -80,10 +80,7 @@ export const openCore = async (options: CoreOptions): Promise<Core> => {
   const { authority } = store;
   const clock = authority === undefined ? own : authorityClock(own, authority, config.store.redis.maxClockSkewMs);
   const authenticator = await openAuthenticator(options, clock);
-  const bytesMax = config.store.redis.memoBytesMax;
-  const remembering = store.leases !== undefined
-    ? (await import('./store/leased/open.ts')).openLeasedStore(store, { clock, bytesMax })
-    : store.changes === undefined ? store : (await import('./store/leased/proven.ts')).openProvenStore(store, { bytesMax });
+  const remembering = store.changes === undefined ? store : (await import('./store/leased/remembering.ts')).openRememberingStore(store, { clock, bytesMax: config.store.redis.memoBytesMax });
   return {
     config, mode, clock, store, authenticator,
     decidesBy: remembering,

@@ -29,6 +29,7 @@ const AWAY = ['a node is cut off', 'what a node sends is held up'];
 const PROMPTLY: PlayOptions = { promptly: true };
 const READ = 'const answer = await readStore(() => store.facts(request), startedMs);';
 const COMMITTED = 'const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args)';
+const PROVEN = 'const followed = await changes.follow(realm, position);';
 
 export const PLANTED: readonly Planted[] = [
   {
@@ -54,6 +55,13 @@ export const PLANTED: readonly Planted[] = [
   {
     name: 'endings are compared by number only', world: 'strict', faults: ['the server is put back, and written to by others'],
     changes: [{ file: 'store/redis/witness.js', from: 'hashThen !== known.endings.hash', to: 'false' }],
+  },
+  {
+    name: 'questions are answered by a call that was sent before they came', world: 'strict', faults: HELD_UP, play: PROMPTLY,
+    changes: [
+      { file: 'store/leased/proven.js', from: 'if (scheduled)', to: 'if (scheduled || underWay > 0)' },
+      { file: 'store/leased/proven.js', from: PROVEN, to: `${PROVEN} waiters.push(...waiting.splice(0));` },
+    ],
   },
   {
     name: 'a grant counts a moment longer than it lasts', world: 'embedded', faults: ['nothing'], play: { shorts: 4 },

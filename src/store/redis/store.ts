@@ -1,7 +1,8 @@
 /**
  * The Redis store: one primary (or one a slot) shared by the processes of a fleet.
  *
- * - A read is one script call on the primary, sent when it is asked for: it sees every commit that any process was told of before.
+ * - A read, or a look at what changed, is one script call on the primary, sent when it is asked for: it sees every commit that any
+ *   process was told of before.
  * - A commit's promise resolves after the server confirmed it, as durably as configured. A rejected one is `StoreUnavailable`: the
  *   outcome is unknown, and nothing is sent a second time.
  * - A server that knows less than it once told this process is refused, and so is one that was emptied or replaced.
