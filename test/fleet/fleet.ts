@@ -8,20 +8,23 @@ import { startCurfew, temporaryDirectory, type Curfew } from '../runtime/curfew.
 const LOGIN = 'https://login.example.org';
 const WORKLOAD = 'spiffe://example.org/ci/deployer';
 
-const configOf = (store: string, limits: string): string => `
+const WHO: Readonly<Record<OperatorRole, readonly [person: string, group: string]>> = { issuer: ['ines', 'issuers'], responder: ['rita', 'responders'], requester: ['sam', 'shop'], approver: ['rob', 'release'] };
+
+const configOf = (store: string, limits: string, more = ''): string => `
 store: ${store}
 limits: {decisionDeadlineMs: 10000${limits}}
 decisionLog: {to: file, path: decisions.jsonl}
 admin:
   operators:
     issuers: [${LOGIN}]
-    groups: {issuers: {roles: [issuer]}, responders: {roles: [responder]}}
-    persons: {oidc:login.example.org/rita: user:rita, oidc:login.example.org/ines: user:ines}
+    groups: {issuers: {roles: [issuer]}, responders: {roles: [responder]}, shop: {roles: [issuer], team: team:shop}, release: {roles: [approver], team: team:release}}
+    persons: {oidc:login.example.org/rita: user:rita, oidc:login.example.org/ines: user:ines, oidc:login.example.org/sam: user:sam, oidc:login.example.org/rob: user:rob}
+lifecycle: {directory: {required: false}}
 identity:
   issuers:
     - {kind: spiffe, trustDomain: example.org, audiences: [curfew], bundle: {file: mesh.json}}
     - {kind: oidc, issuer: ${LOGIN}, audiences: [curfew-admin], keys: {file: login.json}}
-`;
+${more}`;
 
 export interface Answer {
   readonly status: number;
@@ -31,6 +34,8 @@ export interface Answer {
 export interface FleetOptions {
   /** More of `limits`, YAML in one line. */
   readonly limits?: string;
+  /** More of the configuration, YAML. */
+  readonly more?: string;
   /** Another build of the program, or one for each node. */
   readonly entry?: string | ((index: number) => string | undefined);
   readonly workers?: number;
@@ -40,6 +45,9 @@ export interface FleetOptions {
   readonly store?: (index: number) => string;
 }
 
+/** `requester`: of the team that may ask for shop-deploy, for workloads of its pipelines; `approver`: of the one that approves it. */
+export type OperatorRole = 'issuer' | 'responder' | 'requester' | 'approver';
+
 export interface Fleet {
   readonly nodes: readonly Curfew[];
   /** Starts a node again that has ended, in the directory that it had. */
@@ -48,7 +56,7 @@ export interface Fleet {
   /** A credential of a workload, for 5 minutes. */
   credential(workload?: string): string;
   /** The admin API as an operator. */
-  admin(node: Curfew, role: 'issuer' | 'responder', method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Answer>;
+  admin(node: Curfew, role: OperatorRole, method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Answer>;
   /** The status of one question of the workload, with a new credential. */
   ask(node: Curfew): Promise<number>;
   /** The whole answer. */
@@ -77,7 +85,7 @@ export const startFleet = async (redis: string, size = 2, options: FleetOptions 
   const start = (index: number): Promise<Curfew> =>
     startCurfew({
       directory: (directories[index] as { readonly path: string }).path,
-      config: configOf(options.store?.(index) ?? `{kind: redis, redis: ${redis}}`, options.limits === undefined ? '' : `, ${options.limits}`),
+      config: configOf(options.store?.(index) ?? `{kind: redis, redis: ${redis}}`, options.limits === undefined ? '' : `, ${options.limits}`, options.more),
       ...entryOf(index),
       ...(options.workers === undefined ? {} : { workers: options.workers }),
       ...(options.env === undefined ? {} : { env: options.env(index) }),
@@ -102,7 +110,7 @@ export const startFleet = async (redis: string, size = 2, options: FleetOptions 
     restart: async (index) => { nodes[index] = await start(index); },
     directory: (index) => (directories[index] as { readonly path: string }).path,
     credential: svid,
-    admin: (node, role, method, path, body, signal) => admin(node, role === 'issuer' ? operator('ines', 'issuers') : operator('rita', 'responders'), method, path, body, {}, signal),
+    admin: (node, role, method, path, body, signal) => admin(node, operator(...WHO[role]), method, path, body, {}, signal),
     ask: async (node) => (await answer(node)).status,
     issue: async (node) => {
       const ines = operator('ines', 'issuers');

@@ -12,7 +12,7 @@ const PREEMPTED_MS = 100;
 /** L1. */
 export const BACK_WITHIN_MS = 5_000;
 
-const endings = ({ commands }: History): readonly Command[] => commands.filter(({ what, outcome }) => what !== 'issue' && outcome === 'done');
+const endings = ({ commands }: History): readonly Command[] => commands.filter(({ what, outcome }) => what !== 'issue' && what !== 'approve' && outcome === 'done');
 const ms = (value: number): string => `${value.toFixed(1)} ms`;
 
 export const violations = (history: History): readonly string[] => {
@@ -49,7 +49,8 @@ export const violations = (history: History): readonly string[] => {
     if (outcome !== 'done' || history.healed === undefined) continue;
     const state = history.finally[grant];
     if (what === 'issue' && state === undefined) found.push(`${grant} was issued, and confirmed, and is not there`);
-    if (what !== 'issue' && state !== 'ended') found.push(`${what} of ${grant} was confirmed and is lost: the grant is ${state ?? 'not there'}`);
+    // What was never granted can't be lost.
+    if (what !== 'issue' && what !== 'approve' && history.grants.some(({ name }) => name === grant) && state !== 'ended') found.push(`${what} of ${grant} was confirmed and is lost: the grant is ${state ?? 'not there'}`);
   }
   const { healed } = history;
   for (const [node, allowed] of (healed?.allowed ?? []).entries()) {

@@ -15,7 +15,7 @@ describeWith(['redis', 'libfaketime'], 'many histories', () => {
   test.each(wanted)('%s', { timeout: 36_000_000 }, async (kind) => {
     const count = Math.max(1, Math.round((total * SHARE[kind]) / shares));
     process.stdout.write(`${kind}: ${count} histories from seed ${seed}\n`);
-    const { failures, ...tally } = await playMany(kind, seed, count, (line) => process.stdout.write(`${line}\n`));
+    const { failures, ...tally } = await playMany(kind, seed, count, (line) => process.stdout.write(`${line}\n`), { fault: process.env['CURFEW_TEST_FAULT'], promptly: process.env['CURFEW_TEST_PROMPTLY'] !== undefined });
     process.stdout.write(`${kind}: ${JSON.stringify(tally)}\n`);
     expect(failures.join('\n')).toBe('');
     expect(tally.played).toBe(count);

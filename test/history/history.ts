@@ -15,7 +15,7 @@ export interface Ask {
 export type Ending = 'revoke' | 'suspend' | 'close' | 'pause';
 
 export interface Command {
-  readonly what: 'issue' | Ending;
+  readonly what: 'issue' | 'approve' | Ending;
   readonly node: number;
   readonly grant: string;
   readonly started: number;
@@ -59,4 +59,6 @@ export interface History {
   readonly finally: Readonly<Record<string, string | undefined>>;
   /** Instants at which the fault was over and at which each node allowed again; `undefined`: not in time. */
   readonly healed: { readonly at: number; readonly allowed: readonly (number | undefined)[] } | undefined;
+  /** Why access was denied after that: node, reason, and how often. For whoever looks for the cause; the checker does not. */
+  readonly denied?: readonly { readonly node: number; readonly reason: string; readonly count: number; readonly last: number }[];
 }

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from '../parts.ts';
 import { violations } from './check.ts';
+import { faultNamed } from './faults.ts';
 import type { History } from './history.ts';
 import { play } from './play.ts';
 import { startWorld, type World, type WorldKind } from './world.ts';
@@ -28,8 +29,15 @@ export interface Tally {
   readonly failures: readonly string[];
 }
 
+export interface PlayMore {
+  /** Name of the only fault that is played. */
+  readonly fault?: string | undefined;
+  /** What ends access comes while something is wrong. */
+  readonly promptly?: boolean;
+}
+
 /** Stops at the third failure. Every history says one line. */
-export const playMany = async (kind: WorldKind, firstSeed: number, count: number, say: (line: string) => void): Promise<Tally> => {
+export const playMany = async (kind: WorldKind, firstSeed: number, count: number, say: (line: string) => void, more: PlayMore = {}): Promise<Tally> => {
   const failures: string[] = [];
   let [played, asks, allows, endings] = [0, 0, 0, 0];
   let world: World | undefined;
@@ -40,7 +48,7 @@ export const playMany = async (kind: WorldKind, firstSeed: number, count: number
       const started = performance.now();
       let history: History;
       try {
-        history = await play(world, seed);
+        history = await play(world, seed, { promptly: more.promptly === true, ...(more.fault === undefined ? {} : { fault: faultNamed(world, more.fault) }) });
       } catch (error) {
         failures.push(`${kind}, seed ${seed}: ${(error as Error).message}`);
         await world.close();
@@ -49,7 +57,7 @@ export const playMany = async (kind: WorldKind, firstSeed: number, count: number
       }
       const found = violations(history);
       const allowed = history.asks.filter(({ status }) => status === 200).length;
-      const ended = history.commands.filter(({ what, outcome }) => what !== 'issue' && outcome === 'done').length;
+      const ended = history.commands.filter(({ what, outcome }) => what !== 'issue' && what !== 'approve' && outcome === 'done').length;
       played += 1;
       asks += history.asks.length;
       allows += allowed;
@@ -58,6 +66,7 @@ export const playMany = async (kind: WorldKind, firstSeed: number, count: number
       if (found.length === 0) continue;
       failures.push([
         `${kind}, seed ${seed}, ${history.fault}:`, ...found.slice(0, 5).map((line) => `  ${line}`), ...(found.length > 5 ? [`  and ${found.length - 5} more`] : []),
+        ...(history.denied ?? []).map(({ node, reason, count, last }) => `  node ${node} denied ${count} x ${reason}, the last ${(last - (history.healed?.at ?? 0)).toFixed(0)} ms after the end of the fault`),
         `  kept in ${keep(history, found)}; again: npm run test:faults -- --world ${kind} --seed ${seed} --histories 1`,
       ].join('\n'));
     }

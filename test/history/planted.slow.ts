@@ -4,6 +4,7 @@ import { describeWith } from '../parts.ts';
 import { violations } from './check.ts';
 import { faultNamed } from './faults.ts';
 import { anySeed } from './many.ts';
+import { createMeshBundle } from './mesh-bundle.ts';
 import { buildPlanted, PLANTED } from './planted.ts';
 import { play } from './play.ts';
 import { startWorld } from './world.ts';
@@ -13,8 +14,10 @@ const WITHIN_MS = 60_000;
 describeWith(['redis', 'libfaketime'], 'builds with one mistake', () => {
   test.each(PLANTED.map((planted) => [planted.name, planted] as const))('%s: is found', { timeout: 240_000 }, async (_name, planted) => {
     const build = buildPlanted(planted);
-    const world = await startWorld(planted.world, { entry: build.entry }).catch((error: unknown) => {
+    const bundle = planted.play?.queued === undefined ? undefined : createMeshBundle();
+    const world = await startWorld(planted.world, { entry: build.entry, ...(bundle === undefined ? {} : { more: `policy: {bundle: {file: ${bundle.path}}, signing: {required: false}}\n` }) }).catch((error: unknown) => {
       build.remove();
+      bundle?.remove();
       throw error;
     });
     try {
@@ -31,6 +34,7 @@ describeWith(['redis', 'libfaketime'], 'builds with one mistake', () => {
     } finally {
       await world.close();
       build.remove();
+      bundle?.remove();
     }
   });
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { BACK_WITHIN_MS } from './check.ts';
 import { pause, type Fault } from './fault.ts';
 import { faultsFor, nodeFor } from './faults.ts';
+import type { OperatorRole } from '../fleet/fleet.ts';
 import { instant, type Ask, type Command, type Ending, type History, type IssuedGrant, type Written } from './history.ts';
 import { seeded } from './random.ts';
 import type { World } from './world.ts';
@@ -19,6 +20,10 @@ export interface PlayOptions {
   readonly promptly?: boolean;
   /** Grants that end soon, one after another. */
   readonly shorts?: number;
+  /** So many of those are asked for without pause around the millisecond in which they end. */
+  readonly atTheEnd?: boolean;
+  /** Requests whose workload is revoked before they are approved. */
+  readonly queued?: number;
 }
 
 const ANSWER_WITHIN_MS = 4_000;
@@ -36,20 +41,32 @@ const sizeOf = (path: string): number => {
   return size;
 };
 
-/** Allows that a node wrote down since its log was `from` bytes long. */
-const writtenSince = (world: World, node: number, from: number): readonly Written[] => {
+/** What a node wrote down since its log was `from` bytes long. */
+const recordsSince = (world: World, node: number, from: number): readonly any[] => {
   const path = log(world, node);
   const bytes = Buffer.alloc(Math.max(0, sizeOf(path) - from));
   const file = openSync(path, 'r');
   readSync(file, bytes, 0, bytes.length, from);
   closeSync(file);
-  return bytes.toString('utf8').split('\n').flatMap((line) => {
-    // A process that was killed may leave half a line.
-    if (!line.startsWith('{') || !line.endsWith('}')) return [];
-    const record = JSON.parse(line);
-    if (record.result?.allow !== true || typeof record.result.grant !== 'string') return [];
-    return [{ node, decision: record.id, grant: record.result.grant, earliest: record.now.earliest, factsAgeMs: record.factsAgeUs === undefined ? undefined : record.factsAgeUs / 1_000 }];
-  });
+  // A process that was killed may leave half a line.
+  return bytes.toString('utf8').split('\n').filter((line) => line.startsWith('{') && line.endsWith('}')).map((line) => JSON.parse(line));
+};
+
+const writtenOf = (records: readonly any[], node: number): readonly Written[] =>
+  records.flatMap((record) =>
+    record.result?.allow !== true || typeof record.result.grant !== 'string'
+      ? []
+      : [{ node, decision: record.id, grant: record.result.grant, earliest: record.now.earliest, factsAgeMs: record.factsAgeUs === undefined ? undefined : record.factsAgeUs / 1_000 }]);
+
+const deniedOf = (records: readonly any[], node: number, since: number): NonNullable<History['denied']> => {
+  const reasons = new Map<string, { count: number; last: number }>();
+  for (const { result, now, detail } of records) {
+    if (result?.allow !== false || !(now.earliest >= since)) continue;
+    const name = typeof detail === 'string' ? `${result.reason} (${detail})` : String(result.reason);
+    const known = reasons.get(name) ?? { count: 0, last: 0 };
+    reasons.set(name, { count: known.count + 1, last: Math.max(known.last, now.earliest) });
+  }
+  return [...reasons].map(([reason, told]) => ({ node, reason, ...told }));
 };
 
 export const play = async (world: World, seed: number, options: PlayOptions = {}): Promise<History> => {
@@ -63,17 +80,20 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
   const commands: Command[] = [];
   const grants: IssuedGrant[] = [];
   const tasks = new Map<string, string>();
+  /** Of grants that are another workload's. */
+  const others = new Map<string, string>();
   const sizes = Array.from({ length: size }, (_, node) => (existsSync(log(world, node)) ? sizeOf(log(world, node)) : 0));
 
   const ask = async (node: number, grant: string): Promise<number> => {
     const started = instant();
-    const answer = await world.node(node).ask(fleet.credential(workload), `/deploy/${grant}`, { 'x-forwarded-method': 'POST' }, AbortSignal.timeout(ANSWER_WITHIN_MS)).catch(() => undefined);
+    const answer = await world.node(node).ask(fleet.credential(others.get(grant) ?? workload), `/deploy/${grant}`, { 'x-forwarded-method': 'POST' }, AbortSignal.timeout(ANSWER_WITHIN_MS)).catch(() => undefined);
     asks.push({ node, grant, started, ended: instant(), status: answer?.status ?? 0, decision: answer?.headers.get('x-curfew-decision-id') ?? undefined });
     return answer?.status ?? 0;
   };
+  const BY: Readonly<Record<Command['what'], OperatorRole>> = { issue: 'issuer', close: 'issuer', pause: 'issuer', approve: 'approver', revoke: 'responder', suspend: 'responder' };
   const command = async (what: Command['what'], node: number, grant: string, method: string, path: string, body: unknown): Promise<any> => {
     const started = instant();
-    const answer = await fleet.admin(world.node(node), what === 'issue' || what === 'close' || what === 'pause' ? 'issuer' : 'responder', method, path, body, AbortSignal.timeout(ANSWER_WITHIN_MS * 2)).catch(() => undefined);
+    const answer = await fleet.admin(world.node(node), BY[what], method, path, body, AbortSignal.timeout(ANSWER_WITHIN_MS * 2)).catch(() => undefined);
     const status = answer?.status ?? 0;
     commands.push({ what, node, grant, started, ended: instant(), status, outcome: status === 200 || status === 201 ? 'done' : status >= 400 && status < 500 ? 'refused' : 'unknown' });
     return status === 201 || status === 200 ? answer?.body : undefined;
@@ -104,6 +124,28 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     if (what === 'close' || what === 'pause') await command(what, node, name, 'POST', `/tasks/${tasks.get(name)}/${what}`, undefined);
     else await command(what, node, name, 'POST', what === 'revoke' ? '/revocations' : '/suspensions', { selector: { kind: 'grant', value: id }, reason: 'over' });
   };
+  /** What was asked for before its workload was revoked, and is approved after. */
+  const queue = async (name: string): Promise<void> => {
+    const [node, other] = [anyNode(), `spiffe://example.org/ci/${name}-${workload.split('/').at(-1)}`];
+    others.set(name, other);
+    const task = await fleet.admin(world.node(node), 'issuer', 'POST', '/tasks', { kind: 'ci-run', owner: 'team:shop', reference: 'RUN-1' });
+    const asked = await fleet.admin(world.node(node), 'requester', 'POST', '/requests', {
+      entitlement: 'shop-deploy', workload: other, task: task.body.id, ttlMs: LIVES_MS, owner: 'team:shop', justification: 'release',
+      scopes: [{ actions: ['POST'], resource: { type: 'http', id: `shop.local/deploy/${name}` } }],
+    });
+    if (asked.status !== 201) throw new Error(`a request was refused although nothing is wrong: ${JSON.stringify(asked.body)}`);
+    await command('revoke', node, name, 'POST', '/revocations', { selector: { kind: 'workload', value: other }, reason: 'over' });
+    const approved = await command('approve', node, name, 'POST', `/requests/${asked.body.id}/approve`, { digest: asked.body.digest });
+    if (approved?.grant !== undefined) grants.push({ name, id: approved.grant, expiresAt: Date.parse(approved.terms.expiresAt ?? '') || Number.POSITIVE_INFINITY });
+    for (let round = 0; round < 5; round += 1) await ask(node, name);
+  };
+  /** Without pause from shortly before the end to shortly after. */
+  const besiege = async ({ name, expiresAt }: IssuedGrant): Promise<void> => {
+    await pause(expiresAt - instant() - 15);
+    await Promise.all(Array.from({ length: 6 }, async () => {
+      while (instant() < expiresAt + 10) await ask(anyNode(), name);
+    }));
+  };
   const anyNode = (): number => Math.floor(random.next() * size);
 
   const [first, short] = [Math.floor(random.between(3, 6)), Math.floor(random.between(300, 1_200))];
@@ -130,6 +172,8 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
   let healedAt = 0;
   let mustDeny: History['mustDeny'];
   await Promise.all([
+    ...Array.from({ length: options.queued ?? 0 }, (_, index) => queue(`q${index}`)),
+    ...(options.atTheEnd === true ? grants.filter(({ name }) => name.startsWith('short')).map(besiege) : []),
     ...plan.map(async ({ name, what, node, at }) => {
       await pause(at);
       await end(what, node, name);
@@ -166,10 +210,12 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
       await pause(20);
     }
   }
+  const records = fleet.nodes.map((_, node) => recordsSince(world, node, sizes[node] ?? 0));
   return {
     world: world.kind, seed, fault: fault.name, mustDeny, maxFactsAgeMs: world.maxFactsAgeMs, grants, commands,
     asks: asks.filter(({ ended }) => ended < accepting),
-    written: fleet.nodes.flatMap((_, node) => writtenSince(world, node, sizes[node] ?? 0)).filter(({ earliest }) => earliest < accepting),
+    written: records.flatMap(writtenOf).filter(({ earliest }) => earliest < accepting),
+    denied: records.flatMap((of, node) => deniedOf(of, node, healedAt)),
     wrongClocks: fault.setsClock === true ? [faulty] : [],
     finally: states,
     healed: fault.loses === true ? undefined : { at: healedAt, allowed },

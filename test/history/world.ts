@@ -35,7 +35,7 @@ const MAX_FACTS_AGE_MS = 150;
 const LEASE_MS = 600;
 const TIMES = 'readTimeoutMs: 600, commitTimeoutMs: 1000, connectTimeoutMs: 1000';
 
-export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entry'> = {}): Promise<World> => {
+export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entry' | 'more'> = {}): Promise<World> => {
   const cleanups: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();

@@ -15,6 +15,7 @@ import type { Clock } from '../../decision/ports.ts';
 import { StoreUnavailable } from '../port.ts';
 import type { Connection } from './connection.ts';
 import { FENCE_PREFIX } from './keys.ts';
+import type { Witness } from './witness.ts';
 
 export interface Lease {
   readonly number: number;
@@ -45,6 +46,8 @@ export interface FenceOptions {
   readonly leaseMs: number;
   readonly timeoutMs: number;
   readonly clock: Pick<Clock, 'now'>;
+  /** What was told before a number was written is confirmed with it. */
+  readonly witness?: () => Pick<Witness, 'turn' | 'confirmed'> | undefined;
 }
 
 const RENEWALS_A_LEASE = 4;
@@ -53,7 +56,7 @@ const DRIFT = 1.01;
 /** For the server only to forget processes that are gone. */
 const ROW_LIVES_MS = 600_000;
 
-export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock }: FenceOptions): Fence => {
+export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, witness }: FenceOptions): Fence => {
   const key = `${FENCE_PREFIX}${randomBytes(12).toString('base64url')}`;
   let confirmed: Lease | undefined;
   /** Since when leases followed one another on one connection. */
@@ -67,6 +70,8 @@ export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock }: 
 
   const once = async (): Promise<void> => {
     count += 1;
+    const told = witness?.();
+    const turn = told?.turn() ?? 0;
     const lease = { number: count, at: clock.now().latest, generation: connection.generation() };
     const [, reached] = await Promise.all([
       connection.command(timeoutMs, 'SET', key, lease.number, 'PX', ROW_LIVES_MS),
@@ -75,6 +80,7 @@ export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock }: 
     if (!(Number(reached) >= replicas) || lease.generation !== connection.generation()) throw none();
     if (confirmed?.generation !== lease.generation || !(lease.at - confirmed.at < leaseMs)) heldSince = lease.at;
     confirmed = lease;
+    told?.confirmed(turn, lease.generation);
   };
   const renew = (): Promise<void> => (renewing ??= once().finally(() => { renewing = undefined; }));
   // A renewal that fails says so when the lease is over.

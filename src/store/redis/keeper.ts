@@ -47,13 +47,17 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
   const { epoch } = store;
   const tailPath = `${path}.endings`;
   const tails = readTails(tailPath, epoch);
+  /** The server contradicts what this process knows. */
   const regressed = new Set<string>();
+  /** It only lacks what is kept here and was never confirmed. */
+  const behind = new Set<string>();
   let seenText = '';
   let tailText = '';
 
   const write = (): void => {
-    const seen = JSON.stringify([...witness.all()]);
-    if (seen !== seenText) writeWitnessFile(path, { epoch, realms: witness.all() });
+    // Only what is sure: a process that knows more has nobody to tell it that it was lost.
+    const seen = JSON.stringify([...witness.sure()]);
+    if (seen !== seenText) writeWitnessFile(path, { epoch, realms: witness.sure() });
     seenText = seen;
     const ends = JSON.stringify([...tails].map(([realm, tail]) => [realm, endOf(tail)]));
     if (ends === tailText) return;
@@ -63,14 +67,30 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
     tailText = ends;
   };
 
+  const hashAt = async (realm: string, sequence: number): Promise<string> => (sequence === 0 ? NO_ENDINGS.hash : asItIs.hashAt(realm, sequence));
   const follow = async (realm: string): Promise<void> => {
     const { position, endings } = await store.facts({ realm, keys: [] });
+    const kept = tails.get(realm);
+    // What was not confirmed may be lost, and nobody's answers say so; it is put back all the same.
+    if (kept !== undefined && (await hashAt(realm, endOf(kept).sequence)) !== endOf(kept).hash) return void behind.add(realm);
     regressed.delete(realm);
+    behind.delete(realm);
     for (;;) {
       const tail = tails.get(realm) ?? { base: endings, position: position.sequence, endings: [] };
       const events = await store.events(realm, { after: tail.position, limit: EVENTS_MAX });
-      // Read between a loss and its discovery: the next look finds out.
-      tails.set(realm, followTail(tail, events) ?? tail);
+      const followed = followTail(tail, events);
+      if (followed === undefined || position.sequence < tail.position) {
+        // Others of its events were lost: from the last ending that both have. Read between a loss and its discovery: the next look finds out.
+        const last = tail.endings.at(-1)?.event.sequence;
+        if (last === undefined) tails.delete(realm);
+        else tails.set(realm, { ...tail, position: last });
+        return;
+      }
+      // It may have been begun in one history and gone on in another.
+      const end = endOf(followed);
+      if (end.sequence !== endOf(tail).sequence && (await hashAt(realm, end.sequence)) !== end.hash) return;
+      if (tails.get(realm) !== kept && tails.get(realm) !== tail) return;
+      tails.set(realm, followed);
       if (events.length < EVENTS_MAX) return;
     }
   };
@@ -93,12 +113,13 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
   const parts: RegressParts = {
     asItIs,
     tail: (realm) => tails.get(realm),
-    known: (realm) => witness.known(realm)?.endings,
-    hashAt: async (realm, sequence) => (sequence === 0 ? NO_ENDINGS.hash : asItIs.hashAt(realm, sequence)),
+    known: (realm) => witness.sure().get(realm),
+    intact: (realm) => behind.has(realm) && !regressed.has(realm),
+    hashAt,
   };
   const regress: Regress = {
     asItIs,
-    lost: async (realm) => (regressed.has(realm) ? findLost(parts, realm) : undefined),
+    lost: async (realm) => (regressed.has(realm) || behind.has(realm) ? findLost(parts, realm) : undefined),
     accept: async (realm) => {
       const { whole, marks, kept } = await findLost(parts, realm);
       if (!replicated || !whole || !(await sayHealed(parts, realm, marks))) return false;
@@ -109,6 +130,7 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
       else tails.set(realm, { base: tail.base, endings: kept, position: last.event.sequence });
       witness.forget(realm);
       regressed.delete(realm);
+      behind.delete(realm);
       return true;
     },
   };

@@ -14,7 +14,7 @@ import { createRedisStore, type RedisStoreParts } from './store.ts';
 import { keeping } from './keeper.ts';
 import { startWatch } from './watch.ts';
 import { readWitnessFile } from './witness-file.ts';
-import { createWitness } from './witness.ts';
+import { createWitness, type Witness } from './witness.ts';
 
 export interface RedisStoreOptions {
   readonly config: RedisStoreConfig;
@@ -119,13 +119,14 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
   const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });
   const replicas = typeof durability === 'string' ? 0 : durability.replicated;
   let fence: Fence | undefined;
+  let witness: Witness | undefined;
   try {
     await whenThere(async () => {
       await Promise.all([reads.ready(), writes.ready()]);
       await watch.look();
     }, config.waitAtStartMs, () => clock.now().latest);
     if (replicas > 0) {
-      fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock });
+      fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock, witness: () => witness });
       await fence.ready();
     }
     const { epoch, provenance } = await openMarks(writes, commitTimeoutMs, mode);
@@ -135,7 +136,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
     if (remembered !== undefined && remembered.epoch !== epoch && !knowsEndingsOf(provenance, remembered.epoch, remembered.realms)) {
       throw new StoreUnavailable(`the server holds another store than the one this node knew: what had ended may no longer be known. Restore the right one, or accept the loss by deleting ${memory?.path}`);
     }
-    const witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined);
+    witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined, replicas > 0 ? writes.generation : undefined);
     const restored = provenance.restored !== undefined && options.asRestored !== true;
     const storeParts: RedisStoreParts = {
       reads, writes, epoch, watch, witness, commitTimeoutMs, seal,

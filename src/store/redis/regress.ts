@@ -10,6 +10,7 @@ import { NO_ENDINGS } from '../event.ts';
 import type { Lost } from '../lost.ts';
 import type { EndingsMark, RecordKey, Store } from '../port.ts';
 import type { KnownEnding, RealmTail } from './tail.ts';
+import type { Seen } from './witness.ts';
 
 export interface RegressParts {
   /** Of the server as it is, whatever was known of it. */
@@ -17,8 +18,10 @@ export interface RegressParts {
   /** The hash that the server has after so many endings; '' when it has not so many. */
   readonly hashAt: (realm: string, sequence: number) => Promise<string>;
   readonly tail: (realm: string) => RealmTail | undefined;
-  /** What this process was told last; it may be ahead of what it keeps. */
-  readonly known: (realm: string) => EndingsMark | undefined;
+  /** What this process surely knows was there; it may be ahead of what it keeps. */
+  readonly known: (realm: string) => Seen | undefined;
+  /** All of that is there; only what is kept here, and nobody was told of, is not. */
+  readonly intact: (realm: string) => boolean;
 }
 
 export const healedRef = ({ sequence, hash }: EndingsMark): RecordKey => ({ kind: 'healed', id: `${sequence}.${hash}` });
@@ -43,7 +46,9 @@ export const findLost = async (parts: RegressParts, realm: string): Promise<Lost
   const count = await countKept(parts, realm, tail.endings);
   const lost = tail.endings.slice(count);
   const common = tail.endings[count - 1]?.mark ?? tail.base;
-  const reaches = (parts.known(realm)?.sequence ?? 0) <= (tail.endings.at(-1)?.mark ?? tail.base).sequence;
+  const known = parts.known(realm);
+  // Behind its last event there may be an ending that this node has not read.
+  const reaches = known === undefined || known.sequence <= tail.position || parts.intact(realm);
   return { endings: lost.map(({ event }) => event), whole: reaches && (count > 0 || (await has(parts, realm, tail.base))), marks: [common, ...lost.map(({ mark }) => mark)], kept: tail.endings.slice(0, count) };
 };
 

@@ -115,8 +115,10 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     try {
       return await askOnce(query, args);
     } catch (error) {
-      if (!(error instanceof StoreRegressed) || known === undefined || !(await isHealed(realm, known))) throw error;
-      witness.forget(realm);
+      if (!(error instanceof StoreRegressed) || known === undefined) throw error;
+      if (await isHealed(realm, known)) witness.forget(realm);
+      // Nobody was told that the rest was confirmed: what a failover may lose. Whoever keeps it puts it back.
+      else if (!witness.revert(realm)) throw error;
       return askOnce(query, args);
     }
   };

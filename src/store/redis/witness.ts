@@ -1,6 +1,9 @@
 /**
  * Remembers what the server told this process, by realm. What it knows grows only: an answer that knows less than was known when
  * the question was sent, or other endings under the same number, comes from a server that lost something.
+ *
+ * Where replicas follow, a primary also tells what no replica has yet, and what nobody was told is confirmed. So it is kept apart what
+ * surely every replica has: what was told before a write was sent that all of them confirmed, on the same connection.
  */
 import { StoreUnavailable, type EndingsMark } from '../port.ts';
 
@@ -16,6 +19,14 @@ export interface Witness {
   see(realm: string, known: Seen | undefined, seen: Seen, hashThen: string): void;
   committed(realm: string, sequence: number): void;
   all(): ReadonlyMap<string, Seen>;
+  /** What a failover can't lose: of `all`, as far as every replica has it. Without replicas it is all of it. */
+  sure(): ReadonlyMap<string, Seen>;
+  /** To be taken before a write is sent that all replicas then confirm. */
+  turn(): number;
+  /** They did: whatever was told up to `turn`, while the connection was of this generation, is sure. */
+  confirmed(turn: number, generation: number): void;
+  /** Only what is sure is known from now on; false where nothing else was known. */
+  revert(realm: string): boolean;
   /** What was known is there again, under other positions. */
   forget(realm: string): void;
   /** Another number after every `forget`: what was read before may be of a history that is no more. */
@@ -27,17 +38,61 @@ export class StoreRegressed extends StoreUnavailable {
   readonly reason = 'facts.regressed';
 }
 
-/** `before`: what an earlier process of this node knew. */
-export const createWitness = (before: ReadonlyMap<string, Seen> = new Map()): Witness => {
+const TOLD_MAX = 4_096;
+
+interface Told {
+  readonly realm: string;
+  readonly seen: Seen;
+  readonly turn: number;
+  readonly generation: number;
+}
+
+/** `before`: what an earlier process of this node knew. `generation`: of the connection that replicas confirm; absent: there are none. */
+export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), generation?: () => number): Witness => {
   const realms = new Map<string, Seen>(before);
+  const surely = new Map<string, Seen>(before);
+  /** Not sure yet, oldest first. */
+  let told: Told[] = [];
+  let turns = 0;
+  const note = (realm: string, seen: Seen): void => {
+    if (generation === undefined || surely.get(realm)?.sequence === seen.sequence) return;
+    const last = told.findLast((one) => one.realm === realm);
+    if (last?.seen.sequence === seen.sequence && last.generation === generation()) return;
+    // Those that are dropped become sure with a later one.
+    if (told.length >= TOLD_MAX) told.shift();
+    told.push({ realm, seen, turn: turns, generation: generation() });
+  };
   const lives = new Map<string, number>();
   const regressed = (): StoreRegressed =>
     new StoreRegressed('the server knows less than it once confirmed (a failover that lost writes, or a restored or emptied server): what had ended may no longer be known');
   return {
     known: (realm) => realms.get(realm),
     all: () => realms,
+    sure: () => (generation === undefined ? realms : surely),
+    turn: () => {
+      turns += 1;
+      return turns - 1;
+    },
+    confirmed: (turn, of) => {
+      for (const one of told) {
+        const held = surely.get(one.realm);
+        if (one.turn <= turn && one.generation === of && (held === undefined || one.seen.sequence >= held.sequence)) surely.set(one.realm, one.seen);
+      }
+      told = told.filter((one) => one.turn > turn && one.generation === of);
+    },
+    revert: (realm) => {
+      const [sure, held] = [surely.get(realm), realms.get(realm)];
+      if (generation === undefined || held === undefined || (sure?.sequence === held.sequence && sure.endings.sequence === held.endings.sequence)) return false;
+      if (sure === undefined) realms.delete(realm);
+      else realms.set(realm, sure);
+      told = told.filter((one) => one.realm !== realm);
+      lives.set(realm, (lives.get(realm) ?? 0) + 1);
+      return true;
+    },
     forget: (realm) => {
       realms.delete(realm);
+      surely.delete(realm);
+      told = told.filter((one) => one.realm !== realm);
       lives.set(realm, (lives.get(realm) ?? 0) + 1);
     },
     life: (realm) => lives.get(realm) ?? 0,
@@ -48,11 +103,15 @@ export const createWitness = (before: ReadonlyMap<string, Seen> = new Map()): Wi
         if (known.endings.sequence > 0 && hashThen !== known.endings.hash) throw regressed();
       }
       const held = realms.get(realm);
-      if (held === undefined || seen.sequence >= held.sequence) realms.set(realm, seen);
+      if (held !== undefined && seen.sequence < held.sequence) return;
+      realms.set(realm, seen);
+      note(realm, seen);
     },
     committed: (realm, sequence) => {
-      const held = realms.get(realm);
-      if (held !== undefined && held.sequence < sequence) realms.set(realm, { ...held, sequence });
+      for (const known of [realms, surely]) {
+        const held = known.get(realm);
+        if (held !== undefined && held.sequence < sequence) known.set(realm, { ...held, sequence });
+      }
     },
   };
 };

@@ -51,6 +51,13 @@ describeWith(['redis'], 'a server that lost its tail', () => {
   const revoke = async (store: NodeStore, value: string): Promise<void> => {
     expect((await lifecycleOf(store).revoke(CALL, { selector: { kind: 'workload', value }, reason: 'over' }, true)).ok).toBe(true);
   };
+  /** Every process's lease was confirmed by the replica since: what they read is surely there. */
+  const renewed = async (server: RedisServer): Promise<void> => {
+    const numbers = async (): Promise<readonly number[]> =>
+      [...(await server.send(`EVAL "local n = {} for i, k in ipairs(redis.call('KEYS', 'cf:{}fence:*')) do n[i] = k .. ' ' .. redis.call('GET', k) end table.sort(n) return n" 0`)).matchAll(/fence:\S+ (\d+)/g)].map(([, number]) => Number(number));
+    const before = await numbers();
+    await until('renewals', async () => (await numbers()).filter((number, index) => number >= (before[index] ?? 0) + 3).length >= 2);
+  };
   const known = (path: string) => until('the keeper to know', async () => readFileSync(`${path}.endings`, 'utf8').includes('spiffe://example.org/lost'));
 
   test('what it lost is put back, by any node and once; without replicas an operator decides whether to go on, and has it then', async () => {
@@ -100,6 +107,7 @@ describeWith(['redis'], 'a server that lost its tail', () => {
       await revoke(keeper, `spiffe://example.org/lost-${round}`);
       await until('the keeper to know', async () => readFileSync(`${path}.endings`, 'utf8').includes(`lost-${round}`));
       expect(await reasonOf(worker)).toBe('no error');
+      await renewed(server);
       await lose(server);
       await until('a denial', async () => (await reasonOf(worker)) === 'facts.regressed');
       await until('a denial', async () => (await reasonOf(keeper)) === 'facts.regressed');
