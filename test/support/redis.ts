@@ -22,6 +22,9 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+/** The server under test was built without TLS, as `npm run test:valkey` says of that of the wheel. */
+export const WITHOUT_TLS = process.env['CURFEW_TEST_REDIS_TLS'] === 'none';
+
 /** As durable as `durability: fsync` asks. */
 export const FSYNC = ['--appendonly', 'yes', '--appendfsync', 'always', '--no-appendfsync-on-rewrite', 'no'];
 export const MEMORY = ['--appendonly', 'no', '--save', ''];

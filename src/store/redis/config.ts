@@ -31,14 +31,14 @@ export const redisStoreConfig = z
       })
       .optional()
       .describe('TLS to the server. Needed for every server that is not on loopback; `{}` is enough where the system knows the authority'),
-    integrityKey: secret('at least 32 characters, the same on every node')
+    integrityKey: secret('at least 32 characters, the same on every node; of several lines the first one seals, and what any of them sealed is accepted')
       .optional()
       .describe('Key with which every record is sealed: records that were not written with it deny. Needed for every server that is not on loopback'),
     durability: z
       .union([z.enum(['memory', 'fsync']), z.strictObject({ replicated: z.int().min(1).max(10) })])
       .default('fsync')
       .describe('How durable a confirmed commit is. `fsync`: on the disk of the primary. `replicated: n`: besides, at n replicas, which must be all. `memory`: lost with the server. The server must be set up so: a weaker one is refused at the start and denies later'),
-mode: z.enum(['strict', 'leased']).default('strict').describe('`strict`: every decision reads its facts from the primary. `leased`: a node answers from what it has read while it holds a lease; `revoke` waits until every such node has said that it knows, or its lease is over'),
+    mode: z.enum(['strict', 'leased']).default('strict').describe('`strict`: every decision reads its facts from the primary. `leased`: a node answers from what it has read while it holds a lease; `revoke` waits until every such node has said that it knows, or its lease is over'),
     leaseMs: z.int().min(100).max(60_000).default(1_000).describe('How long a lease lasts: the right to answer from memory (`mode: leased`), and to read from a primary that replicas follow. The same on every node. `revoke` waits so long for a node that does not say that it knows, and after a change of primary'),
     memoBytesMax: z.int().min(1_048_576).max(2 ** 34).default(16 * 2 ** 20).describe('How much one worker remembers of what it has read, about. With `mode: strict` it asks before every answer whether that is still so'),
     readTimeoutMs: z.int().min(10).max(60_000).default(1_000).describe('A read not answered by then fails. Decisions end at limits.decisionDeadlineMs in any case'),

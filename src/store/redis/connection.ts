@@ -10,6 +10,7 @@ import { Cluster, Redis } from 'ioredis';
 import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { StoreUnavailable } from '../port.ts';
+import { faultText } from './fault-text.ts';
 
 export interface Address {
   readonly host: string;
@@ -50,6 +51,8 @@ export interface Connection {
   generation(): number;
   /** Commands that wait for their answers. */
   waiting(): number;
+  /** Gives up this connection and makes another one, which finds whoever is the primary now. On a cluster the library does that itself. */
+  again(): void;
   close(): void;
 }
 
@@ -57,34 +60,7 @@ export interface Connection {
 export class Unanswered extends StoreUnavailable {}
 
 const RETRY_MS_MAX = 500;
-/** Answers of the server that a person can act on; the rest of a message may hold what was sent. */
-const KNOWN = /^(?:NOSCRIPT|OOM|READONLY|NOAUTH|WRONGPASS|NOPERM|MISCONF|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|BUSY|UNKILLABLE|WRONGTYPE|MOVED|ASK|TRYAGAIN|CROSSSLOT)\b/;
-const CURFEW = /CURFEW [a-z ]+/;
-
-const ADVICE = new Map<string, string>([
-  ['OOM', 'the server is at its maxmemory: give it more; what was acknowledged is safe'],
-  ['READONLY', 'this server is a replica: configure the primary, or Sentinel or Cluster'],
-  ['NOAUTH', 'the server wants a password: configure store.redis.password'],
-  ['WRONGPASS', 'user name or password are not right'],
-  ['NOPERM', "the server's ACL lets this user not do what Curfew needs: see docs/guides/redis.md for the commands"],
-  ['MISCONF', 'the server can not persist: look at its log and its disk'],
-  ['NOREPLICAS', 'too few replicas follow the primary'],
-  ['LOADING', 'the server still reads its data'],
-  ['WRONGTYPE', 'a key beginning with cf: is not Curfew’s: use another database'],
-]);
-
-/** What went wrong, without anything that was sent. */
-export const faultText = (error: unknown): string => {
-  const { message = '', code } = error as { readonly message?: string; readonly code?: string };
-  const own = CURFEW.exec(message)?.[0];
-  if (own !== undefined) return own.slice('CURFEW '.length);
-  const known = KNOWN.exec(message)?.[0] ?? [...ADVICE.keys()].find((name) => message.includes(`${name} `));
-  if (known !== undefined) return `${known}${ADVICE.has(known) ? ` (${ADVICE.get(known)})` : ''}`;
-  if (/timed out|ETIMEDOUT/i.test(message)) return 'no answer in time';
-  if (/enableOfflineQueue|Connection is closed|max retries|Stream/i.test(message)) return 'no connection';
-  if (typeof code === 'string' && /^[A-Z_]+$/.test(code)) return code;
-  return 'the server refused';
-};
+const tlsOf = (tls: NonNullable<ConnectionOptions['tls']>) => ({ minVersion: 'TLSv1.2' as const, ...tls });
 
 const optionsOf = (options: ConnectionOptions) => ({
   lazyConnect: true,
@@ -95,12 +71,14 @@ const optionsOf = (options: ConnectionOptions) => ({
   protocol: 2 as const,
   db: options.database,
   connectTimeout: options.connectTimeoutMs,
+  // One that was the primary when it was connected to: another one is by now. Nothing is sent again.
+  reconnectOnError: (error: Error) => error.message.includes('READONLY '),
   // A connection on which nothing comes although something is waited for is given up, and what waits on it with it.
   socketTimeout: options.connectTimeoutMs,
   retryStrategy: (times: number) => Math.min(RETRY_MS_MAX, 25 * 2 ** Math.min(times, 8)) * (0.5 + Math.random() / 2),
   ...(options.username === undefined ? {} : { username: options.username }),
   ...(options.password === undefined ? {} : { password: options.password }),
-  ...(options.tls === undefined ? {} : { tls: { minVersion: 'TLSv1.2' as const, ...options.tls } }),
+  ...(options.tls === undefined ? {} : { tls: tlsOf(options.tls) }),
 });
 
 const whereabouts = (topology: ConnectionOptions['topology']): string => {
@@ -142,7 +120,18 @@ const hearAllErrors = (client: Redis): void => {
   client.on('error', () => void (client as unknown as { readonly stream?: Duplex }).stream?.on('error', () => undefined));
 };
 
-export const connect = (options: ConnectionOptions): Connection => {
+/** `renewed`: passwords, keys and certificates as they are now; asked when a connection was lost, before there is another. */
+const renewing = (client: Redis, topology: ConnectionOptions['topology'], renewed: () => ConnectionOptions | undefined): void => {
+  client.on('close', () => {
+    const now = renewed();
+    if (now === undefined) return;
+    const { password, tls, topology: where } = now;
+    Object.assign(client.options, { ...(password === undefined ? {} : { password }), ...(tls === undefined ? {} : { tls: tlsOf(tls) }) });
+    if (topology.kind === 'sentinel' && where.kind === 'sentinel') Object.assign(client.options, { ...(where.password === undefined ? {} : { sentinelPassword: where.password }), ...(tls === undefined ? {} : { sentinelTLS: tls }) });
+  });
+};
+
+export const connect = (options: ConnectionOptions, renewed: () => ConnectionOptions | undefined = () => undefined): Connection => {
   const client = clientOf(options);
   let failure: unknown;
   let inFlight = 0;
@@ -150,6 +139,7 @@ export const connect = (options: ConnectionOptions): Connection => {
   let generation = 0;
   const follow = (node: Redis): void => {
     hearAllErrors(node);
+    renewing(node, options.topology, renewed);
     for (const event of ['ready', 'close']) node.on(event, () => { generation += 1; });
   };
   if (client instanceof Cluster) client.on('+node', follow);
@@ -197,6 +187,9 @@ export const connect = (options: ConnectionOptions): Connection => {
       }) as Promise<readonly unknown[]>,
     generation: () => generation,
     waiting: () => inFlight,
+    again: () => {
+      if (!(client instanceof Cluster) && client.status === 'ready') client.disconnect(true);
+    },
     close: () => client.disconnect(),
   };
 };
@@ -208,13 +201,17 @@ export interface Listener {
 }
 
 /** `heard` is also called, with no message, for every channel when there is a connection again. */
-export const listen = (options: ConnectionOptions, heard: (channel: string, message: string | undefined) => void): Listener => {
+export const listen = (options: ConnectionOptions, heard: (channel: string, message: string | undefined) => void, renewed: () => ConnectionOptions | undefined = () => undefined): Listener => {
   const client = clientOf(options);
   const channels = new Set<string>();
   const subscribe = (channel: string): void => void client.subscribe(channel).then(() => heard(channel, undefined), () => undefined);
   client.on('error', () => undefined);
-  if (client instanceof Cluster) client.on('+node', hearAllErrors);
-  else hearAllErrors(client);
+  const follow = (node: Redis): void => {
+    hearAllErrors(node);
+    renewing(node, options.topology, renewed);
+  };
+  if (client instanceof Cluster) client.on('+node', follow);
+  else follow(client);
   client.on('ready', () => channels.forEach(subscribe));
   client.on('message', heard);
   client.connect().catch(() => undefined);

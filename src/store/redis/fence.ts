@@ -46,23 +46,29 @@ export interface FenceOptions {
   readonly leaseMs: number;
   readonly timeoutMs: number;
   readonly clock: Pick<Clock, 'now'>;
+  /** There is no lease, for longer than renewals explain: this may not be the primary any more, or reads and renewals go to different servers. */
+  readonly onLost?: () => void;
   /** What was told before a number was written is confirmed with it. */
   readonly witness?: () => Pick<Witness, 'turn' | 'confirmed'> | undefined;
 }
 
 const RENEWALS_A_LEASE = 4;
+/** So many renewals in a row without a lease: three leases. */
+const LOST_AFTER = 3 * RENEWALS_A_LEASE;
 /** Clocks may differ in rate by 1 %. */
 const DRIFT = 1.01;
 /** For the server only to forget processes that are gone. */
 const ROW_LIVES_MS = 600_000;
 
-export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, witness }: FenceOptions): Fence => {
+export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, onLost, witness }: FenceOptions): Fence => {
   const key = `${FENCE_PREFIX}${randomBytes(12).toString('base64url')}`;
   let confirmed: Lease | undefined;
   /** Since when leases followed one another on one connection. */
   let heldSince = 0;
   let count = 0;
   let renewing: Promise<void> | undefined;
+  /** Facts came from a server that does not have our number. */
+  let strange = false;
 
   const none = (): StoreUnavailable => new StoreUnavailable('redis: no lease of the primary: its replicas do not confirm that they follow it, another server may have taken its place');
   const lasts = (lease: Lease | undefined): lease is Lease =>
@@ -83,8 +89,17 @@ export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, wi
     told?.confirmed(turn, lease.generation);
   };
   const renew = (): Promise<void> => (renewing ??= once().finally(() => { renewing = undefined; }));
+  let without = 0;
   // A renewal that fails says so when the lease is over.
-  const timer = setInterval(() => void renew().catch(() => undefined), leaseMs / RENEWALS_A_LEASE);
+  const timer = setInterval(() => {
+    without = lasts(confirmed) && !strange ? 0 : without + 1;
+    strange = false;
+    if (without >= LOST_AFTER) {
+      without = 0;
+      onLost?.();
+    }
+    void renew().catch(() => undefined);
+  }, leaseMs / RENEWALS_A_LEASE);
   timer.unref();
   return {
     key,
@@ -93,7 +108,9 @@ export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, wi
       return confirmed;
     },
     check: (lease, number) => {
-      if (lease.generation !== connection.generation() || !lasts(confirmed) || !(Number(number) >= lease.number)) throw none();
+      const same = Number(number) >= lease.number;
+      if (!same) strange = true;
+      if (lease.generation !== connection.generation() || !lasts(confirmed) || !same) throw none();
     },
     settleMs: () => {
       const waitMs = Math.ceil(leaseMs * DRIFT);

@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import type { Followed, Holder, Holders, Leases } from '../leases.ts';
 import { StoreUnavailable } from '../port.ts';
 import { CHANGES_MAX, followedOf, RENEW, type OnRealm } from './changes.ts';
-import { listen, scriptOf, type Connection, type ConnectionOptions, type Listener } from './connection.ts';
+import { scriptOf, type Connection, type Listener } from './connection.ts';
 import { holdersOf } from './holders.ts';
 import { ownerPrefix, realmChannel, realmKeys, recordField } from './keys.ts';
 import { acknowledgeLua } from './scripts/acknowledge.ts';
@@ -44,7 +44,7 @@ export const createRows = (parts: LeaseParts): Rows => {
   return { read: (realm, over = []) => acknowledge(realm, [0, '', '', '', ...over.flatMap(({ holder, count }) => [holder, count])]) };
 };
 
-export const createLeases = (parts: LeaseParts, leaseMs: number, topology: ConnectionOptions): Leases & { close(): void } => {
+export const createLeases = (parts: LeaseParts, leaseMs: number, listen: (heard: (channel: string, message: string | undefined) => void) => Listener): Leases & { close(): void } => {
   const { connection, epoch, replicas, timeoutMs, watch, witness, onRealm } = parts;
   const acknowledge = acknowledging(parts);
   const holder = randomBytes(12).toString('base64url');
@@ -68,8 +68,8 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, topology: Conne
   };
   return {
     leaseMs, follow,
-    // Where there are replicas another primary may be behind every new connection, with other commits under the positions that were read.
-    history: (realm) => witness.life(realm) + (replicas > 0 ? connection.generation() : 0),
+    // Behind every new connection may be another primary, or one that was put back, with other commits under the positions that were read.
+    history: (realm) => witness.life(realm) + connection.generation(),
     nameOf: recordField,
     ownerNameOf: ownerPrefix,
     acknowledge: async (realm, { sequence, endings }) => void (await acknowledge(realm, [endings.sequence, endings.hash, holder, sequence])),
@@ -77,7 +77,7 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, topology: Conne
     hear: (realm, heard) => {
       const channel = realmChannel(realm);
       hearers.set(channel, heard);
-      listener ??= listen(topology, (name, message) => hearers.get(name)?.(message !== '0'));
+      listener ??= listen((name, message) => hearers.get(name)?.(message !== '0'));
       listener.hear(channel);
     },
     close: () => listener?.close(),

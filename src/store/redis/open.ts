@@ -5,11 +5,11 @@ import { untilOver } from '../leases.ts';
 import { StoreUnavailable, type NodeStore } from '../port.ts';
 import { redisConfigFault } from './config-fault.ts';
 import type { RedisStoreConfig } from './config.ts';
-import { connect, type Connection, type ConnectionOptions } from './connection.ts';
+import { connect, listen, type Connection, type ConnectionOptions } from './connection.ts';
 import { startFence, type Fence } from './fence.ts';
 import { knowsEndingsOf, refuseUnlessWhole, watchRestored } from '../provenance.ts';
 import { openMarks, readMeta, type StoreMode } from './marks.ts';
-import { createSeal, type Seal } from './seal.ts';
+import { createSeal, replaceable, type Seal } from './seal.ts';
 import { createRedisStore, type RedisStoreParts } from './store.ts';
 import { keeping } from './keeper.ts';
 import { startWatch } from './watch.ts';
@@ -36,6 +36,7 @@ export interface RedisStoreOptions {
 }
 
 const INTEGRITY_CHARS_MIN = 32;
+const INTEGRITY_KEYS_MAX = 8;
 const LOOK_EVERY_MS = 1_000;
 const RETRY_AT_START_MS = 250;
 
@@ -92,7 +93,10 @@ export const serverOf = (config: RedisStoreConfig, secrets: RedisStoreOptions['s
   };
   const pem = (path: string | undefined): string | undefined => (path === undefined ? undefined : secret({ file: path }, 'tls'));
   const integrityKey = secret(config.integrityKey, 'integrityKey');
-  if (integrityKey !== undefined && integrityKey.length < INTEGRITY_CHARS_MIN) throw new StoreUnavailable(`store.redis.integrityKey is shorter than ${INTEGRITY_CHARS_MIN} characters`);
+  // The newest first, one a line.
+  const integrityKeys = (integrityKey ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  if (integrityKeys.some((key) => key.length < INTEGRITY_CHARS_MIN)) throw new StoreUnavailable(`store.redis.integrityKey is shorter than ${INTEGRITY_CHARS_MIN} characters`);
+  if (integrityKeys.length > INTEGRITY_KEYS_MAX) throw new StoreUnavailable(`store.redis.integrityKey has more than ${INTEGRITY_KEYS_MAX} lines`);
   const password = secret(config.password, 'password');
   const { tls } = config;
   const [ca, cert, key] = [pem(tls?.ca), pem(tls?.cert), pem(tls?.key)];
@@ -107,16 +111,27 @@ export const serverOf = (config: RedisStoreConfig, secrets: RedisStoreOptions['s
       ? {}
       : { tls: { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }), ...(tls.serverName === undefined ? {} : { servername: tls.serverName }) } }),
   };
-  return { connection, seal: createSeal(integrityKey === undefined ? undefined : Buffer.from(integrityKey, 'utf8')) };
+  return { connection, seal: createSeal(...integrityKeys.map((line) => Buffer.from(line, 'utf8'))) };
 };
 
 /** Rejects with `StoreUnavailable`, which says what to do. */
 export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeStore> => {
   const { config, mode, clock, secrets } = options;
-  const { connection, seal } = serverOf(config, secrets);
-  const [reads, writes] = [connect(connection), connect(connection)];
+  const { connection, seal: firstSeal } = serverOf(config, secrets);
+  const seal = replaceable(firstSeal);
+  /** What files hold now. One that can't be read just now is no reason to forget what was in it. */
+  const renewed = (): ConnectionOptions | undefined => {
+    try {
+      const now = serverOf(config, secrets);
+      seal.replace(now.seal);
+      return now.connection;
+    } catch {
+      return undefined;
+    }
+  };
+  const [reads, writes] = [connect(connection, renewed), connect(connection, renewed)];
   const { durability, commitTimeoutMs } = config;
-  const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });
+  const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS, onLook: () => void renewed() });
   const replicas = typeof durability === 'string' ? 0 : durability.replicated;
   let fence: Fence | undefined;
   let witness: Witness | undefined;
@@ -126,7 +141,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       await watch.look();
     }, config.waitAtStartMs, () => clock.now().latest);
     if (replicas > 0) {
-      fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock, witness: () => witness });
+      fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock, witness: () => witness, onLost: () => { reads.again(); writes.again(); } });
       await fence.ready();
     }
     const { epoch, provenance } = await openMarks(writes, commitTimeoutMs, mode);
@@ -143,7 +158,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       readTimeoutMs: config.readTimeoutMs,
       replicas, clock,
       leaseMs: config.leaseMs,
-      ...(config.mode === 'leased' && options.decides === true ? { leasesOver: connection } : {}),
+      ...(config.mode === 'leased' && options.decides === true ? { leasesOver: (heard) => listen(connection, heard, renewed) } : {}),
       ...(config.mode === 'leased' && durability === 'memory' ? { settleMs: sinceConnected(writes, clock, config.leaseMs) } : {}),
       ...(fence === undefined ? {} : { fence }),
       ...(restored ? { check: watchRestored(async () => (await readMeta(reads, config.readTimeoutMs))?.provenance.restored !== undefined) } : {}),

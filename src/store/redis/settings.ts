@@ -45,12 +45,16 @@ export const serverFault = (facts: ServerFacts, durability: Durability): string 
   return there === replicated ? undefined : `${there} replicas follow the primary, and store.redis.durability waits for ${replicated} only: one that lags could be promoted`;
 };
 
+/** Another server may be the primary by now. */
+export class NotPrimary extends StoreUnavailable {}
+
 /** Rejects with `StoreUnavailable` that says what is wrong. */
 export const checkServers = async (connection: Connection, timeoutMs: number, durability: Durability): Promise<void> => {
   const servers = await readServerFacts(connection, timeoutMs);
   if (servers.length === 0) throw new StoreUnavailable('redis: no primary is known');
   for (const facts of servers) {
     const fault = serverFault(facts, durability);
-    if (fault !== undefined) throw new StoreUnavailable(`redis: ${fault}`);
+    if (fault === undefined) continue;
+    throw new (/is a replica/.test(fault) ? NotPrimary : StoreUnavailable)(`redis: ${fault}`);
   }
 };

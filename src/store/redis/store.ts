@@ -18,7 +18,7 @@ import { recordKeyText, StoreUnavailable, type Commit, type EndingsMark, type Fa
 import { createChanges } from './changes.ts';
 import { commitArguments, commitOutcome } from './commit.ts';
 import { createConfirm } from './confirm.ts';
-import { scriptOf, type Connection, type ConnectionOptions, type Script } from './connection.ts';
+import { scriptOf, type Connection, type Script } from './connection.ts';
 import { factsArguments, factsRead } from './facts.ts';
 import type { Fence } from './fence.ts';
 import { realmKeys, recordField } from './keys.ts';
@@ -54,7 +54,7 @@ export interface RedisStoreParts {
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly leaseMs: number;
   /** This process may answer from memory; how it connects once more, to hear of commits. */
-  readonly leasesOver?: ConnectionOptions;
+  readonly leasesOver?: Parameters<typeof createLeases>[2];
   /** How long leases of this server's earlier lives may last, where it forgets them. */
   readonly settleMs?: () => number;
   /** Rejects while nothing of the store may be believed. */

@@ -6,7 +6,7 @@ import type { Clock } from '../../decision/ports.ts';
 import type { Instant } from '../../domain/instant.ts';
 import { StoreUnavailable, type AuthorityOffset } from '../port.ts';
 import { Unanswered, type Connection } from './connection.ts';
-import { checkServers, type Durability } from './settings.ts';
+import { checkServers, NotPrimary, type Durability } from './settings.ts';
 
 export interface Watch {
   /** Throws `StoreUnavailable` when the servers must not be relied on. */
@@ -26,6 +26,8 @@ export interface WatchOptions {
   readonly durability: Durability;
   readonly clock: Pick<Clock, 'now'>;
   readonly everyMs: number;
+  /** Before each look. */
+  readonly onLook?: () => void;
 }
 
 /** So many looks in a row may fail for want of an answer. */
@@ -37,7 +39,7 @@ export const serverMs = (reply: unknown): number => {
   return (seconds as number) * 1_000 + Math.floor((micros as number) / 1_000);
 };
 
-export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs }: WatchOptions): Watch => {
+export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs, onLook }: WatchOptions): Watch => {
   let fault: StoreUnavailable | undefined = new StoreUnavailable('redis: the server was not looked at yet');
   let missed = 0;
   let offset: Omit<AuthorityOffset, 'reached'> | undefined;
@@ -61,13 +63,18 @@ export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs }
     } catch (error) {
       const why = error instanceof StoreUnavailable ? error : new StoreUnavailable('redis: the server could not be looked at', { cause: error });
       missed += 1;
+      // It was when we connected to it.
+      if (why instanceof NotPrimary) connection.again();
       // No answer is no bad answer: reads say for themselves that the server is away.
       if (!(why instanceof Unanswered) || fault !== undefined || missed > MISSED_MAX) fault = why;
       throw why;
     }
   };
   const look = (): Promise<void> => (looking ??= once().finally(() => { looking = undefined; }));
-  const timer = setInterval(() => void look().catch(() => undefined), everyMs);
+  const timer = setInterval(() => {
+    onLook?.();
+    void look().catch(() => undefined);
+  }, everyMs);
   timer.unref();
   return {
     check: () => {
