@@ -94,6 +94,12 @@ const hostile: readonly (readonly [string, BundleFault, () => Buffer])[] = [
   ['a bomb of zeros', 'archive.ratio', () => archive(...good, { name: 'x.rego', body: Buffer.alloc(40 * 1024 * 1024) })],
   ['a bomb of empty folders', 'entry.count', () => archive(...good, ...Array.from({ length: 1_500 }, () => ({ name: 'd/', type: '5' })))],
   ['bytes behind the gzip data', 'archive.corrupt', () => Buffer.concat([archive(...good), Buffer.from('more')])],
+  ['zeros behind the gzip data', 'archive.corrupt', () => Buffer.concat([archive(...good), Buffer.alloc(8)])],
+  // OPA's reader ends where an archive ends; what stands behind would be seen by us alone.
+  ['another archive behind its end', 'archive.corrupt', () => gzipSync(Buffer.concat([tar([manifest(), wasm]), tar([data])]))],
+  ['another archive in a second gzip member', 'archive.corrupt', () => Buffer.concat([archive(manifest(), wasm), archive(data)])],
+  ['another archive behind its end, hidden by a size that counts for some readers only', 'archive.corrupt', () => gzipSync(Buffer.concat([tar([...good, pax({ size: '0' }), { name: 'x.rego', body: tar([]) }]), tar([{ name: 'y.rego', body: 'x' }])]))],
+  ['a folder with a size', 'archive.corrupt', () => archive(...good, { name: 'd/', type: '5', size: BLOCK })],
   ['half a gzip file', 'archive.corrupt', () => archive(...good).subarray(0, 60)],
   ['a damaged gzip file', 'archive.corrupt', () => { const bytes = archive(...good); bytes.writeUInt8(bytes.readUInt8(30) ^ 0xff, 30); return bytes; }],
   ['no gzip file', 'archive.corrupt', () => tar(good)],

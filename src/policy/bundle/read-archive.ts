@@ -3,10 +3,11 @@
  * plain files with allow-listed names come out. Everything else refuses the whole archive (THREATS D5).
  */
 import { createGunzip } from 'node:zlib';
-import { extract } from 'tar-stream';
+import { extract, type Header } from 'tar-stream';
 import { BundleRefused, quoted } from './bundle-refused.ts';
 import { entryName } from './entry-name.ts';
 import type { BundleLimits } from './limits.ts';
+import { endsAtItsEnd } from './tar-end.ts';
 
 const unpack = async (archive: Uint8Array, limits: BundleLimits): Promise<Buffer> => {
   const most = Math.min(limits.unpackedBytesMax, Math.max(limits.ratioFreeBytes, archive.byteLength * limits.ratioMax));
@@ -36,7 +37,7 @@ const unpack = async (archive: Uint8Array, limits: BundleLimits): Promise<Buffer
 export const readArchive = async (archive: Uint8Array, limits: BundleLimits): Promise<ReadonlyMap<string, Buffer>> => {
   if (archive.byteLength > limits.archiveBytesMax) throw new BundleRefused('archive.too_large', `is larger than ${limits.archiveBytesMax} bytes`);
   const tar = await unpack(archive, limits);
-  if (tar.length % 512 !== 0 || tar.subarray(-1024).some((byte) => byte !== 0)) throw new BundleRefused('archive.corrupt', 'does not end as a tar archive ends');
+  if (tar.length % 512 !== 0 || !endsAtItsEnd(tar)) throw new BundleRefused('archive.corrupt', 'does not end as a tar archive ends, or holds more');
   const files = new Map<string, Buffer>();
   const seen = new Map<string, string>();
   let entries = 0;
@@ -46,7 +47,8 @@ export const readArchive = async (archive: Uint8Array, limits: BundleLimits): Pr
     for await (const entry of parser) {
       entries += 1;
       if (entries > limits.entriesMax) throw new BundleRefused('entry.count', `has more than ${limits.entriesMax} entries`);
-      const { name: raw, type } = entry.header;
+      const { name: raw, type, pax } = entry.header as Header & { readonly pax?: object | null };
+      if (pax !== undefined && pax !== null && Object.hasOwn(pax, 'size')) throw new BundleRefused('archive.corrupt', `${quoted(raw)} has two sizes`);
       if (type !== 'file' && type !== 'directory') throw new BundleRefused('entry.type', `${quoted(raw)} is a ${type ?? 'thing of unknown type'}`);
       const name = entryName(raw, type, limits);
       const folded = name.normalize('NFC').toLowerCase();
