@@ -1,6 +1,29 @@
+/** What an operator may say about the decision log. */
 import { z } from 'zod';
+import { urlFault } from '../bounded/url.ts';
 
 const headerName = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/, 'must be a header name');
+
+const shipConfig = z
+  .strictObject({
+    url: z.string().min(1).max(2_048).describe('Where batches are posted: a JSON array of events in the format of OPA\'s decision log API'),
+    bearerToken: z.strictObject({ file: z.string().min(1).max(4_096) }).optional().describe('File of a token that is sent along, read anew for each batch'),
+    ca: z.string().min(1).max(4_096).optional().describe('PEM file of the authorities to trust instead of the well-known ones'),
+    gzip: z.boolean().default(true),
+    everyMs: z.int().min(10).max(3_600_000).default(1_000).describe('How long a decision may wait for others to make a batch with'),
+    batchEventsMax: z.int().min(1).max(10_000).default(500),
+    batchBytesMax: z.int().min(65_536).max(67_108_864).default(4_194_304).describe('Before compression'),
+    timeoutMs: z.int().min(100).max(120_000).default(10_000),
+    retryMsMax: z.int().min(100).max(3_600_000).default(60_000).describe('Longest pause between tries; they begin at 100 ms and double, each with a random part'),
+    labels: z.record(z.string().min(1).max(64), z.string().max(256)).default({}).describe('Of every event'),
+    insecureLoopback: z.boolean().default(false).describe('Allows http to this machine'),
+  })
+  .superRefine(({ url, insecureLoopback }, context) => {
+    const fault = urlFault(url, insecureLoopback);
+    if (fault !== undefined) context.addIssue({ code: 'custom', path: ['url'], message: fault });
+  });
+
+export type ShipConfig = z.output<typeof shipConfig>;
 
 export const decisionLogConfig = z
   .strictObject({
@@ -21,10 +44,12 @@ export const decisionLogConfig = z
     recordBytesMax: z
       .number().int().min(4_096).max(16_777_216).default(65_536)
       .describe('A longer record is written without its policy input (which says so); such a decision can not be replayed.'),
+    http: shipConfig.optional().describe('With `to: file`: a server that is sent everything that is in the file. The file is the buffer: nothing is lost while the server is away, and a batch whose answer was lost is sent again.'),
     tailBytesMax: z
       .number().int().min(65_536).max(1_073_741_824).default(67_108_864)
       .describe('How much of the end of the file is searched for a decision by its id.'),
   })
+  .refine((value) => value.http === undefined || value.to === 'file', { path: ['http'], message: 'needs `to: file`' })
   .refine((value) => value.to !== 'file' || value.path !== undefined, { path: ['path'], message: 'is required with `to: file`' });
 
 export type DecisionLogConfig = z.infer<typeof decisionLogConfig>;

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import type { DecisionRecord } from '../decision/record.ts';
 import { escapeInvisible } from '../domain/invisible.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { LogRules } from './log-rules.ts';
 import { createMaskingRedactor } from './redact.ts';
 
 /** Records that are not there, so that their absence is declared (I11). `dropped` is null when nobody could count them. */
@@ -31,8 +32,8 @@ export interface NotEmitted {
   readonly not_emitted: { readonly decision: string };
 }
 
-/** JSON in which invisible characters are not escaped yet; `escapeInvisible` makes a line of it. Throws on what is no JSON. */
-export type RecordText = (record: DecisionRecord) => string;
+/** JSON in which invisible characters are not escaped yet; `escapeInvisible` makes a line of it. `undefined`: it is not to be kept. Throws on what is no JSON. */
+export type RecordText = (record: DecisionRecord) => string | undefined;
 
 const bytesOf = (text: string): Buffer => Buffer.from(escapeInvisible(text), 'utf8');
 
@@ -57,6 +58,8 @@ const CHARACTER_BYTES_MAX = 6;
 export interface RecordOptions {
   readonly redactHeaders: readonly string[];
   readonly recordBytesMax: number;
+  /** What else is to be taken out, after secrets were. */
+  readonly rules?: LogRules;
 }
 
 export const createRecordText = (options: RecordOptions): RecordText => {
@@ -65,14 +68,16 @@ export const createRecordText = (options: RecordOptions): RecordText => {
 
   return (record) => {
     const { input, policy } = record;
-    const clean = copyOf(record);
+    const secretless = copyOf(record);
     const masked: string[] = [];
-    if (input !== undefined) clean['input'] = redact(input, masked);
+    if (input !== undefined) secretless['input'] = redact(input, masked);
     if (policy.result !== undefined) {
       const { result } = redact({ result: policy.result }, []);
-      if (result !== policy.result) clean['policy'] = { ...policy, result };
+      if (result !== policy.result) secretless['policy'] = { ...policy, result };
     }
-    if (masked.length > 0) clean['masked'] = masked;
+    if (masked.length > 0) secretless['masked'] = masked;
+    const clean = options.rules === undefined ? secretless : options.rules(secretless);
+    if (clean === undefined) return undefined;
     const text = JSON.stringify(clean);
     if (fits(text)) return text;
     const { input: shown, policy: said, masked: _masked, ...rest } = clean as unknown as DecisionRecord;
@@ -88,5 +93,5 @@ export const createRecordText = (options: RecordOptions): RecordText => {
 /** One record as the bytes of its line. */
 export const createRecordEncoder = (options: RecordOptions): ((record: DecisionRecord) => Buffer) => {
   const textOf = createRecordText(options);
-  return (record) => bytesOf(textOf(record));
+  return (record) => bytesOf(textOf(record) ?? '');
 };

@@ -3,6 +3,7 @@ import { closeSync, constants, fchmodSync, fdatasyncSync, fstatSync, openSync, r
 import type { DecisionLogConfig } from './config.ts';
 import { createDecisionChain, type DecisionChain } from './decision-chain.ts';
 import { createRecordText } from './encode-record.ts';
+import type { LogRules } from './log-rules.ts';
 import { createLineSink, type LineSink } from './line-sink.ts';
 import { fdOutlet } from './outlet.ts';
 import { RANGE_MIN } from './places.ts';
@@ -30,6 +31,8 @@ export interface OpenOptions {
   /** How long a decision may wait for a place. */
   readonly waitMs?: number;
   readonly onFailure?: (error: unknown) => void;
+  /** What the bundle says of the log. */
+  readonly rules?: LogRules;
 }
 
 interface Begun {
@@ -53,7 +56,7 @@ const begin = (fd: number, torn: boolean, blocks: boolean): Begun => {
 };
 
 /** Throws when the file can't be opened; a process without its decision log does not start. */
-export const openDecisionSink = (config: DecisionLogConfig, { decides = true, waitMs = 0, onFailure }: OpenOptions = {}): LineSink => {
+export const openDecisionSink = (config: DecisionLogConfig, { decides = true, waitMs = 0, onFailure, rules }: OpenOptions = {}): LineSink => {
   const path = config.to === 'file' ? config.path : undefined;
   const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
   const fd = path === undefined ? 1 : openSync(path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
@@ -66,7 +69,7 @@ export const openDecisionSink = (config: DecisionLogConfig, { decides = true, wa
   return createLineSink({
     outlet: fdOutlet(fd),
     chain: begun?.chain ?? createDecisionChain(),
-    textOf: createRecordText(config),
+    textOf: createRecordText({ ...config, ...(rules === undefined ? {} : { rules }) }),
     bufferedRecordsMax: config.bufferedRecordsMax,
     writeBytesMax: isFile ? FILE_WRITE_BYTES_MAX : PIPE_WRITE_BYTES_MAX,
     beginWithNewline: torn && begun?.reserved !== RANGE_MIN,

@@ -7,7 +7,7 @@ import { request as httpsRequest } from 'node:https';
 
 export interface PostOptions {
   readonly url: URL;
-  readonly body: string;
+  readonly body: string | Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
   /** PEM of the authorities to trust instead of the well-known ones. */
   readonly ca?: string | undefined;

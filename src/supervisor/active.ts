@@ -66,7 +66,7 @@ export const makeActive = async ({ raw, config }: ValidConfig, core: Core, parts
   try {
     const { read, bundle, policy } = await firstBundle(config, sources, core.clock, toolchain, log);
     await sources.accepted(read);
-    return { raw, core, sources, contentKey: contentKey(read), bundle, policy, sink: openLog(config, log, false), administration: createAdministration(core, parts) };
+    return { raw, core, sources, contentKey: contentKey(read), bundle, policy, sink: openLog(config, log), administration: createAdministration(core, parts) };
   } catch (error) {
     await sources.close();
     throw error;

@@ -3,6 +3,7 @@ import { createAdminApp } from '../admin/app.ts';
 import { bootstrapOperator, developmentOperator, firstOf, oidcOperator } from '../admin/authenticate-operator.ts';
 import type { RefreshBundles } from '../admin/bundles.ts';
 import { createSealer } from '../audit/record/sealer.ts';
+import { createShipper } from '../audit/ship.ts';
 import { createFindDecision } from '../audit/find-decision.ts';
 import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
 import type { Policy, Quarantine } from '../decision/ports.ts';
@@ -136,6 +137,9 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     }),
     ...(config.lifecycle.directory.file === undefined ? [] : [createPeopleFile({
       path: config.lifecycle.directory.file, directory, store, realms, pauseMs: config.lifecycle.sweepIntervalMs, monotonicMs: clock.monotonicMs, onError: onError('the people source was not taken over'),
+    })]),
+    ...(decisionLog.http === undefined || decisionLog.path === undefined ? [] : [createShipper({
+      path: decisionLog.path, config: decisionLog.http, monotonicMs: clock.monotonicMs, onError: onError('the decision log is not sent now'),
     })]),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
     createReviewWatch({

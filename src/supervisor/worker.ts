@@ -30,7 +30,8 @@ const SINK_CLOSE_MS = 2_000;
 const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const config = configSchema.parse(start.rawConfig);
   const core = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir });
-  const decisionLog = openLog(config, log, true);
+  let policy: LoadedPolicy | undefined;
+  const decisionLog = openLog(config, log, () => policy);
   // However it ends, short of a kill: what it held is written, and the chain closed.
   process.on('exit', () => decisionLog.flushNow());
   // For tests of what the watchdog is for; production can't be without it.
@@ -58,7 +59,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     }
     return loaded;
   };
-  let policy: LoadedPolicy | undefined = await load(start.bundle);
+  policy = await load(start.bundle);
   await rehearse(core, policy);
   let { bundleUntil } = start;
   const activePolicy = (): LoadedPolicy | undefined => (bundleUntil === undefined || core.clock.now().latest < bundleUntil ? policy : undefined);

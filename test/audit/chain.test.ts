@@ -84,7 +84,8 @@ describe('G3: the chain of the decision log', () => {
       if (what === 'replay') changed.push(line);
       const { fault } = await judge(changed);
       expect(fault, `${what} ${at}`).toBeDefined();
-      if (what === 'repeat') expect(fault?.line).toBe(at + 2);
+      // Lines that account for no decision are found by the segment that seals them.
+      if (what === 'repeat' && line.startsWith('{"version":1,"id"')) expect(fault?.line).toBe(at + 2);
       // A segment that is gone is noticed at the next one, which does not seal what is left.
       if (what === 'cut' && !isSegment(line) && !line.includes('not_emitted')) expect(fault?.what).toMatch(/missing/);
     }), { numRuns: 300 });
@@ -119,6 +120,17 @@ describe('G3: the chain of the decision log', () => {
 });
 
 describe('I11: pressure', () => {
+  test('on a full disk a process that must not decide without its log does not begin; one that may counts what is missing', async () => {
+    expect(() => open('/dev/full', { pressure: 'block' })).toThrow(/ENOSPC/);
+    const sink = open('/dev/full', { bufferedRecordsMax: 100 });
+    for (let index = 0; index < 150; index += 1) {
+      expect(sink.place()).toBeUndefined();
+      sink.write(sampleRecord(`r${index}`));
+    }
+    await until('failed writes', () => sink.stats().failures > 1);
+    expect(sink.stats().dropped).toBeGreaterThan(0);
+    await sink.close(10);
+  });
   test('an outlet that takes parts of lines leaves torn lines and no lost or repeated one', async () => {
     let turn = 0;
     const outlet = memory((bytes) => ((turn += 1) % 3 === 0 ? bytes.length : Math.min(bytes.length, 1 + ((turn * 977) % 1_500))));

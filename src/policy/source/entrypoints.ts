@@ -3,5 +3,8 @@ import type { Sources } from '../toolchain/toolchain.ts';
 
 export const usualEntrypoints = (sources: Sources): readonly string[] => {
   const texts = Object.entries(sources).filter(([name]) => name.endsWith('.rego')).map(([, text]) => text);
-  return ['access', 'admin', 'lifecycle'].filter((name) => texts.some((text) => new RegExp(`^package curfew\\.${name}\\s*$`, 'm').test(text))).map((name) => `curfew/${name}/decision`);
+  const decisions = ['access', 'admin', 'lifecycle'].filter((name) => texts.some((text) => new RegExp(`^package curfew\\.${name}\\s*$`, 'm').test(text))).map((name) => `curfew/${name}/decision`);
+  // What the decision log leaves out.
+  const ofLog = texts.filter((text) => /^package system\.log\s*$/m.test(text));
+  return [...decisions, ...['mask', 'drop'].filter((rule) => ofLog.some((text) => new RegExp(`^(?:default\\s+)?${rule}\\b`, 'm').test(text))).map((rule) => `system/log/${rule}`)];
 };
