@@ -15,16 +15,20 @@ import { createKubernetes } from './gateways/kubernetes/gateway.ts';
 import { createOpa } from './gateways/opa/gateway.ts';
 import { servesNode } from './gateways/opa/node.ts';
 import { createPepAuthenticator, type PepAuthenticator } from './gateways/pep.ts';
-import type { SelfServiceDeps } from './gateways/self-service/routes.ts';
+import { OWN_REQUESTS_PATH, type SelfServiceDeps } from './gateways/self-service/routes.ts';
 import { createAdmit } from './lifecycle/admit.ts';
 import { createDelegation } from './lifecycle/delegation.ts';
 import { createInspect } from './lifecycle/inspect.ts';
 import { scopesOf } from './lifecycle/scopes-of.ts';
 import { createLifecycle, type LifecycleDeps } from './lifecycle/lifecycle.ts';
+import { createRequestable } from './lifecycle/requestable.ts';
 import { createRequests } from './lifecycle/requests.ts';
 import { createSelfService } from './lifecycle/self-service.ts';
 import { loadPolicy, type LoadedPolicy } from './policy/load-policy.ts';
 import { defaultRealm, lifecycleDeps, policyOptions, type Core } from './compose.ts';
+
+/** The realm in which workloads help themselves. */
+const selfRealm = (config: Config): string => config.http.realm ?? defaultRealm(config);
 
 const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfServiceDeps => {
   const { store, clock, authenticator, config, mode } = core;
@@ -33,7 +37,7 @@ const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfSe
     service: createSelfService(createLifecycle(deps), createInspect({ store, clock, policy }), { requests: createRequests(deps), delegation: createDelegation(deps) }),
     admit: createAdmit({ store, credentialSkewMs: config.limits.credentialSkewMs }),
     authenticator, clock,
-    realm: config.http.realm ?? defaultRealm(config),
+    realm: selfRealm(config),
     fineReasons: mode === 'development',
   };
 };
@@ -69,9 +73,10 @@ export interface GatewayParts extends Decider {
 const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics, onNoOpinion, notEmitted }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
   const common = { decide, notEmitted, emitted: createEmission(notEmitted), peps, rulesFor: httpRules(config.routes), realm: config.http.realm, fineReasons: mode === 'development', monotonicMs: clock.monotonicMs };
   const search = { data: () => policy()?.data, scopesOf: scopesOf(store, clock) };
+  const offer = createRequestable({ policy, realm: selfRealm(config), path: OWN_REQUESTS_PATH, people: config.authzen.accessRequests.people });
   const node = { version, ready, metrics, bundle: policy, serves: servesNode };
   return [
-    ...(config.authzen.enabled ? [createAuthzen({ ...common, explain, config: config.authzen, search })] : []),
+    ...(config.authzen.enabled ? [createAuthzen({ ...common, explain, config: config.authzen, search, ...(config.authzen.accessRequests.enabled ? { accessRequests: { path: OWN_REQUESTS_PATH, offer } } : {}) })] : []),
     ...(config.kubernetes.enabled ? [createKubernetes({ ...common, config: config.kubernetes, onNoOpinion })] : []),
     ...(config.opa.enabled ? [createOpa({ ...common, config: config.opa, node })] : []),
   ];

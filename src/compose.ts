@@ -144,7 +144,7 @@ export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: Life
   peps: new Set(config.peps.map(({ id }) => id)),
   noteRefusal: createNoteRefusal({ store, clock }),
   taskSources: new Set([...config.signals.hooks, ...config.signals.pollers].map(({ id }) => id)),
-  checkReference: createCheckReference(config.signals.pollers, { secrets: { env: (name) => process.env[name] }, timeoutMs: config.signals.timeoutMs, signal: AbortSignal.any([]) }),
+  checkReference: createCheckReference(config.signals.pollers, { secrets: { env: (name) => process.env[name] }, timeoutMs: config.signals.timeoutMs, signal: AbortSignal.any([]) }, config.signals.strictReferences),
   emergencyChannels: config.alerts.channels.filter((channel) => passes(channel)({ type: 'break-glass.used', severity: alertSeverity('break-glass.used') })).length,
 });
 

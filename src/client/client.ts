@@ -64,8 +64,11 @@ export type Answer = Allowed | Refused;
 
 export interface CurfewClient {
   evaluate(question: Question): Promise<Answer>;
-  /** Asks for access with the body of `POST /v1/requests`; gives the request. Rejects with what is wrong. */
-  requestAccess(body: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>>;
+  /**
+   * Asks for access; gives the request. Rejects with what is wrong. With the workload's own `credential` it asks for itself at Curfew (the body of
+   * `POST /self/v1/requests`), else a person asks at administration (`POST /v1/requests`). Never at an address that an answer named.
+   */
+  requestAccess(body: Readonly<Record<string, unknown>>, as?: { readonly credential: string }): Promise<Readonly<Record<string, unknown>>>;
 }
 
 const ANSWER_CHARS_MAX = 1_048_576;
@@ -124,12 +127,13 @@ export const createCurfewClient = (options: CurfewOptions): CurfewClient => {
         return UNAVAILABLE;
       }
     },
-    requestAccess: async (body) => {
+    requestAccess: async (body, as) => {
       const { requests } = options;
-      if (requests === undefined) throw new Error('the client was not told where to request access (`requests`)');
-      const response = await post(`${requests.url.replace(/\/+$/, '')}/v1/requests`, requests.token, body);
+      if (as === undefined && requests === undefined) throw new Error('the client was not told where to request access (`requests`)');
+      const at = requests?.url.replace(/\/+$/, '') ?? '';
+      const response = await (as === undefined ? post(`${at}/v1/requests`, requests?.token, body) : post(`${base}/self/v1/requests`, as.credential, body));
       const answer: unknown = await response.json().catch(() => undefined);
-      if (response.status === 201 && isObject(answer)) return answer;
+      if ((response.status === 201 || (as !== undefined && response.status === 200)) && isObject(answer)) return answer;
       const detail = isObject(answer) && typeof answer['detail'] === 'string' ? answer['detail'] : 'no answer that says why';
       throw new Error(`access was not requested (${response.status}): ${detail}`);
     },

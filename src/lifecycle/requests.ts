@@ -190,6 +190,9 @@ export const createRequests = (deps: LifecycleDeps): Requests => {
       if (request === undefined) return failed('not-found', 'there is no such request');
       const judged = judgeBy(call, 'approve', request.terms, request.extends);
       if ('ok' in judged) return judged;
+      // What it was asked for may be over by now: a ticket that was closed meanwhile gives nobody access.
+      const wrong = request.state === 'pending' ? await referenceRefusal(deps, request.terms.reference) : undefined;
+      if (wrong !== undefined) return run(call, 'request.approve', `holder/${request.terms.workload}`, wrong);
       const command = { id, digest, approval: freshId(), grant: freshId(), workload: request.terms.workload };
       return run(call, 'request.approve', `holder/${request.terms.workload}`, approveRequest(command, call.actor, judged.setting));
     },

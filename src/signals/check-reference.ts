@@ -5,7 +5,8 @@ import type { SignalsConfig } from './config.ts';
 /** `undefined`: no source is configured for such references. */
 export type CheckReference = (reference: string) => Promise<SourceState | undefined>;
 
-export const createCheckReference = (pollers: SignalsConfig['pollers'], deps: AskDeps): CheckReference => async (reference) => {
+/** `strict`: one that no source is configured for is unknown. */
+export const createCheckReference = (pollers: SignalsConfig['pollers'], deps: AskDeps, strict = false): CheckReference => async (reference) => {
   const source = pollers.find((poller) => poller.kind === 'ticket' && poller.references !== undefined && reference.startsWith(poller.references));
-  return source === undefined ? undefined : askSource(source, reference, deps);
+  return source === undefined ? (strict ? 'unknown' : undefined) : askSource(source, reference, deps);
 };

@@ -65,6 +65,7 @@ export const signalsConfig = z
     hooks: z.array(z.discriminatedUnion('kind', [githubHook, gitlabHook, genericHook])).max(100).default([]).describe('who may send webhooks to `/signals/<id>`'),
     scim: z.array(scimConfig).max(32).default([]).describe('people sources that send to `/scim/<id>/v2` (SCIM 2.0). Teams and roles of their groups are those of `admin.operators.groups`'),
     pollers: z.array(z.discriminatedUnion('kind', [...pollers])).max(100).default([]).describe('who is asked how its tasks are'),
+    strictReferences: z.boolean().default(false).describe('refuse references that no ticket source of `pollers` has in its `references`'),
     pollMs: z.int().min(100).max(DAY).default(30_000).describe('pause between two rounds of asking'),
     timeoutMs: z.int().min(100).max(60_000).default(5_000).describe('longest wait for one answer'),
   })

@@ -33,6 +33,7 @@ type Step =
   | { readonly do: 'delegate'; readonly grant: number; readonly from: number; readonly to: number; readonly narrow: boolean; readonly hours: number }
   | { readonly do: 'revoke'; readonly kind: number; readonly pick: number }
   | { readonly do: 'owner'; readonly workload: number; readonly who: string }
+  | { readonly do: 'confirm' | 'grace'; readonly who: string; readonly grant: number }
   | { readonly do: 'wait'; readonly minutes: number }
   | { readonly do: 'sweep' };
 
@@ -46,6 +47,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('delegate' as const), grant: pick, from: fc.nat({ max: 2 }), to: fc.nat({ max: 2 }), narrow: fc.boolean(), hours: fc.constantFrom(1, 2, 30) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('revoke' as const), kind: fc.nat({ max: 3 }), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('owner' as const), workload: fc.nat({ max: 2 }), who }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('confirm' as const, 'grace' as const), who, grant: pick }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), minutes: fc.constantFrom(1, 30, 90) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'sweep' as const }) },
 );
@@ -55,6 +57,8 @@ interface Seen {
   readonly states: Map<string, string>;
   readonly requests: string[];
   readonly grants: string[];
+  /** Who was made an owner of a workload. */
+  readonly owners: Set<string>;
   readonly keyed: Map<string, { readonly id: string; readonly body: string }>;
   done: number;
 }
@@ -103,12 +107,24 @@ const take = async (world: World, step: Step, seen: Seen): Promise<void> => {
       const actor = { kind: 'workload', id: WORKLOADS[step.from] ?? '' } as const;
       return id === undefined ? undefined : note(await world.delegation.delegate({ realm: 'default', actor }, { from: id, workload: WORKLOADS[step.to] ?? '', scopes, ttlMs: step.hours * HOUR, justification: 'help' }));
     }
+    case 'confirm':
+    case 'grace': {
+      const id = at(seen.grants, step.grant);
+      if (id === undefined) return undefined;
+      const executed = await (step.do === 'confirm' ? world.lifecycle.confirmGrant : world.lifecycle.graceGrant)(person(step.who), id, 'needed');
+      const teams = TEAMS[step.who] ?? [];
+      const near = teams.includes('team:data') || teams.includes('team:platform');
+      if (executed.ok && step.do === 'confirm') expect(near || seen.owners.has(`user:${step.who}`), 'owners confirm').toBe(true);
+      if (executed.ok && step.do === 'grace') expect(near, 'others give grace').toBe(false);
+      return note(executed);
+    }
     case 'revoke': {
       const grant = at(seen.grants, step.pick);
       const selector = [{ kind: 'workload', value: WORKLOADS[step.pick % 3] ?? '' }, { kind: 'approver', value: 'user:dan' }, { kind: 'owner', value: 'team:data' }, { kind: 'grant', value: grant ?? 'none' }][step.kind] as { kind: 'grant'; value: string };
       return note(await world.lifecycle.revoke(CONFIGURER, { selector, reason: 'x' }, true));
     }
     case 'owner':
+      seen.owners.add(`user:${step.who}`);
       return note(await world.directory.setWorkload(CONFIGURER, { id: WORKLOADS[step.workload] ?? '', kind: 'batch', owner: `user:${step.who}`, fallbackOwner: 'team:platform', tier: 'standard', aliases: [], active: true }));
     case 'wait':
       world.at.now += step.minutes * 60_000;
@@ -153,9 +169,9 @@ const run = async (sequence: readonly Step[], count: { done: number; grants: num
   const world = await createWorld({ development: false });
   try {
     const { policy } = world.at;
-    world.at.policy = policy && { ...policy, entitlement: (id) => { const data = policy.entitlement(id); return id === 'db-migration' && data !== undefined ? { ...data, delegation: { depth: 2 } } : data; } };
+    world.at.policy = policy && { ...policy, entitlement: (id) => { const data = policy.entitlement(id); return id === 'db-migration' && data !== undefined ? { ...data, delegation: { depth: 2 }, recertify: { everyMs: HOUR, graceMs: HOUR / 4 } } : data; } };
     for (const id of WORKLOADS) await world.directory.setWorkload(CONFIGURER, { id, kind: 'batch', owner: 'team:data', fallbackOwner: 'team:platform', tier: 'standard', aliases: [], active: true });
-    const seen: Seen = { ends: new Map(), states: new Map(), requests: [], grants: [], keyed: new Map(), done: 0 };
+    const seen: Seen = { ends: new Map(), states: new Map(), requests: [], grants: [], owners: new Set(), keyed: new Map(), done: 0 };
     for (const step of sequence) {
       await take(world, step, seen);
       await holds(world, seen);

@@ -47,7 +47,7 @@ let policy: Promise<Policy> | undefined;
 export const committedPolicy = (): Promise<Policy> =>
   (policy ??= loadPolicy(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')), { entrypoints: ['curfew/access/decision', 'curfew/admin/decision', 'curfew/lifecycle/decision'] }));
 
-export const createWorld = async (over: { development?: boolean; noted?: boolean; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore } = {}): Promise<World> => {
+export const createWorld = async (over: { development?: boolean; noted?: boolean; checkReference?: LifecycleDeps['checkReference']; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore } = {}): Promise<World> => {
   const path = mkdtempSync(join(tmpdir(), 'curfew-lifecycle-'));
   const at: World['at'] = { now: T0, trusted: true, policy: await committedPolicy() };
   let monotonic = 0;
@@ -64,6 +64,7 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
     settle: async (ms) => {
       settled.push(ms);
     },
+    ...(over.checkReference === undefined ? {} : { checkReference: over.checkReference }),
     ...(over.noted === true ? { noteRefusal: createNoteRefusal({ store, clock }) } : {}),
   };
   return {

@@ -12,7 +12,7 @@ import { actorNames, approverFault, ownersOf, requesterFault, stillCounts, type 
 import { faultsOf, textFault } from './fields.ts';
 import type { IssueGrant } from './grant-terms.ts';
 import type { Basis } from './issue-grant.ts';
-import { askerRef, readRequest, requestRef, requestSelectors, type AccessRequest } from './request.ts';
+import { askerRef, isDecided, readRequest, requestRef, requestSelectors, type AccessRequest } from './request.ts';
 
 export interface RequestSetting extends EligibilitySetting {
   readonly realm: string;
@@ -121,7 +121,7 @@ const waiting = (loaded: Loaded, id: string, now: TimeInterval, realm: string): 
   if (record === undefined) return refuse('not-found', 'there is no such request');
   const request = readRequest(record.value);
   if (request === undefined) return refuse('unavailable', 'the record of the request could not be understood');
-  if (request.state !== 'pending') return refuse('state', `the request is ${request.state} already; that is final`);
+  if (isDecided(request)) return refuse('state', `the request is ${request.state} already; that is final`);
   if (!(now.latest < request.decideBy)) return refuse('state', 'the request has expired; ask again');
   const covered = coveredBy(loaded, requestSelectors(request, realm), record.created.sequence);
   if (covered?.how === 'revoked') return refuse('state', `the request is cancelled: the ${covered.selector.kind} ${covered.selector.value} was revoked after it was asked; ask again`);
@@ -239,7 +239,7 @@ export const settleRequest = (id: string, actor: Actor, realm: string): Rule => 
   judge: (loaded, now) => {
     const record = loaded.record(requestRef(id));
     const request = readRequest(record?.value);
-    if (record === undefined || request?.state !== 'pending') return refuse('state', 'there is nothing to settle');
+    if (record === undefined || request === undefined || isDecided(request)) return refuse('state', 'there is nothing to settle');
     const late = !(now.latest < request.decideBy);
     if (!late && coveredBy(loaded, requestSelectors(request, realm), record.created.sequence)?.how !== 'revoked') return refuse('state', 'the request still waits');
     const state = late ? 'expired' : 'cancelled';

@@ -8,6 +8,12 @@ import type { IssueGrant } from './grant-terms.ts';
 export const REQUEST_STATES = ['pending', 'approved', 'denied', 'expired', 'cancelled'] as const;
 export type RequestState = (typeof REQUEST_STATES)[number];
 
+/** Into what a request may turn. The rules go by this table: what is not in it can't happen, and what has been decided leads nowhere. */
+export const REQUEST_MOVES: Readonly<Record<RequestState, readonly RequestState[]>> = {
+  pending: ['approved', 'denied', 'expired', 'cancelled'], approved: [], denied: [], expired: [], cancelled: [],
+};
+export const isDecided = ({ state }: Pick<AccessRequest, 'state'>): boolean => REQUEST_MOVES[state].length === 0;
+
 export interface RequestApproval {
   readonly id: string;
   readonly approver: string;

@@ -7,13 +7,15 @@ import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { toldReason } from '../denial.ts';
 
-/** Where the caller of a denied evaluation may ask for access: `context.access_request`. `undefined`: it may not. */
-export type OfferRequest = (evaluation: Evaluation, decision: Decision) => JsonObject | undefined;
+/** Where the caller of a denied evaluation may ask for access: `context.access_request`. `undefined`: it may not. `base`: where this listener is reached. */
+export type OfferRequest = (evaluation: Evaluation, decision: Decision, base: string) => JsonObject | undefined;
 
 export interface AnswerOptions {
   /** Development: the fine reason and the grant are on the wire. */
   readonly fineReasons: boolean;
   readonly offer?: OfferRequest | undefined;
+  /** Scheme and host, and path if there is one; absent: nothing is offered. */
+  readonly base?: string | undefined;
 }
 
 /** Each with an id of its own; on a denial only those that the enforcement point can carry out. */
@@ -22,7 +24,7 @@ const obligationsOf = ({ id, allow, shaping: { obligations } }: Decision, able: 
     .filter(({ type }) => allow || able.includes(type as string))
     .map((obligation, index) => ({ id: `${id}/${index}`, ...obligation }));
 
-export const evaluationAnswer = (evaluation: Evaluation, decision: Decision, { fineReasons, offer }: AnswerOptions): JsonObject => {
+export const evaluationAnswer = (evaluation: Evaluation, decision: Decision, { fineReasons, offer, base }: AnswerOptions): JsonObject => {
   const obligations = obligationsOf(decision, evaluation.pep.obligations);
   const { metadata } = decision.shaping;
   const common = {
@@ -43,7 +45,7 @@ export const evaluationAnswer = (evaluation: Evaluation, decision: Decision, { f
       },
     };
   }
-  const requestable = offer?.(evaluation, decision);
+  const requestable = base === undefined ? undefined : offer?.(evaluation, decision, base);
   return {
     decision: false,
     context: { ...common, reason: toldReason(decision, fineReasons), ...(requestable === undefined ? {} : { access_request: requestable }) },

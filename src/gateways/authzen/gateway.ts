@@ -69,7 +69,16 @@ const CHALLENGE = ['www-authenticate', 'Bearer realm="curfew"'] as const;
 export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
   const { config, decide } = deps;
   const credentialAt = pointerSteps(config.credentialAt);
-  const options: AnswerOptions = { fineReasons: deps.fineReasons, offer: deps.accessRequests?.offer };
+
+  /** Where whoever asks reaches this listener; `undefined` where the request does not say it. */
+  const baseOf = (request: HttpRequest, incoming: IncomingMessage): string | undefined => {
+    if (config.publicUrl !== undefined) return config.publicUrl;
+    const scheme = incoming.socket instanceof TLSSocket ? 'https' : 'http';
+    const host = canonicalAuthority(once(request.headers, 'host') ?? '', scheme);
+    return host === undefined ? undefined : `${scheme}://${host}`;
+  };
+  const optionsOf = (request: HttpRequest, incoming: IncomingMessage): AnswerOptions =>
+    (deps.accessRequests === undefined ? { fineReasons: deps.fineReasons } : { fineReasons: deps.fineReasons, offer: deps.accessRequests.offer, base: baseOf(request, incoming) });
 
   const askerOf = (request: HttpRequest, arrivedMs: number): Asker => {
     const caller = identifyCaller(request, deps.peps, deps.realm);
@@ -89,7 +98,7 @@ export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
     deps.emitted?.(response, evaluation.id);
   };
 
-  const single = async (body: JsonObject, asker: Asker, response: ServerResponse, echo: readonly string[]): Promise<void> => {
+  const single = async (body: JsonObject, asker: Asker, options: AnswerOptions, response: ServerResponse, echo: readonly string[]): Promise<void> => {
     const read = readEvaluation(body);
     if (!read.ok) return refuse(asker, 'request.malformed', response, 400, read.message, echo);
     const evaluation = evaluationOf(randomUUID(), read.value, asker);
@@ -102,7 +111,7 @@ export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
     deps.emitted?.(response, evaluation.id);
   };
 
-  const batch = async (body: JsonObject, { items, semantic }: Batch, asker: Asker, response: ServerResponse, echo: readonly string[]): Promise<void> => {
+  const batch = async (body: JsonObject, { items, semantic }: Batch, asker: Asker, options: AnswerOptions, response: ServerResponse, echo: readonly string[]): Promise<void> => {
     response.writeHead(200, ['content-type', 'application/json', 'cache-control', 'no-store', 'x-content-type-options', 'nosniff', ...echo]);
     for (const [index, given] of items.entries()) {
       if (response.destroyed) return;
@@ -155,19 +164,19 @@ export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
     if (body.kind !== 'value') return refuse(asker, 'request.malformed', response, 400, body.kind === 'empty' ? 'the body is empty' : 'the body is not JSON with one reading', echo);
     const { value } = body;
     if (!isJsonObject(value)) return refuse(asker, 'request.malformed', response, 400, 'the body must be an object', echo);
-    if (endpoint === 'evaluation') return single(value, asker, response, echo);
+    const options = optionsOf(request, incoming);
+    if (endpoint === 'evaluation') return single(value, asker, options, response, echo);
     if (endpoint !== 'evaluations') return searching(endpoint.slice('search/'.length) as Wanted, value, asker, response, echo);
     const read = readBatch(value, config.evaluationsMax);
     if (!read.ok) return refuse(asker, 'request.malformed', response, 400, read.message, echo);
-    return read.value === undefined ? single(value, asker, response, echo) : batch(value, read.value, asker, response, echo);
+    return read.value === undefined ? single(value, asker, options, response, echo) : batch(value, read.value, asker, options, response, echo);
   };
 
   const tellMetadata = (request: HttpRequest, incoming: IncomingMessage, response: ServerResponse): void => {
-    const scheme = incoming.socket instanceof TLSSocket ? 'https' : 'http';
-    const host = canonicalAuthority(once(request.headers, 'host') ?? '', scheme);
+    const base = baseOf(request, incoming);
     if (request.method !== 'GET' && request.method !== 'HEAD') return writeFault(response, 405, 'only GET', ['allow', 'GET, HEAD']);
-    if (config.publicUrl === undefined && host === undefined) return writeFault(response, 400, 'the host can not be read', []);
-    writeJson(response, 200, JSON.stringify(metadataOf(config.publicUrl ?? `${scheme}://${host}`, deps.accessRequests?.path)), echoOf(request));
+    if (base === undefined) return writeFault(response, 400, 'the host can not be read', []);
+    writeJson(response, 200, JSON.stringify(metadataOf(base, deps.accessRequests?.path)), echoOf(request));
   };
 
   return {

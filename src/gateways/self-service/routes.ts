@@ -123,6 +123,9 @@ const readPage = (query: Readonly<Record<string, string[]>>): { after?: string; 
   return { limit: size, ...(after[0] === undefined ? {} : { after: after[0] }) };
 };
 
+/** Where a workload asks for access. */
+export const OWN_REQUESTS_PATH = '/self/v1/requests';
+
 /** Of the routes below, those that read a body, within `BODY_BYTES_MAX`; the listener drops all others. */
 const TAKES_BODY = /^\/self\/v1\/(?:requests|grants\/[^/?]+\/(?:extensions|delegations))(?:\?|$)/;
 export const takesBody = (method: string | undefined, target: string): boolean => method === 'POST' && TAKES_BODY.test(target);
@@ -136,7 +139,7 @@ export const selfServiceRoutes = (app: SelfServiceApp, deps: SelfServiceDeps): v
     }));
   const { service } = deps;
   const notThere = { ok: false, status: 404, code: 'not-found', detail: 'there is no such thing of yours' } as const;
-  app.post('/self/v1/requests', (context) =>
+  app.post(OWN_REQUESTS_PATH, (context) =>
     withBody(context.env.incoming, deps, context.req.header('content-type'), (caller, value) => judged(requestBody, value, (body) => service.askForAccess(caller, body))));
   app.get('/self/v1/requests/:id', (context) =>
     asSelf(context.env.incoming, deps, async (caller) => (TASK_ID.test(context.req.param('id')) ? service.showRequest(caller, context.req.param('id')) : notThere)));
