@@ -3,7 +3,7 @@ import { coversCredential, type CredentialAge } from '../domain/ending.ts';
 import type { Facts } from '../domain/facts.ts';
 import { endingRef, type RecordRef } from '../domain/grant-refs.ts';
 import type { Reason } from '../domain/reasons.ts';
-import { selectorKey, workloadSelectors, type Selector, type SelectorKind } from '../domain/selector.ts';
+import { workloadSelectors, type Selector, type SelectorKind } from '../domain/selector.ts';
 import type { Evaluation, Identity } from './evaluation.ts';
 
 const parseKey = (key: string): Selector => {
@@ -88,9 +88,10 @@ const namesItself = (kind: SelectorKind): boolean => kind === 'credential' || ki
 export const coverFault = (evaluation: Evaluation, identity: Identity | undefined, facts: Facts, skewMs: number): Reason | undefined => {
   if (facts.endings.size === 0) return undefined;
   const age = ageOf(identity);
-  for (const selector of coveringSelectors(evaluation, identity)) {
-    const ending = facts.endings.get(selectorKey(selector));
+  for (const { id } of coveringRefs(evaluation, identity)) {
+    const ending = facts.endings.get(id);
     if (ending === undefined) continue;
+    const selector = parseKey(id);
     if (namesItself(selector.kind) && ending.revocation !== undefined) return 'credential.revoked';
     const coverage = coversCredential(ending, age, skewMs);
     if (coverage !== undefined) return reasons[coverage](selector.kind);

@@ -18,7 +18,11 @@ export class Denied extends Error {
   readonly detail: string | undefined;
 
   constructor(reason: Reason, cause?: unknown) {
+    // A denial is an answer like any other. Its stack would tell nobody anything, and takes longer than many a step.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(reason);
+    Error.stackTraceLimit = stackTraceLimit;
     this.reason = reason;
     this.detail = cause === undefined ? undefined : (cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : 'not an Error').slice(0, 500);
   }

@@ -39,9 +39,16 @@ export type Judgement =
 
 const no = (reason: Reason): Judgement => ({ live: false, reason });
 
+/** Is there an ending of this kind among them? With a floor on the realm and nothing else, only the realm's is looked for. */
+const ofKind = (endings: Facts['endings'], kind: string): boolean => {
+  for (const key of endings.keys()) if (key.startsWith(kind) && key[kind.length] === ':') return true;
+  return false;
+};
+
 const endingFault = (selectors: readonly Selector[], root: number, facts: Facts): Reason | undefined => {
   let suspended = false;
   for (const selector of selectors) {
+    if (!ofKind(facts.endings, selector.kind)) continue;
     const coverage = coversGrant(facts.endings.get(selectorKey(selector)), root);
     if (coverage === 'revoked') return 'grant.revoked';
     if (coverage === 'suspended') suspended = true;
