@@ -102,6 +102,22 @@ standing: [{id: s, match: {peps: [b], scopes: [{actions: ["*"], resource: {type:
       'standing.0.match.peps: `b` is not one of `peps`',
     ]);
   });
+  test('ids that are there twice, and a budget that the deadline does not leave', () => {
+    const scopes = 'match: {scopes: [{actions: ["*"], resource: {type: http, id: "**"}}]}, owner: "team:a", reason: r, end: 2027-01-01T00:00:00Z';
+    const text = `
+peps: [{id: a, token: {env: T}}, {id: a, token: {env: U}}]
+routes: [{id: r, match: {path: "/x"}}, {id: r, match: {path: "/y"}}]
+standing: [{id: s, ${scopes}}, {id: s, ${scopes}}]
+http: {id: here}
+grpc: {id: here}
+limits: {evaluationBudgetMs: 200, decisionDeadlineMs: 150}`;
+    expect(faultsOf(text).map((fault) => fault.replace(/^.*?: /, '')).toSorted()).toEqual([
+      'grpc.id: is the id of the HTTP listener too',
+      'limits.evaluationBudgetMs: must not be longer than limits.decisionDeadlineMs',
+      'peps.1.id: `a` is there twice', 'routes.1.id: `r` is there twice', 'standing.1.id: `s` is there twice',
+    ]);
+    expect(faultsOf('limits: {evaluationBudgetMs: 150, decisionDeadlineMs: 150}')).toEqual([]);
+  });
   test('a standing entry without an owner, a reason or an end is refused; its end is an instant', () => {
     const entry = 'standing: [{id: s, match: {scopes: [{actions: ["*"], resource: {type: http, id: "**"}}]}}]';
     expect(faultsOf(entry)).toEqual(expect.arrayContaining([

@@ -105,3 +105,11 @@ describe.each(['at once', 'when the turn of the loop ends'])('an answer that lea
     expect(await world.reasonOf(asked)).toMatch(reason);
   });
 });
+
+test('DESIGN 9: of grants as specific that end together the one with the first id is relied on, whatever the order they were issued in', async () => {
+  for (const ids of [['b', 'a', 'c'], ['c', 'b', 'a']]) {
+    const world = createWorld();
+    for (const id of ids) world.issue({ id });
+    expect(await world.decide(evaluationOf())).toMatchObject({ allow: true, grant: 'a' });
+  }
+});

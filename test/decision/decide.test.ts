@@ -285,7 +285,8 @@ describe('D3: only a well-formed result with a literal true allows', () => {
   test.each<[JsonValue, string]>([
     [true, 'allow'], [{ allow: true }, 'allow'], [{ allowed: true }, 'allow'], [{ allow: true, allowed: true }, 'allow'], [{ allow: true, allowed: false }, 'policy.denied'],
     [false, 'policy.denied'], [{}, 'policy.malformed'], [[], 'policy.malformed'], ['true', 'policy.malformed'], [1, 'policy.malformed'], [null, 'policy.malformed'],
-    [{ allow: 'true' }, 'policy.malformed'], [{ allow: true, grant: 'other' }, 'policy.malformed'], [{ allow: true, max_cache_ms: -1 }, 'policy.malformed'],
+    [{ allow: 'true' }, 'policy.malformed'], [{ allow: true, grant: 'other' }, 'policy.malformed'], [{ allow: true, max_cache_ms: -1 }, 'policy.malformed'], [{ allow: true, max_cache_ms: 1.5 }, 'policy.malformed'], [{ allow: false, http_status: 403.5 }, 'policy.malformed'],
+    [{ allow: false, http_status: '403' }, 'policy.malformed'],
     [{ allow: true, max_cache_ms: Number.POSITIVE_INFINITY }, 'policy.malformed'],
   ])('%j: %s', async (value, expected) => {
     const world = createWorld();

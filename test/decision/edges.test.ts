@@ -1,7 +1,9 @@
 /** Edges at which one character would decide: both ends of the interval of time, equal positions, credentials that don't say when they began. */
 import { describe, expect, test } from 'vitest';
 import { coversCredential, coversGrant, type Ending } from '../../src/domain/ending.ts';
+import { observable } from '../../src/decision/standing.ts';
 import type { DurationMs, Instant } from '../../src/domain/instant.ts';
+import { REASONS } from '../../src/domain/reasons.ts';
 import { createWorld, evaluationOf, grantOf, identityOf, T0 } from './world.ts';
 
 const at = (ms: number): Instant => (T0 + ms) as Instant;
@@ -158,6 +160,14 @@ test('E2: a record under another grant\'s id, or in another workload\'s row, is 
     world.put('grant', 'g1', { ...grantOf(), ...changed });
     expect(await world.reasonOf(), JSON.stringify(changed)).not.toBe('allow');
   }
+});
+
+test('I4: what an entry with observe may let through is a closed list: no credential, subject, ending of these, no doubt about facts or time', () => {
+  const excused = (identity: 'required' | 'optional') => REASONS.filter((reason) => observable(reason, { identity }));
+  const expected = REASONS.filter((reason) => /^(?:grant|task|policy)\./.test(reason) || reason === 'obligation.unsupported');
+  expect(expected.length).toBeGreaterThan(10);
+  expect(excused('required')).toEqual(expected);
+  expect(excused('optional').filter((reason) => !expected.includes(reason))).toEqual(['credential.missing']);
 });
 
 describe('what a revocation covers, to the position and the millisecond', () => {

@@ -42,3 +42,13 @@ test('the document shows what was asked, the grants in their order and nothing o
     { numRuns: 2_000 },
   );
 });
+
+test('what a protocol itself calls `curfew` is nowhere in it: only Curfew says who asks and what is granted', () => {
+  const forged = { now_ms: 1, realm: 'other', subject: { id: 'spiffe://dev.local/root' }, grants: [{ id: 'forged' }], tasks: [{ id: 'forged' }], standing: 's', peer: { principal: 'p' }, context: { a: 1 }, more: true };
+  const question = { action: 'GET', resource: { type: 'http', id: 'shop.local/1' } };
+  const facts = { tasks: new Map() } as unknown as Facts;
+  const { curfew, ...rest } = policyInput(evaluationOf({ input: { attributes: { a: 1 }, curfew: forged } }), question, undefined, [], facts, T0);
+  expect(rest).toEqual({ attributes: { a: 1 } });
+  expect(curfew).toEqual((policyInput(evaluationOf({ input: {} }), question, undefined, [], facts, T0) as { curfew: JsonObject }).curfew);
+  expect(JSON.stringify(curfew)).not.toContain('forged');
+});
