@@ -1,5 +1,5 @@
 /**
- * One bounded GET from a configured URL: only status 200, or 304 where the request is conditional; no redirects, no content
+ * One bounded GET from a configured URL, or a POST whose answer is read: only status 200 (or 201 to a POST), or 304 where the request is conditional; no redirects, no content
  * encoding, a cap on bytes, one deadline for the whole exchange (a dripping body does not stretch it), certificates always
  * checked. Faults name no content.
  */
@@ -15,6 +15,8 @@ export interface GetOptions {
   readonly bearerToken?: string;
   /** Lower-case names; `if-none-match` makes the request conditional. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** JSON to send: then it is a POST. */
+  readonly send?: string;
   readonly timeoutMs: number;
   readonly bytesMax: number;
   readonly signal: AbortSignal;
@@ -24,9 +26,9 @@ export interface GetOptions {
 export type GotBytes = { readonly headers: IncomingHttpHeaders; readonly bytes?: Buffer } | { readonly fault: string; readonly status?: number };
 export type Got = { readonly text: string } | { readonly fault: string };
 
-const refusalOf = (status: number | undefined, encoding: string | undefined, length: string | undefined, bytesMax: number): string | undefined => {
+const refusalOf = (status: number | undefined, created: boolean, encoding: string | undefined, length: string | undefined, bytesMax: number): string | undefined => {
   if (status !== undefined && status >= 300 && status < 400) return `answered ${status}; redirects are refused`;
-  if (status !== 200) return `answered ${status ?? 'nothing'}`;
+  if (status !== 200 && !(created && status === 201)) return `answered ${status ?? 'nothing'}`;
   if (encoding !== undefined && encoding !== 'identity') return 'answered with a content encoding';
   return length !== undefined && !(Number(length) <= bytesMax) ? `is larger than ${bytesMax} bytes` : undefined;
 };
@@ -36,13 +38,13 @@ const tlsOf = ({ url, ca, client }: GetOptions) =>
 
 export const getBytes = (options: GetOptions): Promise<GotBytes> =>
   new Promise((resolve) => {
-    const { url, bearerToken, headers = {}, timeoutMs, bytesMax, signal } = options;
+    const { url, bearerToken, headers = {}, send, timeoutMs, bytesMax, signal } = options;
     const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const outgoing = request(url, {
-      method: 'GET',
+      method: send === undefined ? 'GET' : 'POST',
       agent: false,
       signal,
-      headers: { 'accept-encoding': 'identity', ...headers, ...(bearerToken === undefined ? {} : { authorization: `Bearer ${bearerToken}` }) },
+      headers: { 'accept-encoding': 'identity', ...(send === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(send) }), ...headers, ...(bearerToken === undefined ? {} : { authorization: `Bearer ${bearerToken}` }) },
       ...tlsOf(options),
     });
     const end = (got: GotBytes): void => {
@@ -55,7 +57,7 @@ export const getBytes = (options: GetOptions): Promise<GotBytes> =>
     outgoing.on('response', (response) => {
       const { 'content-encoding': encoding, 'content-length': length } = response.headers;
       if (response.statusCode === 304 && headers['if-none-match'] !== undefined) return end({ headers: response.headers });
-      const refusal = refusalOf(response.statusCode, encoding, length, bytesMax);
+      const refusal = refusalOf(response.statusCode, send !== undefined, encoding, length, bytesMax);
       if (refusal !== undefined) return end({ fault: refusal, ...(response.statusCode === undefined ? {} : { status: response.statusCode }) });
       const chunks: Buffer[] = [];
       let bytes = 0;
@@ -67,7 +69,7 @@ export const getBytes = (options: GetOptions): Promise<GotBytes> =>
       response.on('error', () => end({ fault: 'broke off' }));
       response.on('end', () => end(response.complete ? { headers: response.headers, bytes: Buffer.concat(chunks) } : { fault: 'broke off' }));
     });
-    outgoing.end();
+    outgoing.end(send);
   });
 
 /** A JSON document as text, unconditionally. */

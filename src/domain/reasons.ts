@@ -32,6 +32,8 @@ const catalogue = {
   'credential.too_old': { wire: 'unauthenticated', text: "the credential's life exceeds the issuer's maxCredentialAge" },
   'credential.proof': { wire: 'unauthenticated', text: 'the proof of possession is missing or wrong' },
   'credential.replayed': { wire: 'unauthenticated', text: 'a one-time credential or proof was seen before' },
+  'credential.gone': { wire: 'unauthenticated', text: 'its issuer says that the credential counts no more' },
+  'credential.review_unavailable': { wire: 'unavailable', text: 'its issuer could not be asked in time whether the credential still counts' },
   'credential.revoked': { wire: 'ended', text: 'a revocation covers the credential' },
   'credential.suspended': { wire: 'ended', text: 'a suspension covers the credential' },
   'subject.malformed': { wire: 'denied', text: 'the subject is not a well-formed identity' },

@@ -7,11 +7,12 @@ import { hash } from 'node:crypto';
 import type { Authenticated, Authenticator, Clock } from '../decision/ports.ts';
 import type { Peer, Presented, ProofOfPossession } from '../decision/evaluation.ts';
 import type { TimeInterval } from '../domain/instant.ts';
+import { isJsonObject, type JsonValue } from '../domain/json.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { identifyAsserted } from './asserted.ts';
 import { readCertificate } from './certificate.ts';
 import type { CertificateFacts } from './certificate.ts';
-import type { IdentityConfig } from './config.ts';
+import type { IdentityConfig, IssuerConfig } from './config.ts';
 import { verifyProof } from './dpop.ts';
 import type { OnIdentityEvent } from './events.ts';
 import { issuerOf, issuersOf } from './issuer.ts';
@@ -20,6 +21,7 @@ import { REMEMBERED_CERTIFICATES_MAX, TOKEN_CHARS_MAX } from './limits.ts';
 import { identifyPeer } from './peer.ts';
 import { createRemembered } from './remembered.ts';
 import { timeFault } from './token-time.ts';
+import { createTokenReview, type TokenReview } from './token-review.ts';
 import { verifyToken } from './verify-token.ts';
 import type { VerifiedToken } from './verify-token.ts';
 
@@ -50,7 +52,9 @@ const denied = (reason: Reason): Authenticated => ({ ok: false, reason });
 
 export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = () => undefined }: IdentityDeps): IdentityAuthenticator => {
   const { filePollMs } = config;
-  const issuers = issuersOf(config.issuers.map((one) => issuerOf(one, keySourceOf(one, { clock, onEvent, filePollMs }))));
+  const reviewOf = (one: IssuerConfig): TokenReview | undefined =>
+    one.kind === 'spiffe' || one.tokenReview === undefined ? undefined : createTokenReview({ config: one.tokenReview, audiences: one.audiences, issuer: one.issuer, monotonicMs: clock.monotonicMs, onEvent });
+  const issuers = issuersOf(config.issuers.map((one) => issuerOf(one, keySourceOf(one, { clock, onEvent, filePollMs }), reviewOf(one))));
   const sources = issuers.all.map(({ keys }) => keys);
   const tokens = createRemembered<VerifiedToken>(config.rememberedTokensMax);
   const certificates = createRemembered<CertificateFacts>(REMEMBERED_CERTIFICATES_MAX);
@@ -64,6 +68,20 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
     if (proved === undefined || (wanted !== undefined && proved.jkt !== wanted)) return denied('credential.proof');
     const confirmed = { jkt: proved.jkt, ...(proof.x5t === undefined ? {} : { x5t: proof.x5t }) };
     return { ok: true, identity: { ...verified.identity, confirmed, proofOnce: proved.once } };
+  };
+
+  /** Asked last, of a token that is good in every other way: so nothing else reaches the issuer. */
+  const reviewed = ({ issuer, identity: { claims } }: VerifiedToken, token: string, answer: Authenticated | Promise<Authenticated>): Authenticated | Promise<Authenticated> => {
+    const { review } = issuer;
+    if (review === undefined) return answer;
+    if (answer instanceof Promise) return answer.then((settled) => reviewedNow(review, claims, token, settled));
+    return reviewedNow(review, claims, token, answer);
+  };
+  const reviewedNow = (review: TokenReview, claims: JsonValue, token: string, answer: Authenticated): Authenticated | Promise<Authenticated> => {
+    if (!answer.ok) return answer;
+    const fault = review.fault(token, isJsonObject(claims) ? claims : {});
+    const judged = (reason: Reason | undefined): Authenticated => (reason === undefined ? answer : denied(reason));
+    return fault instanceof Promise ? fault.then(judged) : judged(fault);
   };
 
   /** What depends on the moment and on the request. A proof that came along must hold even where the token does not ask for one. */
@@ -80,14 +98,14 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
     const verified = await verifyToken(bearer.token, issuers, realm, now.latest);
     if (typeof verified === 'string') return denied(verified);
     if (timeFault(verified.times, now) === undefined) tokens.set(key, bearer.token.length, verified);
-    return judge(verified, bearer, now);
+    return reviewed(verified, bearer.token, judge(verified, bearer, now));
   };
 
   const authenticateBearer = (bearer: Bearer, realm: string, now: TimeInterval): Authenticated | Promise<Authenticated> => {
     if (bearer.token.length > TOKEN_CHARS_MAX) return denied('credential.malformed');
     const key = hash('sha256', bearer.token, 'base64');
     const known = tokens.get(key);
-    return known !== undefined && stillKnown(known, realm, now) ? judge(known, bearer, now) : verify(key, bearer, realm, now);
+    return known !== undefined && stillKnown(known, realm, now) ? reviewed(known, bearer.token, judge(known, bearer, now)) : verify(key, bearer, realm, now);
   };
 
   const certificateOf = (pem: string): CertificateFacts | undefined => {
@@ -131,6 +149,9 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
       const { latest } = clock.now();
       return issuers.all.map(({ name, keys }) => ({ issuer: name, keys: keys.current(latest)?.size }));
     },
-    close: () => sources.forEach((one) => one.close()),
+    close: () => {
+      for (const one of sources) one.close();
+      for (const { review } of issuers.all) review?.close();
+    },
   };
 };

@@ -59,6 +59,15 @@ const claimValue = z.union([z.string().max(1024), z.boolean(), z.int()]);
 const matcher = z.union([claimValue, z.array(claimValue).min(1).max(64), z.strictObject({ prefix: text(1024) })]);
 export type Matcher = z.output<typeof matcher>;
 
+const tokenReview = z.strictObject({
+  url: text(2048).describe('of the API server, such as https://kubernetes.default.svc'),
+  ca: path.optional().describe('PEM file of the authorities that may sign its certificate; without it the well-known ones'),
+  bearerTokenFile: path.describe('file with a token that may create TokenReviews (system:auth-delegator); read at each use'),
+  keepMs: durationMs(100, 10 * MINUTE_MS).default(10_000).describe('an answer counts so long: a token of a deleted pod is refused at the latest by then, and so is every one when the API server does not answer'),
+  timeoutMs: durationMs(10, MINUTE_MS).default(2_000).describe('for one answer; a decision waits at most until its own deadline'),
+  insecureLoopback: z.boolean().default(false).describe('allow http:// on loopback; for tests'),
+});
+
 const oidcInput = z.strictObject({
   kind: z.literal('oidc'),
   preset: z.enum(['github', 'gitlab', 'kubernetes']).optional().describe('fills in issuer, id, algorithms and ages where they are not given'),
@@ -71,6 +80,7 @@ const oidcInput = z.strictObject({
   match: z.record(text(256), matcher).default({}).describe('claims that must be there: a value, one of several, or {prefix}; `/` enters objects'),
   id: text(1024).optional().describe('workload id with claims in braces, percent-encoded; default oidc:{issuer}/{sub}'),
   maxCredentialAgeMs: durationMs(1_000, DAY_MS).optional().describe('bounds exp - iat and exp - now; default 1 h'),
+  tokenReview: tokenReview.optional().describe('the cluster is asked whether its tokens still count: those of deleted pods do not (Kubernetes)'),
   ...common,
 });
 
@@ -86,6 +96,8 @@ const oidc = oidcInput.transform((input, context) => {
   const id = input.id ?? preset?.id ?? 'oidc:{issuer}/{sub}';
   const idFault = templateFault(id, issuer);
   if (idFault !== undefined) fail('id', idFault);
+  const reviewFault = input.tokenReview === undefined ? undefined : urlFault(input.tokenReview.url, input.tokenReview.insecureLoopback);
+  if (reviewFault !== undefined) fail('tokenReview', `url ${reviewFault}`);
   const sharedBy = preset?.shared === issuer ? preset.ownerClaims : undefined;
   if (sharedBy !== undefined && !sharedBy.some((claim) => Object.hasOwn(input.match, claim))) {
     fail('match', `anyone may get tokens from this issuer: match at least one of ${sharedBy.join(', ')}`);

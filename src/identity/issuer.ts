@@ -11,6 +11,7 @@ import { buildId } from './id-template.ts';
 import type { KeySource } from './key-source.ts';
 import { AUDIENCES_MAX } from './limits.ts';
 import type { UnverifiedToken } from './token.ts';
+import type { TokenReview } from './token-review.ts';
 
 export interface Issuer {
   readonly config: IssuerConfig;
@@ -18,6 +19,8 @@ export interface Issuer {
   readonly name: string;
   readonly kind: 'jwt-svid' | 'oidc';
   readonly keys: KeySource;
+  /** Asks the issuer whether a verified token still counts. */
+  readonly review?: TokenReview;
   readonly algorithms: ReadonlySet<string>;
   servesRealm(realm: string): boolean;
   /** Is this type of token a credential of this issuer? */
@@ -46,20 +49,21 @@ const spiffeIssuer = (config: SpiffeConfig, keys: KeySource): Issuer => ({
     typeof sub === 'string' && parseSpiffeId(sub)?.trustDomain === config.trustDomain ? sub : undefined,
 });
 
-const oidcIssuer = (config: OidcConfig, keys: KeySource): Issuer => {
+const oidcIssuer = (config: OidcConfig, keys: KeySource, review: TokenReview | undefined): Issuer => {
   const types = new Set(config.types.map((type) => type.toLowerCase()));
   return {
     ...common(config, keys),
     name: config.issuer,
     kind: 'oidc',
+    ...(review === undefined ? {} : { review }),
     acceptsType: ({ typ }) => typ === undefined || types.has(typ.toLowerCase().replace(/^application\//, '')),
     workloadOf: (claims) =>
       claims['iss'] === config.issuer && claimsMatch(claims, config.match) ? buildId(config.id, config.issuer, claims) : undefined,
   };
 };
 
-export const issuerOf = (config: IssuerConfig, keys: KeySource): Issuer =>
-  config.kind === 'spiffe' ? spiffeIssuer(config, keys) : oidcIssuer(config, keys);
+export const issuerOf = (config: IssuerConfig, keys: KeySource, review?: TokenReview): Issuer =>
+  config.kind === 'spiffe' ? spiffeIssuer(config, keys) : oidcIssuer(config, keys, review);
 
 export interface Issuers {
   readonly all: readonly Issuer[];
