@@ -61,8 +61,8 @@ export interface Fleet {
   ask(node: Curfew): Promise<number>;
   /** The whole answer. */
   answer(node: Curfew, credential?: string): ReturnType<Curfew['ask']>;
-  /** A grant for what is asked; resolves to its id. */
-  issue(node: Curfew): Promise<string>;
+  /** A grant for what is asked, with more terms; resolves to its id. */
+  issue(node: Curfew, more?: object): Promise<string>;
   revoke(node: Curfew, grant: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** The responder reads. */
   read(node: Curfew, path: string): Promise<Answer>;
@@ -112,12 +112,12 @@ export const startFleet = async (redis: string, size = 2, options: FleetOptions 
     credential: svid,
     admin: (node, role, method, path, body, signal) => admin(node, operator(...WHO[role]), method, path, body, {}, signal),
     ask: async (node) => (await answer(node)).status,
-    issue: async (node) => {
+    issue: async (node, more = {}) => {
       const ines = operator('ines', 'issuers');
       const task = await admin(node, ines, 'POST', '/tasks', { kind: 'ci-run', owner: 'team:shop', reference: 'RUN-1' });
       const grant = await admin(node, ines, 'POST', '/grants', {
         workload: WORKLOAD, model: 'jit', entitlement: 'shop-deploy', task: task.body.id, ttlMs: 600_000, owner: 'team:shop', justification: 'release',
-        scopes: [{ actions: ['POST'], resource: { type: 'http', id: 'shop.local/deploy/**' } }],
+        scopes: [{ actions: ['POST'], resource: { type: 'http', id: 'shop.local/deploy/**' } }], ...more,
       });
       expect([task.status, grant.status]).toEqual([201, 201]);
       return grant.body.id;

@@ -59,11 +59,11 @@ test('demand(27) demand(21) demand(22) demand(23): two distinct eligible persons
     approvals: [expect.objectContaining({ approver: 'user:dan' }), expect.objectContaining({ approver: 'user:sue' })],
     scopes: [{ actions: ['*'], resource: { type: 'http', id: 'orders-db.local/schema/**' } }],
   });
-  const after = world.events();
+  const after = await world.sequence();
   expect(said(await approve(person('sid', 'team:sre'), request)), 'demand(14): what is decided is final').toContain('final');
   expect(said(await world.requests.deny(DBA, request.id, 'no'))).toContain('final');
   expect(said(await world.requests.cancel(DATA, request.id))).toContain('final');
-  expect(world.events()).toBe(after);
+  expect(await world.sequence()).toBe(after);
 });
 
 describe('demand(36) demand(31): who may ask', () => {
@@ -82,9 +82,9 @@ describe('demand(36) demand(31): who may ask', () => {
     ['emergency access, on the route for requests', () => ask(DATA, { entitlement: 'break-glass-prod' }), '/entitlement'],
   ];
   test.each(refused)('%s is refused, and nothing is written', async (_name, attempt, detail) => {
-    const before = world.events();
+    const before = await world.sequence();
     expect(said(await attempt())).toContain(detail);
-    expect(world.events()).toBe(before);
+    expect(await world.sequence()).toBe(before);
     expect(said(await ask()), 'the control').toBe('ok');
   });
 

@@ -13,6 +13,7 @@ import { createLifecycle, type Call, type Lifecycle, type LifecycleDeps } from '
 import { createNoteRefusal } from '../../src/lifecycle/note-refusals.ts';
 import { loadPolicy } from '../../src/policy/load-policy.ts';
 import { openEmbeddedStore, type EmbeddedStore } from '../../src/store/embedded/open.ts';
+import type { NodeStore } from '../../src/store/port.ts';
 import { repositoryRoot } from '../parts.ts';
 
 export const T0 = 1_800_000_000_000;
@@ -40,12 +41,20 @@ export interface World {
   readonly settled: number[];
   /** How many events the realm has. */
   events(): number;
+  /** The same, of any store. */
+  sequence(): Promise<number>;
   close(): Promise<void>;
 }
 
 let policy: Promise<Policy> | undefined;
 export const committedPolicy = (): Promise<Policy> =>
   (policy ??= loadPolicy(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')), { entrypoints: ['curfew/access/decision', 'curfew/admin/decision', 'curfew/lifecycle/decision'] }));
+
+/** Where worlds have their records: LMDB, unless a file runs tests of others over another store. Those use nothing that only LMDB has. */
+let openElsewhere: ((clock: Clock) => Promise<NodeStore>) | undefined;
+export const worldsOver = (open: typeof openElsewhere): void => {
+  openElsewhere = open;
+};
 
 export const createWorld = async (over: { development?: boolean; noted?: boolean; checkReference?: LifecycleDeps['checkReference']; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore } = {}): Promise<World> => {
   const path = mkdtempSync(join(tmpdir(), 'curfew-lifecycle-'));
@@ -55,7 +64,7 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
     now: () => ({ earliest: at.now as Instant, latest: at.now as Instant, trusted: at.trusted }),
     monotonicMs: () => (monotonic += 0.01),
   };
-  const opened = await openEmbeddedStore({ path, mode: 'development', clock, mapSizeBytes: 256 * 2 ** 20 });
+  const opened = ((await openElsewhere?.(clock)) as EmbeddedStore | undefined) ?? await openEmbeddedStore({ path, mode: 'development', clock, mapSizeBytes: 256 * 2 ** 20 });
   const store = over.wrap?.(opened) ?? opened;
   const config = lifecycleConfig.parse(over.config ?? {});
   const settled: number[] = [];
@@ -74,6 +83,7 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
     delegation: createDelegation(deps),
     directory: createDirectory(deps),
     inspect: createInspect({ store, clock, policy: () => at.policy }),
+    sequence: async () => (await store.facts({ realm: 'default', keys: [] })).position.sequence,
     events: () => store.facts({ realm: 'default', keys: [] }).position.sequence,
     close: async () => {
       await opened.close();
