@@ -53,7 +53,7 @@ export const requirePart = (part: Part): string => {
 };
 
 /** A suite that needs real parts. */
-export const describeWith = (needed: readonly Part[], name: string, body: () => void): void => {
+export const describeWith = (needed: readonly Part[], name: string, body: () => void | Promise<void>): void => {
   const missing = needed.filter((part) => findPart(part) === undefined);
   if (missing.length === 0) {
     describe(name, body);

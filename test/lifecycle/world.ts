@@ -66,6 +66,7 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
   };
   const opened = ((await openElsewhere?.(clock)) as EmbeddedStore | undefined) ?? await openEmbeddedStore({ path, mode: 'development', clock, mapSizeBytes: 256 * 2 ** 20 });
   const store = over.wrap?.(opened) ?? opened;
+  const anyStore: NodeStore = store;
   const config = lifecycleConfig.parse(over.config ?? {});
   const settled: number[] = [];
   const deps: LifecycleDeps = {
@@ -83,7 +84,7 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
     delegation: createDelegation(deps),
     directory: createDirectory(deps),
     inspect: createInspect({ store, clock, policy: () => at.policy }),
-    sequence: async () => (await store.facts({ realm: 'default', keys: [] })).position.sequence,
+    sequence: async () => (await anyStore.facts({ realm: 'default', keys: [] })).position.sequence,
     events: () => store.facts({ realm: 'default', keys: [] }).position.sequence,
     close: async () => {
       await opened.close();
