@@ -27,6 +27,7 @@ const catalogue = {
   'orphan.found': { severity: 'warning', text: 'access without an owner, or that nobody uses' },
   'recertification.due': { severity: 'warning', text: 'an owner has to confirm that access is still needed' },
   'recertification.overdue': { severity: 'critical', text: 'nobody confirmed that access is still needed; it denies' },
+  'request.pending': { severity: 'info', text: 'access was asked for, and waits for somebody who may approve it' },
   'revocation.manual': { severity: 'warning', text: 'a system must be revoked by hand' },
   'revocation.manual-overdue': { severity: 'critical', text: 'a system that must be revoked by hand was not, in time' },
   'revocation.unconfirmed': { severity: 'critical', text: 'a system did not confirm that access ended' },

@@ -35,6 +35,16 @@ const genericHook = z.strictObject({
   mayEnd: z.array(z.enum(SELECTOR_KINDS)).default([]).describe('kinds of selectors that it may revoke by; none: it may only speak of its tasks'),
 });
 
+const chatHook = z.strictObject({
+  kind: z.literal('chat'),
+  id: sourceId.describe('name of the chat tool'),
+  realm: source.realm.describe('realm of the requests; absent: the default one'),
+  secret: hookSecret.describe('key of the signature, as Standard Webhooks has it'),
+  persons: z
+    .record(z.string().regex(/^[\x21-\x7e]{1,200}$/, 'must be visible ASCII'), z.string().refine((person) => isPerson(person) && person.startsWith('user:'), 'must be a person such as user:alice'))
+    .describe('who is who: accounts of the chat tool, as it names them, by person; these may approve and deny there as with the role approver. The tool is believed about who pressed a button'),
+});
+
 const fetched = {
   token: hookSecret.optional().describe('bearer token'),
   ca: z.string().min(1).optional().describe('file with the authorities to trust instead of the well-known ones, PEM'),
@@ -62,7 +72,7 @@ export const signalsConfig = z
     tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional().describe('files, PEM; needed beyond loopback'),
     plaintext: z.literal('allowed').optional().describe('no TLS beyond loopback: only behind something that brings it'),
     bodyBytesMax: z.int().min(1_024).max(26_214_400).default(1_048_576).describe('larger webhooks are refused before they are looked at'),
-    hooks: z.array(z.discriminatedUnion('kind', [githubHook, gitlabHook, genericHook])).max(100).default([]).describe('who may send webhooks to `/signals/<id>`'),
+    hooks: z.array(z.discriminatedUnion('kind', [githubHook, gitlabHook, genericHook, chatHook])).max(100).default([]).describe('who may send webhooks to `/signals/<id>`'),
     scim: z.array(scimConfig).max(32).default([]).describe('people sources that send to `/scim/<id>/v2` (SCIM 2.0). Teams and roles of their groups are those of `admin.operators.groups`'),
     pollers: z.array(z.discriminatedUnion('kind', [...pollers])).max(100).default([]).describe('who is asked how its tasks are'),
     strictReferences: z.boolean().default(false).describe('refuse references that no ticket source of `pollers` has in its `references`'),

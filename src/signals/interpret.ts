@@ -16,8 +16,15 @@ export interface EndSaid {
   readonly reason: string;
 }
 
+/** What a person decided in a chat tool. */
+export interface DecisionSaid {
+  readonly person: string;
+  readonly request: string;
+  readonly what: { readonly approve: string } | { readonly deny: string };
+}
+
 /** `undefined`: nothing that concerns a task. `malformed`: it should have, and can't be read. */
-export type Interpreted = { readonly tasks: readonly Said[] } | { readonly end: EndSaid } | 'malformed' | undefined;
+export type Interpreted = { readonly tasks: readonly Said[] } | { readonly end: EndSaid } | { readonly decision: DecisionSaid } | 'nobody' | 'malformed' | undefined;
 
 const REFERENCE_CHARS_MAX = 500;
 const isId = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
@@ -71,7 +78,20 @@ const generic = (body: JsonObject): Interpreted => {
   return { tasks: [{ task, state, ...(typeof reference === 'string' && reference.length <= REFERENCE_CHARS_MAX ? { reference } : {}) }] };
 };
 
+const REQUEST_ID = /^[0-9a-f-]{1,64}$/;
+
+/** An account that is nobody decides nothing; an approval is of the digest that was shown. */
+const chat = ({ persons }: Extract<HookConfig, { kind: 'chat' }>, { type, request, digest, account, reason }: JsonObject): Interpreted => {
+  if (type !== 'request.approve' && type !== 'request.deny') return typeof type === 'string' ? undefined : 'malformed';
+  if (typeof request !== 'string' || !REQUEST_ID.test(request) || typeof account !== 'string') return 'malformed';
+  const what = type === 'request.approve' ? (typeof digest === 'string' ? { approve: digest } : undefined) : typeof reason === 'string' ? { deny: reason } : undefined;
+  if (what === undefined) return 'malformed';
+  const person = Object.hasOwn(persons, account) ? persons[account] : undefined;
+  return person === undefined ? 'nobody' : { decision: { person, request, what } };
+};
+
 export const interpret = (hook: HookConfig, headers: Headers, body: JsonObject): Interpreted => {
+  if (hook.kind === 'chat') return chat(hook, body);
   if (hook.kind === 'github') return github(hook, body, headers.get('x-github-event') ?? '');
   return hook.kind === 'gitlab' ? gitlab(hook, body) : generic(body);
 };

@@ -7,7 +7,7 @@ import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { parseStrictJson } from '../domain/strict-json.ts';
 import { sourcedId, type TaskSignal } from '../domain/lifecycle/signal-rules.ts';
 import type { HookConfig, SignalsConfig } from './config.ts';
-import { interpret, type EndSaid } from './interpret.ts';
+import { interpret, type DecisionSaid, type EndSaid } from './interpret.ts';
 import { readBytes } from './read-bytes.ts';
 import { githubSigned, gitlabSigned, readHookSecret, standardSigned, type SecretSources } from './verify.ts';
 
@@ -17,6 +17,8 @@ export type Taken = 'done' | 'refused' | 'unavailable';
 export interface SignalPort {
   /** `delivery` names the message, where it is signed. */
   task(realm: string, source: string, signal: TaskSignal, delivery: string | undefined): Promise<Taken>;
+  /** A person's yes or no to a request, by a chat tool. */
+  decide(realm: string, source: string, decision: DecisionSaid, delivery: string): Promise<Taken>;
   end(realm: string, source: string, end: EndSaid, delivery: string | undefined): Promise<Taken>;
 }
 
@@ -65,7 +67,10 @@ export const createReceive = (deps: ReceiveDeps): ((request: Request) => Promise
     const said = body === undefined ? 'malformed' : interpret(hook, headers, body);
     if (said === 'malformed') return 'malformed';
     if (said === undefined) return 'ignored';
+    if (said === 'nobody') return 'refused';
     const realm = hook.realm ?? deps.defaultRealm;
+    if (hook.kind === 'chat') return 'decision' in said ? deps.port.decide(realm, hook.id, said.decision, headers.get('webhook-id') ?? '') : 'malformed';
+    if ('decision' in said) return 'refused';
     const delivery = hook.kind === 'generic' ? (headers.get('webhook-id') ?? undefined) : undefined;
     if ('end' in said) {
       const may = hook.kind === 'generic' && hook.mayEnd.includes(said.end.selector.kind);

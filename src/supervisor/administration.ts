@@ -126,7 +126,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   });
   const roundFailed = onError('a round of housekeeping failed');
   const { realms } = config;
-  const signals = createSignals(core, lifecycle, log);
+  const signals = createSignals(core, lifecycle, log, { requests, policy });
   const housekeeping = together([
     createSweeper({ store, clock, lifecycle, requests, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
     createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),

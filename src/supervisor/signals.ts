@@ -1,10 +1,13 @@
 /** Signals joined with the lifecycle: webhooks on a listener of their own, pollers as a piece of housekeeping. */
 import { readFileSync } from 'node:fs';
+import { askPolicy, type AdminPolicy } from '../admin/admin-policy.ts';
 import { listenAdmin } from '../admin/listen.ts';
+import type { TimeInterval } from '../domain/instant.ts';
 import type { Core } from '../compose.ts';
 import { defaultRealm, lifecycleDeps } from '../compose.ts';
 import type { Executed } from '../lifecycle/execute.ts';
 import type { Call, Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { Requests } from '../lifecycle/requests.ts';
 import { newId } from '../lifecycle/new-id.ts';
 import { createRounds, type Rounds } from '../lifecycle/rounds.ts';
 import { createPoll, type PollDeps } from '../signals/poll.ts';
@@ -12,6 +15,7 @@ import { createPeopleFeed } from '../lifecycle/people-feed.ts';
 import { createReceive, type SignalPort, type Taken } from '../signals/receive.ts';
 import { feedNames } from '../signals/scim/config.ts';
 import { createServeScim } from '../signals/scim/serve.ts';
+import type { DecisionSaid } from '../signals/interpret.ts';
 import type { Log } from '../telemetry/log.ts';
 import { errorText } from '../telemetry/log.ts';
 import type { Config } from '../config/schema.ts';
@@ -47,7 +51,31 @@ const createScim = (core: Core, log: Log): ((request: Request) => Promise<Respon
   });
 };
 
-export const createSignals = (core: Core, lifecycle: Pick<Lifecycle, 'signalTask' | 'forgetSignal' | 'revoke'>, log: Log): Signals => {
+export interface ChatDecisions {
+  readonly requests: Pick<Requests, 'approve' | 'deny'>;
+  readonly policy: () => AdminPolicy | undefined;
+}
+
+interface ChatDecision {
+  readonly realm: string;
+  readonly source: string;
+  readonly said: DecisionSaid;
+  readonly delivery: string;
+  readonly now: TimeInterval & { readonly trusted: boolean };
+}
+
+/** As by that person at the admin API, role and policy included; the message's id is the command's key, so that it counts once. */
+const decideByChat = async ({ requests, policy }: ChatDecisions, { realm, source, said: { person, request, what }, delivery, now }: ChatDecision): Promise<Taken> => {
+  if (!now.trusted) return 'unavailable';
+  const target = 'approve' in what ? { digest: what.approve, id: request } : { reason: what.deny, id: request };
+  const operator = { kind: 'operator', id: person, roles: ['approver'], groups: [], persons: [person] } as const;
+  const refused = await askPolicy(policy(), { now: now.latest, realm, operator, command: 'approve' in what ? 'request.approve' : 'request.deny', target });
+  if (refused !== undefined) return refused.code === 'unavailable' ? 'unavailable' : 'refused';
+  const call: Call = { realm, actor: { kind: 'operator', id: person, names: [person] }, idempotency: { principal: `chat:${source}`, key: delivery, body: { person, ...target } } };
+  return takenOf(await ('approve' in what ? requests.approve(call, request, what.approve) : requests.deny(call, request, what.deny)));
+};
+
+export const createSignals = (core: Core, lifecycle: Pick<Lifecycle, 'signalTask' | 'forgetSignal' | 'revoke'>, log: Log, decisions?: ChatDecisions): Signals => {
   const { config, clock, store } = core;
   const callOf = (realm: string, source: string, delivery: string | undefined, body: unknown): Call => ({
     realm,
@@ -57,6 +85,7 @@ export const createSignals = (core: Core, lifecycle: Pick<Lifecycle, 'signalTask
   const port: SignalPort & PollDeps['port'] = {
     task: async (realm, source, signal, delivery) => takenOf(await lifecycle.signalTask(callOf(realm, source, delivery, signal), signal)),
     end: async (realm, source, end, delivery) => takenOf(await lifecycle.revoke(callOf(realm, source, delivery, end), end, true)),
+    decide: async (realm, source, said, delivery) => decisions === undefined ? 'unavailable' : decideByChat(decisions, { realm, source, said, delivery, now: clock.now() }),
     forget: (realm, task) => lifecycle.forgetSignal(callOf(realm, 'poller', undefined, {}), task),
   };
   const { signals, realms } = config;

@@ -17,7 +17,8 @@ const everyName = (loaded: Loaded, actor: Actor): ReadonlySet<string> => {
   return new Set([...actorNames(actor), ...(person?.teams ?? []), ...(person?.formerTeams ?? [])]);
 };
 
-const currentNames = (loaded: Loaded, actor: Actor): ReadonlySet<string> => new Set([...actorNames(actor), ...(readPerson(loaded.record(personRef(actor.id))?.value)?.teams ?? [])]);
+/** As the credential and the directory know the person now. */
+export const currentNames = (loaded: Loaded, actor: Actor): ReadonlySet<string> => new Set([...actorNames(actor), ...(readPerson(loaded.record(personRef(actor.id))?.value)?.teams ?? [])]);
 
 export interface EligibilitySetting {
   readonly entitlement: Entitlement;

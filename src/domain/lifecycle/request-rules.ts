@@ -3,16 +3,17 @@
  * commits the grant; what an approval is bound to is looked at each time. The grant's root is the request's position, so that whatever ended
  * since it was asked ends it too.
  */
+import { withAlerts } from '../alert.ts';
 import { endingRef, grantRef, type RecordRef } from '../grant-refs.ts';
 import { plus, type Instant, type TimeInterval } from '../instant.ts';
 import type { JsonObject } from '../json.ts';
 import { coveredBy, invalid, refuse, type Actor, type Change, type Fault, type Loaded, type LoadedRecord, type Refusal, type Rule } from './change.ts';
 import { personRef, registrationRefs } from './directory.ts';
-import { actorNames, approverFault, ownersOf, requesterFault, stillCounts, type EligibilitySetting } from './eligibility.ts';
+import { actorNames, approverFault, currentNames, ownersOf, requesterFault, stillCounts, type EligibilitySetting } from './eligibility.ts';
 import { faultsOf, textFault } from './fields.ts';
 import type { IssueGrant } from './grant-terms.ts';
 import type { Basis } from './issue-grant.ts';
-import { askerRef, isDecided, readRequest, requestRef, requestSelectors, type AccessRequest } from './request.ts';
+import { askerRef, isDecided, readRequest, waitsAlert, requestRef, requestSelectors, type AccessRequest } from './request.ts';
 
 export interface RequestSetting extends EligibilitySetting {
   readonly realm: string;
@@ -29,7 +30,6 @@ export interface RequestSetting extends EligibilitySetting {
 }
 
 const DECIDE_WITHIN_MS = 24 * 3_600_000;
-
 interface Open {
   readonly id: string;
   readonly until: number;
@@ -97,7 +97,7 @@ export const createRequest = (command: CreateRequest, actor: Actor, setting: Req
         ...(judged.change.before === undefined ? {} : { before: judged.change.before }),
         reply: { request: asJson(request) },
       };
-      return { ok: true, change: needed === 0 ? joined(change, judged.change) : change };
+      return { ok: true, change: needed === 0 ? joined(change, judged.change) : withAlerts(change, [waitsAlert(request, entitlement.approval?.by ?? [])]) };
     },
   };
 };
@@ -152,7 +152,7 @@ export interface ApproveRequest {
 
 export const approveRequest = (command: ApproveRequest, actor: Actor, setting: RequestSetting): Rule => {
   const basisOf = (loaded: Loaded, { record, request }: Standing, now?: TimeInterval): { readonly counted: AccessRequest['approvals']; readonly basis: Basis } => {
-    const mine = { id: command.approval, approver: actor.id, names: actorNames(actor), at: (now?.earliest ?? 0) as Instant, sequence: record.modified.sequence };
+    const mine = { id: command.approval, approver: actor.id, names: [...currentNames(loaded, actor)], at: (now?.earliest ?? 0) as Instant, sequence: record.modified.sequence };
     const counted = [...request.approvals.filter((approval) => stillCounts(loaded, request, approval, setting)), mine];
     const basis: Basis = {
       request: request.id, requester: request.requester.id, root: record.created.sequence, maxTtlMs: Math.min(request.maxTtlMs, setting.maxTtlMs), selectors: requestSelectors(request, setting.realm),

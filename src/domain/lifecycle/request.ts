@@ -1,7 +1,8 @@
 /** Access requests: what was asked, by whom, what approvals it has, and what became of it. What has been decided never changes again. */
 import type { RecordRef } from '../grant-refs.ts';
-import { isInstant, type Instant } from '../instant.ts';
-import { isJsonObject, type JsonObject } from '../json.ts';
+import { raise, type Alert } from '../alert.ts';
+import { isInstant, toRfc3339, type Instant } from '../instant.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
 import type { IssueGrant } from './grant-terms.ts';
 
@@ -53,6 +54,14 @@ export interface AccessRequest {
   readonly decidedAt?: Instant;
   readonly reason?: string;
 }
+
+/** Told to those who may approve it: what is asked, and the digest that an approval names. */
+export const waitsAlert = ({ id, digest, entitlement, terms, requester, needed, decideBy, createdAt, extends: extended }: AccessRequest, approvers: readonly string[]): Alert =>
+  raise('request.pending', id, createdAt, {
+    request: id, digest, entitlement, workload: terms.workload, scopes: terms.scopes as unknown as JsonValue, requester: requester.id, justification: terms.justification, needed, decideBy: toRfc3339(decideBy),
+    ...(terms.reference === undefined ? {} : { reference: terms.reference }), ...(terms.task === undefined ? {} : { task: terms.task }), ...(extended === undefined ? {} : { extends: extended }),
+    ...(terms.ttlMs === undefined ? {} : { ttlMs: terms.ttlMs }),
+  }, approvers);
 
 export const requestRef = (id: string): RecordRef => ({ kind: 'request', id });
 /** The open requests of one who asks. */
