@@ -1,16 +1,17 @@
 /**
- * demand(6), I2: three nodes, strict and leased, asked without pause; no question that begins after `revoke` returned is allowed.
- * `npm run test:probes` asks a million times after it.
+ * demand(6), I2: three nodes, strict and leased, and one with two workers on the embedded store, asked without pause; no question that
+ * begins after `revoke` returned is allowed. `npm run test:probes` asks a million times after it, of each.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeWith } from '../parts.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { startFleet, type Fleet } from './fleet.ts';
+import { startProber } from './prober.ts';
 
 const PROBES = Number(process.env['CURFEW_TEST_PROBES'] ?? 600);
 /** After each revocation. */
-const EACH = Math.min(PROBES, 600);
+const EACH = Math.min(PROBES, 3_000);
 const AT_ONCE = 6;
 
 describeWith(['redis'], 'probes after revoke', () => {
@@ -20,23 +21,26 @@ describeWith(['redis'], 'probes after revoke', () => {
   });
   afterAll(() => server?.stop());
 
-  describe.each(['strict', 'leased'])('%s', (mode) => {
+  describe.each(['strict', 'leased', 'embedded'])('%s', (mode) => {
     let fleet: Fleet;
     beforeAll(async () => {
-      fleet = await startFleet(`{port: ${server.port}, mode: ${mode}, database: ${mode === 'strict' ? 1 : 2}}`, 3);
+      fleet = mode === 'embedded'
+        ? await startFleet('', 1, { store: () => '{kind: embedded}', workers: 2 })
+        : await startFleet(`{port: ${server.port}, mode: ${mode}, database: ${mode === 'strict' ? 1 : 2}}`, 3);
     });
     afterAll(() => fleet?.stop());
 
     test(`none of ${PROBES} is allowed, and before it all were`, { timeout: 60_000 + PROBES * 50 }, async () => {
       let credential = fleet.credential();
-      const statusOf = async (index: number): Promise<number> => (await fleet.answer(fleet.nodes[index % 3]!, credential)).status;
+      const probers = await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => startProber(fleet.nodes[index % fleet.nodes.length]!)));
+      const statusOf = (index: number): Promise<number> => probers[index]!.ask(credential);
       let after = 0;
       let before = 0;
       const late: number[] = [];
       for (let round = 0; after < PROBES; round += 1) {
         if (round % 100 === 99) credential = fleet.credential();
-        const grant = await fleet.issue(fleet.nodes[round % 3]!);
-        await until('all to allow', async () => (await Promise.all([0, 1, 2].map(statusOf))).every((status) => status === 200), 60_000);
+        const grant = await fleet.issue(fleet.nodes[round % fleet.nodes.length]!);
+        await until('all to allow', async () => (await Promise.all(probers.map((_, index) => statusOf(index)))).every((status) => status === 200), 60_000);
         let returned = false;
         let left = EACH;
         const probe = async (index: number): Promise<void> => {
@@ -52,11 +56,12 @@ describeWith(['redis'], 'probes after revoke', () => {
           }
         };
         const probes = Array.from({ length: AT_ONCE }, (_, index) => probe(index));
-        const revoked = await fleet.revoke(fleet.nodes[(round + 1) % 3]!, grant);
+        const revoked = await fleet.revoke(fleet.nodes[(round + 1) % fleet.nodes.length]!, grant);
         returned = true;
         expect(revoked.status).toBe(201);
         await Promise.all(probes);
       }
+      probers.forEach(({ close }) => close());
       expect(late).toEqual([]);
       expect(before).toBeGreaterThan(0);
     });
