@@ -25,6 +25,8 @@ export interface Run {
   readonly rate?: number;
   /** Index of the first request. */
   readonly from: number;
+  /** However many answers come too late, the run counts: something else is measured meanwhile. */
+  readonly anyLate?: boolean;
 }
 
 export type ToGenerator = { readonly type: 'job'; readonly job: Job } | { readonly type: 'run'; readonly run: Run };

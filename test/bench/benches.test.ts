@@ -13,6 +13,7 @@ import { inProcessDefaults, runInProcess } from '../../bench/in-process/run.ts';
 import { checkAllow } from '../../bench/in-process/measure.ts';
 import { lifecycleDefaults, runLifecycle } from '../../bench/lifecycle/run.ts';
 import { memoryDefaults, runMemory } from '../../bench/memory/run.ts';
+import { redisDefaults, runRedis } from '../../bench/redis/run.ts';
 import { reloadDefaults, runReload } from '../../bench/reload/run.ts';
 import { filledStore } from '../../bench/support/filled-store.ts';
 import { grantOf } from '../../bench/support/fill-store.ts';
@@ -138,4 +139,14 @@ describeWith(['go'], 'reloads', () => {
     expect(tables[0]?.rows.map((row) => Number(row[4])).every((reloads) => reloads > 0)).toBe(true);
     expect(goals.length).toBe(4);
   }, 600_000);
+});
+
+describeWith(['redis'], 'Redis', () => {
+  const tiny = { ...redisDefaults, small: 60, large: 90, rounds: 1, seconds: 0.2, requests: 100, revocations: 2 };
+  test('gives tables and goals; growth does by itself, on a store that was loaded', async () => {
+    const { tables, goals } = await runRedis({ ...tiny, revoke: false }, quiet, generatorModule);
+    expect([tables.map(({ rows }) => rows.length), goals.length]).toEqual([[3, 6], 5]);
+    const grown = await runRedis({ ...tiny, growth: true }, quiet, generatorModule);
+    expect([grown.tables.map(({ rows }) => rows.length), grown.goals.length]).toEqual([[4], 2]);
+  }, 120_000);
 });

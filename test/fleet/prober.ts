@@ -45,9 +45,9 @@ export const startProber = (node: Curfew): Promise<Prober> =>
     });
     const ask = (credential: string): Promise<number> =>
       new Promise((resolve, reject) => {
-        if (broken !== undefined) return void reject(broken);
         waiting = { resolve, reject };
-        socket.write(requestOf(credential));
+        if (broken === undefined) socket.write(requestOf(credential));
+        else reject(broken);
       });
     socket.once('connect', () => connected({ ask, close: () => socket.destroy() }));
   });
