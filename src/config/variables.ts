@@ -21,8 +21,10 @@ export interface Overlay {
 
 /** Read by the command line or by tests, not settings. */
 const RESERVED = /^CURFEW_(?:CONFIG|SERVER|TOKEN|REALM|TEST_.*)$/;
-/** What Kubernetes and Docker put into a container beside a service named curfew. */
-const SERVICE_LINK = /^CURFEW(?:_[A-Z0-9_]+)?_(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT(?:_\d+_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+/** What Kubernetes and Docker put into a container beside a service named curfew: by its name alone, or by name and value. */
+const SERVICE_LINK = /^CURFEW(?:_[A-Z0-9_]+)?_(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT_\d+_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)$/;
+const LINKED_PORT = /^CURFEW(?:_[A-Z0-9_]+)?_PORT$/;
+const LINKED_ADDRESS = /^(?:tcp|udp|sctp):\/\//;
 
 const setAt = (target: Record<string, JsonValue>, path: readonly string[], value: JsonValue): void => {
   const [name, ...rest] = path as [string, ...string[]];
@@ -59,8 +61,8 @@ export const fromEnvironment = (root: SchemaNode, env: Readonly<Record<string, s
     if (!name.startsWith('CURFEW_') || text === undefined || text === '') continue;
     const leaf = leaves.get(name);
     if (leaf !== undefined) {
-      if (!text.startsWith('tcp://')) entries.push([name, leaf, text]);
-    } else if (!RESERVED.test(name) && !SERVICE_LINK.test(name) && !alsoKnown.has(name)) {
+      if (!LINKED_ADDRESS.test(text)) entries.push([name, leaf, text]);
+    } else if (!RESERVED.test(name) && !SERVICE_LINK.test(name) && !(LINKED_PORT.test(name) && LINKED_ADDRESS.test(text)) && !alsoKnown.has(name)) {
       const meant = nearest(name, leaves.keys());
       faults.push({ where: name, path: '', message: `is not a known variable${meant === undefined ? '' : `; did you mean ${meant}?`}` });
     }

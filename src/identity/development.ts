@@ -35,6 +35,7 @@ export const readDevelopmentKey = (dir: string): DevelopmentKey => {
     handle = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    if (code === 'ENOENT') throw new Error(`${file} is not there: the development start makes it (curfew dev, or npm start); with another folder, say --dir`);
     throw new Error(code === 'ELOOP' ? `${file} is a symbolic link; refused` : `${file} can't be opened (${code})`);
   }
   try {

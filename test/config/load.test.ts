@@ -39,8 +39,12 @@ describe('precedence', () => {
   test("what Kubernetes puts beside a service named curfew is no setting", () => {
     expect(faultsOf('', { env: {
       CURFEW_PORT: 'tcp://10.0.0.1:8181', CURFEW_SERVICE_HOST: '10.0.0.1', CURFEW_PORT_8181_TCP_ADDR: '10.0.0.1', CURFEW_HTTP_PORT: 'tcp://10.0.0.1:8181',
-      CURFEW_SERVICE_PORT_HTTP: '8181', CURFEW_HTTP_PORT_8181_TCP: 'tcp://10.0.0.1:8181',
+      CURFEW_SERVICE_PORT_HTTP: '8181', CURFEW_HTTP_PORT_8181_TCP: 'tcp://10.0.0.1:8181', CURFEW_DNS_PORT: 'udp://10.0.0.1:53',
     } })).toEqual([]);
+  });
+  test('a port whose name is mistyped is told, not taken for what Kubernetes puts', () => {
+    expect(faultsOf('', { env: { CURFEW_HTP_PORT: '9000' } })).toEqual([expect.stringMatching(/^CURFEW_HTP_PORT: .*did you mean CURFEW_HTTP_PORT\?/)]);
+    expect(faultsOf('', { env: { CURFEW_PORT: '9000' } })).toHaveLength(1);
   });
 });
 

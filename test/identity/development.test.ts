@@ -85,3 +85,7 @@ test('the longest life is accepted by the issuer, wherever in a second it begins
   const now = (START + 999) as Instant;
   expect(await ask(await mint({ ttlMs: 24 * 3_600_000, now }), now)).toMatchObject({ ok: true });
 });
+
+test('where there is no key the refusal says what makes one', () => {
+  expect(() => readDevelopmentKey(join(dir, 'elsewhere'))).toThrow(/dev-key\.json is not there: the development start makes it \(curfew dev, or npm start\)/);
+});
