@@ -1,5 +1,6 @@
 /** A bundle in one file, a `.tar.gz`. Read whole; looked at again every now and then, since renames and mounts tell nobody. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { readBoundedBytes } from '../../bounded/file.ts';
 import { BUNDLE_LIMITS } from '../bundle/limits.ts';
 import { archiveBundle } from './archive-bundle.ts';
 import type { BundleSource } from './bundle-source.ts';
@@ -24,7 +25,10 @@ export const createFileSource = ({ name, path, intervalMs }: FileSourceOptions):
     where: path,
     read: async () => {
       seen = await look();
-      return archiveBundle({ name, where: path }, await readFile(path));
+      // A device or a pipe in its place may have no end, or never begin.
+      const found = readBoundedBytes(path, BUNDLE_LIMITS.archiveBytesMax);
+      if ('fault' in found) throw new Error(`${path} ${found.fault}`);
+      return archiveBundle({ name, where: path }, found.bytes);
     },
     watch: (onChange) => {
       if (intervalMs === 0) return;
