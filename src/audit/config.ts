@@ -23,6 +23,31 @@ const shipConfig = z
     if (fault !== undefined) context.addIssue({ code: 'custom', path: ['url'], message: fault });
   });
 
+const fieldName = z.string().min(1).max(256);
+export const accessLogsConfig = z
+  .strictObject({
+    systems: z
+      .array(z.strictObject({
+        system: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be a short name').describe('Name of the system or gateway, in alerts'),
+        file: z.string().min(1).max(4_096).describe('Its access log: one JSON object a line'),
+        realm: z.string().min(1).max(64).default('default').describe('Of uses that no decision is known for'),
+        fields: z
+          .strictObject({
+            decision: fieldName.default('decision_id').describe('Member with the id of the decision (`x-curfew-decision-id`)'),
+            time: fieldName.default('start_time').describe('Member with the instant of the use: RFC 3339, or seconds or milliseconds since 1970'),
+            reached: fieldName.default('upstream_host').describe('Member that is there, and neither empty nor `-`, when the system was reached'),
+          })
+          .prefault({}),
+      }))
+      .max(32)
+      .default([]),
+    everyMs: z.int().min(100).max(3_600_000).default(2_000),
+    graceMs: z.int().min(0).max(3_600_000).default(10_000).describe('How long a line waits for its decision to be known, before it counts as a use without one'),
+    deniedAfterEnd: z.boolean().default(true).describe('Attempts that were denied because access had ended are alerts as well, one a grant'),
+  })
+  .describe('Access logs of systems behind gateways, held against the decision log (`to: file`): uses without an allow, or after its end, are alerts.');
+
+export type AccessLogsConfig = z.output<typeof accessLogsConfig>;
 export type ShipConfig = z.output<typeof shipConfig>;
 
 export const decisionLogConfig = z

@@ -3,23 +3,21 @@
  * beside it and moves when a batch was accepted, so that nothing is left out, and a batch may come twice after a crash (same `decision_id`s).
  * A file that was renamed is sent to its end before the new one. Memory is bounded by one batch.
  */
-import { open, readFile, rename, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { readBounded } from '../bounded/file.ts';
 import { post } from '../bounded/post.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import type { JsonObject } from '../domain/json.ts';
 import { createRounds, type Rounds } from '../lifecycle/rounds.ts';
 import type { ShipConfig } from './config.ts';
+import { followFile } from './follow-file.ts';
+import { lineObject } from './line-object.ts';
 import { opaEvent } from './opa-event.ts';
 
 const zip = promisify(gzip);
 const RETRY_MS_MIN = 100;
-/** So long processes may go on writing into a file that was renamed: they drain. */
-const ROTATED_MS = 15_000;
 const SECRET_BYTES_MAX = 8_192;
 const CA_BYTES_MAX = 1_000_000;
-const NEWLINE = 0x0a;
 
 export interface ShipperDeps {
   readonly path: string;
@@ -37,78 +35,20 @@ export interface Shipper extends Rounds {
   ship(): Promise<number>;
 }
 
-interface Mark {
-  readonly inode: number;
-  readonly offset: number;
-}
-
-interface Batch {
-  readonly events: readonly JsonObject[];
-  /** Bytes of the file that it stands for. */
-  readonly size: number;
-}
-
-const parse = (line: Buffer): JsonObject | undefined => {
-  try {
-    const value = JSON.parse(line.toString('utf8')) as JsonObject;
-    return isJsonObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-};
-
 /** What a server finds too large, without the large parts. */
 const shortened = ({ input: _input, result: _result, masked: _masked, ...event }: JsonObject): JsonObject => ({ ...event, erased: ['/input', '/result'] });
 
 export const createShipper = (deps: ShipperDeps): Shipper => {
   const { path, config, monotonicMs, random = Math.random, onError } = deps;
-  const markPath = `${path}.sent`;
-  let file: { readonly handle: FileHandle; readonly inode: number } | undefined;
-  let offset = 0;
   let failures = 0;
-  /** Since when there is nothing more in a file that was renamed. */
-  let restSinceMs: number | undefined;
-
-  const readMark = async (): Promise<Mark | undefined> => {
-    try {
-      const { inode, offset: at } = JSON.parse(await readFile(markPath, 'utf8')) as Partial<Mark>;
-      return typeof inode === 'number' && typeof at === 'number' && at >= 0 ? { inode, offset: at } : undefined;
-    } catch {
-      return undefined;
-    }
-  };
-  const keepMark = async (): Promise<void> => {
-    await writeFile(`${markPath}.new`, JSON.stringify({ inode: file?.inode ?? 0, offset }), { mode: 0o600 });
-    await rename(`${markPath}.new`, markPath);
-  };
-  const openFile = async (): Promise<boolean> => {
-    if (file !== undefined) return true;
-    const handle = await open(path, 'r').catch(() => undefined);
-    if (handle === undefined) return false;
-    const { ino, size } = await handle.stat();
-    const mark = await readMark();
-    file = { handle, inode: ino };
-    offset = mark?.inode === ino && mark.offset <= size ? mark.offset : 0;
-    return true;
-  };
-
-  /** Whole lines from `offset` on. A line that is longer than a batch may be is passed over with an error. */
-  const nextBatch = async (): Promise<Batch> => {
-    const bytes = Buffer.alloc(config.batchBytesMax);
-    const { bytesRead } = await (file as { handle: FileHandle }).handle.read(bytes, 0, bytes.length, offset);
-    const events: JsonObject[] = [];
-    let from = 0;
-    for (let at = bytes.indexOf(NEWLINE); at !== -1 && at < bytesRead && events.length < config.batchEventsMax; at = bytes.indexOf(NEWLINE, from)) {
-      const line = parse(bytes.subarray(from, at));
-      const event = line === undefined ? undefined : opaEvent(line, config.labels);
-      if (event !== undefined) events.push(event);
-      from = at + 1;
-    }
-    if (from === 0 && bytesRead === bytes.length) {
-      onError(new Error(`a line of the decision log is longer than decisionLog.http.batchBytesMax and is sent to nobody`));
-      return { events, size: bytesRead };
-    }
-    return { events, size: from };
+  const follower = followFile({
+    path, markPath: `${path}.sent`, readBytesMax: config.batchBytesMax, linesMax: config.batchEventsMax, monotonicMs, rotatedMs: deps.rotatedMs,
+    onTooLong: () => onError(new Error('a line of the decision log is longer than decisionLog.http.batchBytesMax and is sent to nobody')),
+  });
+  const eventOf = (bytes: Buffer): readonly JsonObject[] => {
+    const line = lineObject(bytes);
+    const event = line === undefined ? undefined : opaEvent(line, config.labels);
+    return event === undefined ? [] : [event];
   };
 
   const headers = (): Record<string, string> => {
@@ -139,24 +79,12 @@ export const createShipper = (deps: ShipperDeps): Shipper => {
 
   const ship = async (): Promise<number> => {
     let sent = 0;
-    while (await openFile()) {
-      const { events, size } = await nextBatch();
+    for (let lines = await follower.next(); lines !== undefined; lines = await follower.next()) {
+      const events = lines.flatMap(eventOf);
       if (events.length > 0) await send(events);
       failures = 0;
       sent += events.length;
-      offset += size;
-      if (size > 0) {
-        restSinceMs = undefined;
-        await keepMark();
-        continue;
-      }
-      const there = await stat(path).catch(() => undefined);
-      if (there === undefined || there.ino === file?.inode) return sent;
-      restSinceMs ??= monotonicMs();
-      if (monotonicMs() - restSinceMs < (deps.rotatedMs ?? ROTATED_MS)) return sent;
-      restSinceMs = undefined;
-      await file?.handle.close();
-      file = undefined;
+      await follower.done();
     }
     return sent;
   };
@@ -178,8 +106,7 @@ export const createShipper = (deps: ShipperDeps): Shipper => {
     start: rounds.start,
     stop: async () => {
       await rounds.stop();
-      await file?.handle.close();
-      file = undefined;
+      await follower.close();
     },
   };
 };

@@ -50,6 +50,8 @@ const referenceFaults = (config: Config): readonly SpanFault[] => {
     });
   });
   config.identity.issuers.forEach((issuer, index) => issuer.realms?.forEach((realm) => realmAt(`identity.issuers.${index}.realms`, realm)));
+  config.accessLogs.systems.forEach(({ realm }, index) => realmAt(`accessLogs.systems.${index}.realm`, realm));
+  if (config.accessLogs.systems.length > 0 && config.decisionLog.to !== 'file') faults.push({ path: 'accessLogs.systems', message: 'need `decisionLog.to: file`: they are held against it' });
   if (config.http.id === config.grpc.id) faults.push({ path: 'grpc.id', message: 'is the id of the HTTP listener too' });
   return faults;
 };

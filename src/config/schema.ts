@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { adminConfig } from '../admin/config.ts';
 import { alertsConfig } from '../alerts/config.ts';
-import { decisionLogConfig } from '../audit/config.ts';
+import { accessLogsConfig, decisionLogConfig } from '../audit/config.ts';
 import { recordConfig } from '../audit/record/config.ts';
 import { pepConfig, routeConfig } from '../gateways/config.ts';
 import { authzenConfig } from '../gateways/authzen/config.ts';
@@ -48,6 +48,7 @@ export const configSchema = z.strictObject({
   standing: z.array(standingConfig).max(1_000).default([]).describe('Exceptions to "no allow without a live grant", each with an owner, a reason and an end.'),
   limits: limitsConfig,
   decisionLog: decisionLogConfig.prefault({}).describe('Where every decision is written down.'),
+  accessLogs: accessLogsConfig.prefault({}),
   record: recordConfig.prefault({}),
   log: logConfig.describe('What the process says about itself.'),
 });

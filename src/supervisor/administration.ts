@@ -32,6 +32,7 @@ import type { OperatorToken } from './operator-token.ts';
 import type { OpenRecord } from './record.ts';
 import { createSignals } from './signals.ts';
 import { createStatus, type NodeWatch } from './status.ts';
+import { openUseWatch } from './use-watch.ts';
 
 export interface AdministrationParts {
   readonly policy: () => Policy | undefined;
@@ -141,6 +142,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     ...(decisionLog.http === undefined || decisionLog.path === undefined ? [] : [createShipper({
       path: decisionLog.path, config: decisionLog.http, monotonicMs: clock.monotonicMs, onError: onError('the decision log is not sent now'),
     })]),
+    ...openUseWatch(core, lifecycle, onError('access logs can not be held against the decision log now')),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
     createReviewWatch({
       store, clock, lifecycle, realms, config: config.lifecycle.breakGlass, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed,
