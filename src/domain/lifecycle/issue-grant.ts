@@ -12,6 +12,7 @@ import { reasonText } from '../reasons.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
 import { taskFault } from '../task.ts';
 import { coveredBy, invalid, refuse, type Actor, type Change, type Fault, type Loaded, type Refusal, type Rule } from './change.ts';
+import { isGone, personRef } from './directory.ts';
 import type { Entitlement } from './entitlement.ts';
 import { boundConditions, withinEntitlement } from './entitlement-scope.ts';
 import { termFaults, type AskedBinding, type IssueGrant } from './grant-terms.ts';
@@ -148,7 +149,7 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
   ends: false,
   grantsOf: terms.workload,
   needs: () => [
-    grantRef(id), usesRef(id), holderRef(terms.workload),
+    grantRef(id), usesRef(id), holderRef(terms.workload), personRef(terms.owner),
     ...(terms.task === undefined ? [] : [taskRef(terms.task)]),
     ...coverSelectors(terms, setting).map(endingRef),
   ],
@@ -162,6 +163,7 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
         : windowFaults(terms, now, maxTtlMs, setting.caps)),
     ];
     if (faults.length > 0) return invalid(faults.filter((fault, index) => faults.findIndex(({ path }) => path === fault.path) === index));
+    if (isGone(loaded, terms.owner)) return invalid([{ path: '/owner', message: 'has left' }]);
     const { notBefore, expiresAt } = window(terms, now);
     const task = terms.task === undefined ? undefined : taskRefusal(loaded, terms.task, expiresAt, now);
     if (task !== undefined) return task;
