@@ -21,8 +21,8 @@ const catalogue = {
   'break-glass.review-overdue': { severity: 'critical', text: 'emergency access was used and not reviewed in time; its person and entitlement are stopped' },
   'break-glass.used': { severity: 'critical', text: 'emergency access was used for the first time' },
   'exception.ended': { severity: 'warning', text: 'an exception is past its end and still configured' },
-  'grant.bypassed': { severity: 'critical', text: 'a system was used without an allow' },
-  'grant.reused': { severity: 'critical', text: 'access was used, or tried, after its end' },
+  'grant.bypassed': { severity: 'critical', text: 'a system was used without an allow; nothing raises it yet' },
+  'grant.reused': { severity: 'critical', text: 'access was used, or tried, after its end; nothing raises it yet' },
   'group.re-expands': { severity: 'critical', text: 'a group gives again, by inheritance, what has ended' },
   'orphan.found': { severity: 'warning', text: 'access without an owner, or that nobody uses' },
   'recertification.due': { severity: 'warning', text: 'an owner has to confirm that access is still needed' },
@@ -30,8 +30,8 @@ const catalogue = {
   'request.pending': { severity: 'info', text: 'access was asked for, and waits for somebody who may approve it' },
   'revocation.manual': { severity: 'warning', text: 'a system must be revoked by hand' },
   'revocation.manual-overdue': { severity: 'critical', text: 'a system that must be revoked by hand was not, in time' },
-  'revocation.unconfirmed': { severity: 'critical', text: 'a system did not confirm that access ended' },
-  'two-person.skipped': { severity: 'critical', text: 'access was issued with fewer approvals than its entitlement asks for' },
+  'revocation.unconfirmed': { severity: 'critical', text: 'a system did not confirm that access ended; nothing raises it yet' },
+  'two-person.skipped': { severity: 'critical', text: 'access that takes the approval of two persons or more was issued with fewer' },
   'window.extended': { severity: 'warning', text: 'the end of a grant was moved, by a fresh approval' },
 } as const satisfies Record<string, { readonly severity: Severity; readonly text: string }>;
 
@@ -102,7 +102,7 @@ export const withAlerts = <C extends Causing>(change: C, alerts: readonly Alert[
   return {
     ...change,
     puts: [...change.puts, ...alerts.flatMap(alertPuts)],
-    events: [{ ...first, data: { ...first.data, alerts: alerts.map(({ id }) => id) } }, ...rest],
+    events: [{ ...first, data: { ...first.data, alerts: [...alertsOf(first.data), ...alerts.map(({ id }) => id)] } }, ...rest],
   };
 };
 

@@ -49,6 +49,25 @@ describe('demand(5) demand(66): extension', () => {
     expect(alerts.items.map(({ value }) => value['type'])).toContain('window.extended');
   });
 
+  test('demand(26) demand(27): a direct issue where two persons are to approve is heard of, once, in the commit that issues; an approved one is not', async () => {
+    const skipped = async () => (await world.store.list('default', { kind: 'alert', limit: 50 })).items.map(({ value }) => value).filter(({ type }) => type === 'two-person.skipped');
+    await approved(await ask());
+    expect(await skipped()).toEqual([]);
+    withMore('db-migration', { direct: true });
+    const direct = (justification: string) => world.lifecycle.issueGrant({ ...CONFIGURER, idempotency: { principal: 'user:carl', key: 'k', body: justification } },
+      terms({ workload: WORKLOAD, entitlement: 'db-migration', justification, scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'orders-db.local/schema/x' } }] }));
+    const issued = await direct('at once');
+    if (!issued.ok) throw new Error(said(issued));
+    const { id } = issued.reply['grant'] as { id: string };
+    expect(await skipped()).toMatchObject([{ id: `two-person.skipped:${id}`, severity: 'critical', state: 'pending', data: { grant: id, entitlement: 'db-migration', needed: 2, given: 0, by: 'user:carl' } }]);
+    expect((await world.store.read('default', [{ kind: 'outbox', id: `two-person.skipped:${id}` }]))[0]).toBeDefined();
+    await direct('at once');
+    expect(await skipped(), 'said twice, told once').toHaveLength(1);
+    withMore('db-migration', { direct: true, approval: { count: 1, by: ['team:dba'] }, tier: 'standard' });
+    expect(said(await world.lifecycle.issueGrant(CONFIGURER, terms({ workload: 'spiffe://dev.local/db/other', entitlement: 'db-migration', scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'orders-db.local/schema/x' } }] })))).toBe('ok');
+    expect(await skipped(), 'where one is enough').toHaveLength(1);
+  });
+
   test('demand(14) demand(63): not after the end, also when the last approval comes too late; not with an old approval', async () => {
     const first = await approved(await ask());
     const { id, digest } = requestIn(await extend(first)) as { id: string; digest: string };

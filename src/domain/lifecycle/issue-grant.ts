@@ -2,6 +2,7 @@
  * Issuing a grant without a request. No grant without end, owner, justification and the reference its model demands; its end
  * lies within every cap and its task's deadline; it is refused while a suspension covers it or its task is not open.
  */
+import { withAlerts } from '../alert.ts';
 import { MODELS, type Approval, type Binding, type Conditions, type Grant, type Model } from '../grant.ts';
 import { endingRef, grantRef, grantRefs, taskRef, usesRef, type RecordRef } from '../grant-refs.ts';
 import { isDuration, isInstant, plus, toRfc3339, type Instant, type TimeInterval } from '../instant.ts';
@@ -16,10 +17,11 @@ import { isGone, personRef } from './directory.ts';
 import type { Entitlement } from './entitlement.ts';
 import { boundConditions, withinEntitlement } from './entitlement-scope.ts';
 import { termFaults, type AskedBinding, type IssueGrant } from './grant-terms.ts';
+import { skippedApprovals } from './two-person.ts';
 
 export interface GrantCaps {
   /** Longest time from start to end, by tier and model. A tier that is not listed can't be granted. */
-  readonly tiers: Readonly<Record<string, { readonly maxTtlMs: Readonly<Record<Model, number>> }>>;
+  readonly tiers: Readonly<Record<string, { readonly maxTtlMs: Readonly<Record<Model, number>>; readonly minApprovals?: Readonly<Record<Model, number>> }>>;
   /** Longest time by how well use is logged and by how far its end is automated. */
   readonly logging: Readonly<Record<Entitlement['logging'], number>>;
   readonly automation: Readonly<Record<Entitlement['automation'], number>>;
@@ -191,7 +193,8 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
       ...(terms.uses === undefined ? {} : { uses: terms.uses }),
       ...reviewOf(setting),
     };
-    return { ok: true, change: { puts: grantPuts(grant), events: [issued(grant, actor)], reply: { grant: asJson(grant) } } };
+    const change: Change = { puts: grantPuts(grant), events: [issued(grant, actor)], reply: { grant: asJson(grant) } };
+    return { ok: true, change: withAlerts(change, skippedApprovals(grant, setting, now)) };
   },
 });
 
