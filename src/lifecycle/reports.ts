@@ -4,8 +4,10 @@ import type { StandingEntry } from '../decision/standing.ts';
 import type { Grant } from '../domain/grant.ts';
 import type { Instant } from '../domain/instant.ts';
 import { readGraph, givenByGroups, type Given } from '../domain/reports/groups.ts';
-import { orphansIn, residualsIn, sharesIn, type Orphan, type OrphanRule, type Residual, type Row, type Share } from '../domain/reports/reports.ts';
+import { orphansIn, residualsIn, sharesIn, type Orphan, type OrphanRule, type Residual, type Row, type Share, type Span } from '../domain/reports/reports.ts';
+import { grantSelectors } from '../domain/grant-refs.ts';
 import { isJsonObject } from '../domain/json.ts';
+import { selectorKey, workloadSelectors, type Selector } from '../domain/selector.ts';
 import type { NodeStore } from '../store/port.ts';
 import { createSurvey } from './survey.ts';
 import { standingUseRef } from './use-notes.ts';
@@ -57,6 +59,7 @@ export const RESIDUAL_MS = 7 * DAY;
 export const SHARE_MS = 30 * DAY;
 const GRAPHS_MAX = 100;
 const PEOPLE_AT_ONCE = 500;
+const PAGE = 500;
 
 export const createReports = (deps: ReportDeps): Reports => {
   const { store, clock, policy } = deps;
@@ -96,6 +99,21 @@ export const createReports = (deps: ReportDeps): Reports => {
     return all;
   };
 
+  /** When what was suspended, by selector; also what was lifted since. */
+  const suspensions = async (realm: string, now: Instant): Promise<ReadonlyMap<string, readonly Span[]>> => {
+    const spans = new Map<string, Span[]>();
+    for (let after: string | undefined; ; ) {
+      const page = await store.list(realm, { kind: 'suspension', limit: PAGE, ...(after === undefined ? {} : { after }) });
+      for (const { created, value: { selector, lifted } } of page.items) {
+        if (!isJsonObject(selector)) continue;
+        const key = selectorKey(selector as unknown as Selector);
+        spans.set(key, [...(spans.get(key) ?? []), [created.at, isJsonObject(lifted) && typeof lifted['at'] === 'number' ? lifted['at'] : now]]);
+      }
+      if (page.next === undefined) return spans;
+      after = page.next;
+    }
+  };
+
   const standingNow = (realm: string): readonly StandingEntry[] =>
     deps.standing.filter(({ match, end }) => clock.now().latest < end && (match.realms === undefined || match.realms.includes(realm)));
 
@@ -113,7 +131,11 @@ export const createReports = (deps: ReportDeps): Reports => {
     },
     shares: async (realm) => {
       const { rows, truncated } = await survey(realm);
-      return { items: sharesIn(rows, clock.now().latest, SHARE_MS), truncated };
+      const now = clock.now().latest;
+      const paused = await suspensions(realm, now);
+      const pausesOf = (grant: Grant): readonly Span[] =>
+        [...grantSelectors(grant), ...workloadSelectors(grant.workload), { kind: 'realm', value: grant.realm } as const].flatMap((selector) => paused.get(selectorKey(selector)) ?? []);
+      return { items: sharesIn(rows, now, SHARE_MS, pausesOf), truncated };
     },
     exceptions: async (realm) => {
       const now = clock.now().latest;

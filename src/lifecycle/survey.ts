@@ -11,7 +11,7 @@ import type { Reason } from '../domain/reasons.ts';
 import { workloadSelectors } from '../domain/selector.ts';
 import { taskHoldsUntil } from '../domain/task.ts';
 import type { Store, StoredRecord } from '../store/port.ts';
-import { readGrant, readTask } from '../domain/records.ts';
+import { readEnding, readGrant, readTask } from '../domain/records.ts';
 import { grantState, stateRefs } from './grant-state.ts';
 import { seenRef, useRef } from './use-notes.ts';
 import type { GrantState } from './view.ts';
@@ -66,7 +66,8 @@ export const createSurvey = ({ store, clock, policy }: SurveyDeps) => {
         const record = answer.records.get(`ending/${endingRef(selector).id}`);
         if (record === undefined) continue;
         if (record.marked !== undefined && !(root > record.marked.sequence)) ends.push({ at: record.marked.at, because: 'grant.revoked' });
-        if (because.endsWith('suspended')) ends.push({ at: record.modified.at, because });
+        // One whose suspensions were all lifted stops nothing now.
+        if (because.endsWith('suspended') && readEnding(record.value)?.suspensions.length !== 0) ends.push({ at: record.modified.at, because });
       }
       const first = ends.filter(({ at }) => !(now.latest < at)).sort((a, b) => a.at - b.at)[0] ?? { at: now.latest, because };
       return { at: Math.max(grant.issuedAt, first.at) as Instant, because: first.because };

@@ -192,6 +192,40 @@ onBothStores('reports', (open) => {
     expect((await reports.shares('default')).items.map(({ accessMs }) => accessMs)).toEqual([4 * DAY, DAY]);
   });
 
+  test('demand(32): what was suspended meanwhile is no access: lifted, still in place, overlapping, of the workload or of everything; another is untouched', async () => {
+    const { at, reports, lifecycle, issued } = await setUp();
+    const other = 'spiffe://dev.local/other';
+    await issued({ ttlMs: 20 * DAY });
+    await issued({ workload: other, ttlMs: 20 * DAY });
+    const suspend = async (selector: { kind: 'workload' | 'owner' | 'realm'; value: string }): Promise<string> => {
+      const executed = await lifecycle.suspend(CALL, { selector, reason: 'odd' }, true);
+      if (!executed.ok) throw new Error(executed.failure.detail);
+      return (executed.reply['suspension'] as { id: string }).id;
+    };
+    const lift = async (id: string): Promise<void> => {
+      const executed = await lifecycle.lift({ realm: 'default', actor: { kind: 'operator', id: 'user:lena' } }, { id, persons: [] });
+      if (!executed.ok) throw new Error(executed.failure.detail);
+    };
+    const ms = async () => Object.fromEntries((await reports.shares('default')).items.map(({ workload, accessMs, grants }) => [workload, [accessMs / DAY, grants]]));
+    at.now += 2 * DAY;
+    const first = await suspend({ kind: 'workload', value: WORKLOAD });
+    at.now += DAY;
+    const second = await suspend({ kind: 'workload', value: WORKLOAD });
+    at.now += 2 * DAY;
+    await lift(first);
+    at.now += DAY;
+    await lift(second);
+    at.now += 4 * DAY;
+    // Days 2 to 6 are gone.
+    expect(await ms()).toEqual({ [WORKLOAD]: [6, 1], [other]: [10, 1] });
+    const everything = await suspend({ kind: 'realm', value: 'default' });
+    at.now += 3 * DAY;
+    expect(await ms()).toEqual({ [WORKLOAD]: [6, 1], [other]: [10, 1] });
+    await lift(everything);
+    at.now += DAY;
+    expect(await ms()).toEqual({ [WORKLOAD]: [7, 1], [other]: [11, 1] });
+  });
+
   test('demand(46): a system that must be told by hand: a step with assignee, deadline and proof, alarms, done by whom it is for', async () => {
     const { at, lifecycle, watch, issued, alerts, store } = await setUp();
     const grant = await issued({ entitlement: 'by-hand', ttlMs: HOUR });

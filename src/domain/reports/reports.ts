@@ -93,13 +93,22 @@ export interface Share {
   readonly share: number;
 }
 
-/** How much of the last `spanMs` each workload had some access; what overlaps counts once. */
-export const sharesIn = (rows: readonly Row[], now: Instant, spanMs: number): readonly Share[] => {
+export type Span = readonly [from: number, to: number];
+
+/** What is left of a span without the pauses in it. */
+const without = (span: Span, pauses: readonly Span[]): readonly Span[] =>
+  pauses.reduce<readonly Span[]>((left, [from, to]) => left.flatMap(([start, end]): readonly Span[] => [[start, Math.min(end, from)], [Math.max(start, to), end]]).filter(([start, end]) => start < end), [span]);
+
+/** How much of the last `spanMs` each workload had some access; what overlaps counts once, and what was suspended meanwhile not. */
+export const sharesIn = (rows: readonly Row[], now: Instant, spanMs: number, pausesOf: (grant: Grant) => readonly Span[] = () => []): readonly Share[] => {
   const from = now - spanMs;
-  const spans = new Map<string, (readonly [number, number])[]>();
+  const spans = new Map<string, Span[]>();
+  const grants = new Map<string, number>();
   for (const { grant, endedAt } of rows) {
     const [start, end] = [Math.max(grant.notBefore, from), Math.min(endedAt ?? now, now)];
-    if (start < end) spans.set(grant.workload, [...(spans.get(grant.workload) ?? []), [start, end]]);
+    if (!(start < end)) continue;
+    grants.set(grant.workload, (grants.get(grant.workload) ?? 0) + 1);
+    spans.set(grant.workload, [...(spans.get(grant.workload) ?? []), ...without([start, end], pausesOf(grant))]);
   }
   return [...spans].map(([workload, list]) => {
     let accessMs = 0;
@@ -108,6 +117,6 @@ export const sharesIn = (rows: readonly Row[], now: Instant, spanMs: number): re
       accessMs += Math.max(0, end - Math.max(start, until));
       until = Math.max(until, end);
     }
-    return { workload, grants: list.length, accessMs, share: accessMs / spanMs };
+    return { workload, grants: grants.get(workload) ?? 0, accessMs, share: accessMs / spanMs };
   }).toSorted((a, b) => b.share - a.share || a.workload.localeCompare(b.workload));
 };
