@@ -8,6 +8,7 @@ import { createDecider, type Decider } from '../../src/decision/decide.ts';
 import { factsRequest } from '../../src/decision/gather.ts';
 import type { Authenticator, Clock } from '../../src/decision/ports.ts';
 import type { Evaluation } from '../../src/decision/evaluation.ts';
+import { recorded } from '../../src/decision/recorded.ts';
 import type { DurationMs } from '../../src/domain/instant.ts';
 import { endingRef } from '../../src/domain/grant-refs.ts';
 import { workloadSelectors } from '../../src/domain/selector.ts';
@@ -55,12 +56,16 @@ export interface BenchDecider extends Pick<Decider, 'decide'> {
   close(): Promise<void>;
 }
 
+export type BenchLog = 'off' | 'drop-counted' | 'block';
+
 export interface BenchDeciderOptions {
   readonly store: FilledStore;
   readonly bundle: Uint8Array;
   readonly identity: BenchIdentity;
   /** Folder for the decision log. */
   readonly folder: string;
+  /** Default: as configured by default, into a file. */
+  readonly log?: BenchLog;
 }
 
 const ENTRYPOINT = 'curfew/access/decision';
@@ -70,16 +75,17 @@ export const createBenchDecider = async (options: BenchDeciderOptions): Promise<
   const store = await openEmbeddedStore({ path: options.store.path, mode: 'production', clock });
   const policy = await loadPolicy(options.bundle, { entrypoints: [ENTRYPOINT] });
   const path = join(options.folder, `decisions-${randomUUID()}.jsonl`);
-  const sink = openDecisionSink(decisionLogConfig.parse({ to: 'file', path }));
-  const { decide } = createDecider({
-    clock, store, authenticator, sink,
+  const { log = 'drop-counted' } = options;
+  const sink = openDecisionSink(decisionLogConfig.parse({ to: 'file', path, ...(log === 'off' ? {} : { pressure: log }) }), { waitMs: 10_000 });
+  const { decide } = recorded(log === 'off' ? { write: () => undefined } : sink, clock, createDecider({
+    clock, store, authenticator, sink: log === 'off' ? { write: () => undefined } : sink,
     policy: () => policy,
     entrypoint: ENTRYPOINT,
     quarantine: { enter: () => true, leave: () => undefined },
     limits: { decisionDeadlineMs: 10_000 as DurationMs, maxFactsAgeMs: 10_000 as DurationMs, credentialSkewMs: 2_000, pepCacheMaxMs: 0, policyMaySet: [] },
     realms: new Set(['default']),
     standing: [],
-  });
+  }));
   return {
     decide,
     read: (workload) => {

@@ -90,6 +90,10 @@ export const grantAnswer = z.object({
   notBefore: instantText(), expiresAt: instantText(), state: z.enum(['scheduled', 'active', 'ended']), endedBecause: z.string().optional(),
   owner: z.string(), owners: z.array(z.string()), justification: z.string(), reference: z.string().optional(), task: z.string().optional(),
   entitlement: z.string().optional(), tier: z.string(), uses: z.int().optional(), usesLeft: z.int().optional(), direct: z.boolean(),
+  used: z.object({
+    firstAt: instantText(), lastAt: instantText(),
+    peps: z.array(z.object({ pep: z.string().describe('`-`: the enforcement point has no name'), firstAt: instantText(), lastAt: instantText() })),
+  }).optional().describe('of one grant: when it was first and last used, and by which enforcement points; noted within `lifecycle.useNotesMs`'),
   issuedBy: z.string(), issuedAt: instantText(), bundleRevision: z.string(), position: z.string(),
   history: z.array(z.record(z.string(), z.unknown())).optional(),
 }).openapi('Grant');

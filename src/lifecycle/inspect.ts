@@ -14,7 +14,8 @@ import { readGrant, readTask } from '../domain/records.ts';
 import { workloadSelectors } from '../domain/selector.ts';
 import type { Store, StoredEvent, StoredRecord } from '../store/port.ts';
 import { grantState, stateRefs, surroundings } from './grant-state.ts';
-import { grantView, holdersView, revocationView, suspensionView, taskView, type EnforcementView, type GrantState, type PageView } from './view.ts';
+import { useRef } from './use-notes.ts';
+import { grantView, holdersView, revocationView, suspensionView, taskView, usedView, type EnforcementView, type GrantState, type PageView } from './view.ts';
 
 export interface InspectDeps {
   readonly store: Store;
@@ -160,7 +161,8 @@ export const createInspect = (deps: InspectDeps): Inspect => {
     grant: async (realm, id) => {
       const record = await one(realm, grantRef(id));
       const [found] = record === undefined ? [] : await grantViews(realm, [record]);
-      return record === undefined || found === undefined ? undefined : { ...found.view, history: await history(realm, record, found.grant) };
+      if (record === undefined || found === undefined) return undefined;
+      return { ...found.view, ...usedView((await one(realm, useRef(id)))?.value), history: await history(realm, record, found.grant) };
     },
     grants: (realm, filter, page) => {
       if (filter.workload !== undefined && (filter.state === 'active' || filter.state === 'scheduled')) return ofWorkload(realm, filter.workload, clock.now().latest, filter, page);

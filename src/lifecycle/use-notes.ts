@@ -7,7 +7,7 @@ import type { Clock } from '../decision/ports.ts';
 import type { DecisionRecord } from '../decision/record.ts';
 import { grantRef, type RecordRef } from '../domain/grant-refs.ts';
 import type { Instant } from '../domain/instant.ts';
-import type { JsonObject } from '../domain/json.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { readGrant } from '../domain/records.ts';
 import { scopeCovers, type ResourceRef } from '../domain/scope.ts';
 import type { Store } from '../store/port.ts';
@@ -30,9 +30,16 @@ export interface UseNotes extends Rounds {
   flush(): Promise<void>;
 }
 
+interface Span {
+  readonly firstAt: number;
+  lastAt: number;
+}
+
 interface Used {
   lastAt: Instant;
   firstAt: Instant;
+  /** By which enforcement points, `-` for unnamed ones. */
+  readonly peps: Map<string, Span>;
   /** What was asked for, as far as it is kept. */
   readonly asked: Map<string, { readonly action: string; readonly resource: ResourceRef }>;
 }
@@ -40,6 +47,7 @@ interface Used {
 /** Of one realm; what is beyond waits for the next round, and its decisions for the next note. */
 const KEPT_MAX = 20_000;
 const ASKED_MAX = 32;
+const PEPS_MAX = 64;
 const COMMIT_MAX = 100;
 
 interface Notes {
@@ -51,6 +59,25 @@ interface Notes {
 const scopesIn = (value: JsonObject | undefined): readonly number[] => (Array.isArray(value?.['scopes']) ? value['scopes'].filter((index): index is number => typeof index === 'number') : []);
 const instantIn = (value: JsonObject | undefined, member: string): number | undefined => (typeof value?.[member] === 'number' ? value[member] : undefined);
 
+/** First and last use by enforcement point, as it is stored. */
+export const usedBy = (value: JsonObject | undefined): ReadonlyMap<string, Span> => {
+  const peps = value?.['peps'];
+  return new Map(isJsonObject(peps) ? Object.entries(peps).flatMap(([pep, span]) => {
+    const [firstAt, lastAt] = isJsonObject(span) ? [instantIn(span, 'firstAt'), instantIn(span, 'lastAt')] : [];
+    return firstAt === undefined || lastAt === undefined ? [] : [[pep, { firstAt, lastAt }] as const];
+  }) : []);
+};
+
+const joined = (before: JsonObject | undefined, now: ReadonlyMap<string, Span>): JsonObject => {
+  const all = new Map(usedBy(before));
+  for (const [pep, { firstAt, lastAt }] of now) {
+    const known = all.get(pep);
+    if (known === undefined && all.size >= PEPS_MAX) continue;
+    all.set(pep, { firstAt: Math.min(firstAt, known?.firstAt ?? firstAt), lastAt: Math.max(lastAt, known?.lastAt ?? lastAt) });
+  }
+  return Object.fromEntries([...all].map(([pep, { firstAt, lastAt }]) => [pep, { firstAt, lastAt }]));
+};
+
 export const createUseNotes = ({ store, clock, everyMs, onError }: UseNotesDeps): UseNotes => {
   let realms = new Map<string, Notes>();
 
@@ -59,7 +86,7 @@ export const createUseNotes = ({ store, clock, everyMs, onError }: UseNotesDeps)
     if (notes === undefined) realms.set(realm, (notes = { grants: new Map(), workloads: new Map(), standing: new Map() }));
     return notes;
   };
-  const note = ({ realm, result, workload, action, resource, now }: DecisionRecord): void => {
+  const note = ({ realm, result, workload, action, resource, now, pep }: DecisionRecord): void => {
     const at = now.latest;
     const notes = notesOf(realm);
     if (workload !== undefined && (notes.workloads.size < KEPT_MAX || notes.workloads.has(workload))) notes.workloads.set(workload, at);
@@ -69,9 +96,12 @@ export const createUseNotes = ({ store, clock, everyMs, onError }: UseNotesDeps)
     let used = notes.grants.get(result.grant);
     if (used === undefined) {
       if (notes.grants.size >= KEPT_MAX) return;
-      notes.grants.set(result.grant, (used = { firstAt: at, lastAt: at, asked: new Map() }));
+      notes.grants.set(result.grant, (used = { firstAt: at, lastAt: at, peps: new Map(), asked: new Map() }));
     }
     used.lastAt = at;
+    const span = used.peps.get(pep ?? '-');
+    if (span !== undefined) span.lastAt = at;
+    else if (used.peps.size < PEPS_MAX) used.peps.set(pep ?? '-', { firstAt: at, lastAt: at });
     if (action === undefined || resource === undefined || used.asked.size >= ASKED_MAX) return;
     const key = `${action} ${resource.type}:${resource.id}`;
     if (!used.asked.has(key)) used.asked.set(key, { action, resource });
@@ -84,13 +114,13 @@ export const createUseNotes = ({ store, clock, everyMs, onError }: UseNotesDeps)
 
   const writeGrants = async (realm: string, grants: readonly (readonly [string, Used])[]): Promise<void> => {
     const records = await store.read(realm, grants.flatMap(([id]) => [grantRef(id), useRef(id)]));
-    await write(realm, grants.flatMap(([id, { firstAt, lastAt, asked }], index) => {
+    await write(realm, grants.flatMap(([id, { firstAt, lastAt, peps, asked }], index) => {
       const grant = readGrant(records[2 * index]?.value ?? {});
       const before = records[2 * index + 1]?.value;
       if (grant === undefined) return [];
       const covering = grant.scopes.flatMap((scope, at) => ([...asked.values()].some(({ action, resource }) => scopeCovers(scope, action, resource)) ? [at] : []));
       const scopes = [...new Set([...scopesIn(before), ...covering])].sort((a, b) => a - b);
-      return [{ key: useRef(id), value: { version: 1, firstAt: Math.min(firstAt, instantIn(before, 'firstAt') ?? firstAt), lastAt: Math.max(lastAt, instantIn(before, 'lastAt') ?? lastAt), scopes } }];
+      return [{ key: useRef(id), value: { version: 1, firstAt: Math.min(firstAt, instantIn(before, 'firstAt') ?? firstAt), lastAt: Math.max(lastAt, instantIn(before, 'lastAt') ?? lastAt), scopes, peps: joined(before, peps) } }];
     }));
   };
   const writeLast = async (realm: string, refOf: (id: string) => RecordRef, last: readonly (readonly [string, Instant])[]): Promise<void> => {

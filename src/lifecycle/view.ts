@@ -6,6 +6,7 @@ import type { RevocationRecord, SuspensionRecord } from '../domain/lifecycle/end
 import { formatPosition, type Position } from '../domain/position.ts';
 import type { Enforcement, Holders } from '../store/leases.ts';
 import type { Done } from './execute.ts';
+import { usedBy } from './use-notes.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { taskFault, type Task } from '../domain/task.ts';
 
@@ -117,3 +118,11 @@ export interface PageView {
 }
 
 export const pageView = (page: PageView): JsonObject => ({ items: page.items, ...(page.next === undefined ? {} : { next: page.next }) });
+
+/** When a grant was first and last used, and by which enforcement points: the value under `use/<grant>`. Empty when it never was. */
+export const usedView = (value: JsonObject | undefined): JsonObject => {
+  const { firstAt, lastAt } = value ?? {};
+  if (typeof firstAt !== 'number' || typeof lastAt !== 'number') return {};
+  const text = (at: number): string => toRfc3339(at as Instant);
+  return { used: { firstAt: text(firstAt), lastAt: text(lastAt), peps: [...usedBy(value)].map(([pep, span]) => ({ pep, firstAt: text(span.firstAt), lastAt: text(span.lastAt) })) } };
+};

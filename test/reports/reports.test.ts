@@ -92,14 +92,14 @@ onBothStores('reports', (open) => {
     const noted = async () => (await store.read('default', [{ kind: 'use', id }]))[0]?.value;
     use(id);
     await notes.flush();
-    expect(await noted()).toEqual({ version: 1, firstAt: T0, lastAt: T0, scopes: [0] });
+    expect(await noted()).toEqual({ version: 1, firstAt: T0, lastAt: T0, scopes: [0], peps: { '-': { firstAt: T0, lastAt: T0 } } });
     at.now += HOUR;
     use(id, 'shop.local/stock/1', 'POST');
     await notes.flush();
     at.now -= 2 * HOUR;
     use(id);
     await notes.flush();
-    expect(await noted()).toEqual({ version: 1, firstAt: T0 - HOUR, lastAt: T0 + HOUR, scopes: [0, 1] });
+    expect(await noted()).toEqual({ version: 1, firstAt: T0 - HOUR, lastAt: T0 + HOUR, scopes: [0, 1], peps: { '-': { firstAt: T0 - HOUR, lastAt: T0 + HOUR } } });
     const { sequence } = (await store.facts({ realm: 'default', keys: [] })).position;
     await notes.flush();
     notes.note({ realm: 'default', workload: undefined, now: { earliest: T0, latest: T0 }, result: { allow: false } } as unknown as DecisionRecord);

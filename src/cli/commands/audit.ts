@@ -9,6 +9,7 @@ import { EXIT } from '../exit-codes.ts';
 import { plain } from '../print.ts';
 import { wholeNumber } from '../terms.ts';
 import { logReportText, verifyDecisions } from './audit-log.ts';
+import { eventRows, inOrder, timelineText, useRows } from './audit-timeline.ts';
 
 const textsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []);
 
@@ -65,7 +66,7 @@ const reportText = (report: RecordReport, trusted: boolean, anchors: number): st
 };
 
 export const addAuditCommands = (program: Command, run: Run): void => {
-  const audit = program.command('audit').summary('the record: export, verify').description('The record: every event, chained and signed.');
+  const audit = program.command('audit').summary('the record: export, timeline, verify').description('The record: every event, chained and signed.');
   audit.command('status')
     .description('How far the record is sealed, and whether a store that was put back would be noticed.')
     .action(async (_options: unknown, command: Command) => show(run, command, await clientFor(run, command).get('/audit')));
@@ -75,6 +76,19 @@ export const addAuditCommands = (program: Command, run: Run): void => {
     .option('--after <sequence>', 'only those after it', wholeNumber, 0)
     .action(async ({ after }: { after: number }, command: Command) => {
       for await (const text of eventsOf(clientFor(run, command), after)) run.deps.stdout(`${text}\n`);
+    });
+
+  audit.command('timeline')
+    .summary('one grant, workload or person, in the order of time')
+    .description('What the record tells of one grant, workload or person: issuance, changes, endings; with files of the decision log also first and last use by enforcement point, and the first denial after them.')
+    .argument('<id>', 'of a grant, a workload or a person')
+    .option('--decisions <file...>', 'files of the decision log, oldest first')
+    .action(async (id: string, { decisions = [] }: { decisions?: string[] }, command: Command) => {
+      const client = clientFor(run, command);
+      const { sealedThrough } = await client.get('/audit');
+      const rows = inOrder([...(await eventRows(eventsOf(client, 0), id, typeof sealedThrough === 'number' ? sealedThrough : 0)), ...(await useRows(decisions, id))]);
+      if (rows.length === 0) throw new Failed(EXIT.refused, 'the record tells nothing of it');
+      show(run, command, { items: rows.map((row) => ({ ...row })) }, () => timelineText(rows));
     });
 
   audit.command('verify')
