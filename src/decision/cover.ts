@@ -20,8 +20,8 @@ const surroundings = (evaluation: Evaluation): readonly Selector[] => [
 const behind = ({ actsFor }: Identity): readonly Selector[] =>
   actsFor === undefined ? [] : [actsFor.subject, ...actsFor.priorActors, ...actsFor.alsoKnownAs].flatMap(workloadSelectors);
 
-const identitySelectors = (identity: Identity): readonly Selector[] => [
-  ...identity.credential.selectors.map(parseKey),
+/** Without its credential. */
+const standsFor = (identity: Identity): readonly Selector[] => [
   ...workloadSelectors(identity.workload),
   ...behind(identity),
   { kind: 'issuer', value: identity.issuer },
@@ -32,7 +32,7 @@ const shared = new Map<string, RecordRef>();
 const SHARED_MAX = 1_000;
 
 const sharedRef = (selector: Selector, identity: Identity): RecordRef => {
-  if (selector.kind === 'credential' || selector.kind === 'certificate' || selector.value === identity.workload) return endingRef(selector);
+  if (selector.value === identity.workload) return endingRef(selector);
   const made = endingRef(selector);
   const known = shared.get(made.id);
   if (known !== undefined) return known;
@@ -43,7 +43,7 @@ const sharedRef = (selector: Selector, identity: Identity): RecordRef => {
 
 /** Everything to look up before any grant is known. */
 export const coveringSelectors = (evaluation: Evaluation, identity: Identity | undefined): readonly Selector[] =>
-  identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...identitySelectors(identity)];
+  identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...identity.credential.selectors.map(parseKey), ...standsFor(identity)];
 
 interface Covering {
   readonly realm: string;
@@ -60,7 +60,9 @@ export const coveringRefs = (evaluation: Evaluation, identity: Identity | undefi
   const { realm, pep: { id: pep } } = evaluation;
   const last = lastCovering.get(identity);
   if (last?.realm === realm && last.pep === pep) return last.refs;
-  const refs = [...surroundings(evaluation).map(endingRef), ...identitySelectors(identity).map((selector) => sharedRef(selector, identity))];
+  // The credential's names are selector keys as they are; the same texts take no room of their own.
+  const named = identity.credential.selectors.map((id): RecordRef => ({ kind: 'ending', id }));
+  const refs = [...surroundings(evaluation).map(endingRef), ...named, ...standsFor(identity).map((selector) => sharedRef(selector, identity))];
   lastCovering.set(identity, { realm, pep, refs });
   return refs;
 };

@@ -150,7 +150,7 @@ export const identityConfig = z.strictObject({
     }
   }),
   filePollMs: durationMs(10, MINUTE_MS).default(1_000).describe('how often key files are looked at for changes'),
-  rememberedTokensMax: z.int().min(0).max(1_000_000).default(8_000).describe('verified tokens remembered at most'),
+  rememberedTokensMax: z.int().min(0).max(1_000_000).default(12_000).describe('verified tokens remembered at most'),
   dpop: z.strictObject({
     maxAgeMs: durationMs(1_000, 10 * MINUTE_MS).default(MINUTE_MS).describe('a proof older than this is refused'),
     aheadMs: durationMs(0, MINUTE_MS).default(5_000).describe("how far a proof's iat may lie in the future (clients' clocks)"),

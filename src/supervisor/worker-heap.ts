@@ -11,7 +11,7 @@ export const HEAP_MEGABYTES = 320;
 const YOUNG_MEGABYTES = 5;
 /** Measured: 4 kB for a token with what decisions remember of its identity. */
 const TOKEN_BYTES = 4_000;
-const DEFAULTS = { memoBytes: 16 * MIB, tokens: 8_000, policyBytes: 64 * MIB };
+const DEFAULTS = { memoBytes: 12 * MIB, tokens: 12_000, policyBytes: 64 * MIB };
 
 /** More where the configuration lets a worker remember more, or hold a larger policy, whose data passes through the heap. */
 export const heapMegabytes = ({ store, identity, policy }: Config): number => {

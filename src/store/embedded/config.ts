@@ -21,7 +21,7 @@ export const embeddedStoreConfig = z.strictObject({
     .int()
     .min(MIB)
     .max(GIB)
-    .default(16 * MIB)
+    .default(12 * MIB)
     .describe('Memory for records that a process remembers between decisions, in bytes, roughly'),
 });
 

@@ -105,7 +105,7 @@ export const openEnvironment = async (
 
 /** Opens the store in `path`, made new if there is none. Rejects with `StoreUnavailable`, which says what to do. */
 export const openEmbeddedStore = async (options: EmbeddedStoreOptions): Promise<EmbeddedStore> => {
-  const { path, mode, clock, mapSizeBytes = MAP_SIZE_BYTES, memoBytesMax = 16 * MIB, readOnly = false, writePatienceMs = 10_000, realms = [], asRestored = false } = options;
+  const { path, mode, clock, mapSizeBytes = MAP_SIZE_BYTES, memoBytesMax = 12 * MIB, readOnly = false, writePatienceMs = 10_000, realms = [], asRestored = false } = options;
   const { environment, marks, settle } = await openEnvironment(options, mode, readOnly ? undefined : { mode, epoch: newEpoch(), provenance: PLAIN });
   try {
     refuseUnlessWhole(marks.provenance, realms);
