@@ -16,7 +16,7 @@ export type InProcessOptions = Options<typeof inProcessDefaults>;
 
 const P50_GOAL_US = 60;
 const UNIFORM_GOAL = 1.6;
-const COLD_LIMIT = 'facts that are not remembered: some five descents in LMDB (a list with its grants, endings of these grants and this workload that are not there), the list's checksum and JSON, its grants taken apart and judged for the first time, and the caches of the processor, which hold a thousand workloads and not a million';
+const COLD_LIMIT = 'facts that are not remembered: some five descents in LMDB (a list with its grants, endings of these grants and this workload that are not there), its checksum and JSON, its grants taken apart and judged for the first time, and the caches of the processor, which hold a thousand workloads and not a million';
 const WARM_LIMIT = `with 12 MiB of memory half of the draws find their facts; then a fifth is the policy, of which most is writing its input. Else ${COLD_LIMIT}`;
 /** More than are ever asked about here: what is measured is a remembered credential. */
 const REMEMBERED_TOKENS_MAX = 200_000;
