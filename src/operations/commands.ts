@@ -9,7 +9,8 @@ import type { RealmEnd } from '../store/copy/entries.ts';
 import { StoreUnavailable } from '../store/port.ts';
 import { InstanceRunning } from '../supervisor/instance-lock.ts';
 import { abandonMove, backup, exportEndings, fileKey, migrate, restore } from './copies.ts';
-import { acceptLoss, importEndings } from './endings.ts';
+import { acceptLoss, importEndings, LossNotNamed } from './endings.ts';
+import type { Loss } from '../store/redis/declare-lost.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -40,6 +41,11 @@ const configAt = (path: string, env: Streams['env']): Config => {
 
 const stood = (ends: ReadonlyMap<string, RealmEnd>): string =>
   [...ends].map(([realm, { sequence, at, endings }]) => `  ${realm}: ${sequence} events, ${endings.sequence} endings${sequence === 0 ? '' : `, the last at ${toRfc3339(at)}`}\n`).join('');
+
+const lossText = ({ name, realms }: Loss): string =>
+  `The server has lost what this node knew:\n${realms
+    .map(({ realm, known, there }) => `  ${realm}: known up to event ${known.sequence} with ${known.endings.sequence} endings; there are ${there.sequence} events and ${there.endings.sequence} endings, or others under these numbers\n`)
+    .join('')}Nothing was changed. To accept this, and nothing else, give its name: --loss ${name}`;
 
 export const createOperations = ({ out, complain, env }: Streams) => {
   const command = (work: (config: Config, options: Options) => Promise<string>) => async (options: Options): Promise<number> => {
@@ -83,8 +89,13 @@ export const createOperations = ({ out, complain, env }: Streams) => {
       return `Imported; the store answers again, and grants from before the restore count:\n${lines.join('')}What ended after that is not known here.\n`;
     }),
     'endings accept-loss': command(async (config, options) => {
-      await acceptLoss(config, statement(options));
-      return 'The loss is accepted: nothing issued before now counts any more, in any realm. Issue anew what is needed.\n';
+      const keepsGrants = options['keepGrants'] === true;
+      await acceptLoss(config, statement(options), { loss: given(options, 'loss'), keepsGrants }).catch((error: unknown) => {
+        throw error instanceof LossNotNamed ? new Invalid(lossText(error.loss)) : error;
+      });
+      return keepsGrants
+        ? 'The loss is accepted: grants that were issued before go on counting, also those that had ended without this store knowing. Restart nodes that run.\n'
+        : 'The loss is accepted: nothing issued before now counts any more, in any realm. Issue anew what is needed, and restart nodes that run.\n';
     }),
     migrate: command(async (config, options) => {
       const to = configAt(text(options, 'to'), env);

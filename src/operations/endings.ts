@@ -18,7 +18,8 @@ import { recordKeyText, StoreUnavailable, type Commit, type NodeStore, type Put,
 import type { Restored } from '../store/provenance.ts';
 import { createClock } from '../time/clock.ts';
 import { openCopyFile, type CopyFile } from './copy-file.ts';
-import { openRestored, withProvenance } from './stores.ts';
+import { openRestored, withLoss, withProvenance } from './stores.ts';
+import type { Loss } from '../store/redis/declare-lost.ts';
 
 export interface Statement {
   /** Who says so. */
@@ -31,7 +32,7 @@ const YEAR_MS = 366 * 86_400_000;
 
 const restoredOf = async (config: Config): Promise<{ readonly restored: Restored; readonly epoch: string }> => {
   const { epoch, provenance: { restored } } = await withProvenance(config);
-  if (restored === undefined) throw new StoreUnavailable('the store was not restored, or what ended since was said already');
+  if (restored === undefined) throw new StoreUnavailable('the store was not restored, or what ended since was said already; and as far as this node knows its server lost nothing');
   return { restored, epoch };
 };
 
@@ -134,6 +135,16 @@ const importRealm = async (store: NodeStore, realm: string, files: readonly Copy
   return { endings: endings.sequence, sequence, at, taken };
 };
 
+/** What was issued before goes on counting, whatever had ended of it. */
+const keepIn = async (store: NodeStore, realm: string, restored: Restored, statement: Statement): Promise<void> => {
+  const ref = endingRef({ kind: 'realm', value: realm });
+  const standing = await createDesk(store, realm).ending(ref.id);
+  await committed(store, {
+    realm, expect: [], puts: [{ key: ref, value: { ...standing, honours: [...new Set([...(standing.honours ?? []), restored.epoch])] } as unknown as JsonObject }],
+    events: [{ type: 'store.restored' satisfies EventType, about: [ref], ending: false, data: { ...statement, from: { epoch: restored.epoch, sequence: restored.realms[realm]?.sequence ?? 0 }, accepted: true, keepsGrants: true } }],
+  });
+};
+
 const acceptIn = async (store: NodeStore, realm: string, restored: Restored, statement: Statement, id: string): Promise<void> => {
   const selector: Selector = { kind: 'realm', value: realm };
   const ref = endingRef(selector);
@@ -184,12 +195,32 @@ export const importEndings = async (config: Config, paths: readonly string[], ke
   return imported;
 };
 
-/** Nothing that was issued before the restore counts from now on; what is issued from now on does. */
-export const acceptLoss = async (config: Config, statement: Statement): Promise<void> => {
+export interface Acceptance {
+  /** Name of what a Redis server lost, of a store that was not restored. */
+  readonly loss?: string | undefined;
+  /** Grants that were issued before count all the same. */
+  readonly keepsGrants?: boolean;
+}
+
+/** The loss has another name than the one given, or none was given: nothing was changed. */
+export class LossNotNamed extends Error {
+  readonly loss: Loss;
+  constructor(loss: Loss) {
+    super('the loss must be accepted by its name');
+    this.loss = loss;
+  }
+}
+
+/** Unless grants are kept nothing that was issued before counts from now on; what is issued from now on does. */
+export const acceptLoss = async (config: Config, statement: Statement, { loss: named, keepsGrants = false }: Acceptance = {}): Promise<void> => {
+  if ((await withProvenance(config).catch(() => undefined))?.provenance.restored === undefined) {
+    const loss = await withLoss(config, named);
+    if (loss !== undefined && loss.name !== named) throw new LossNotNamed(loss);
+  }
   const { restored } = await restoredOf(config);
   const realms = Object.keys(restored.realms);
   await inStore(config, async (store) => {
-    for (const realm of realms) await acceptIn(store, realm, restored, statement, newId(createClock({ maxClockStepMs: 1 }).now().latest));
+    for (const realm of realms) await (keepsGrants ? keepIn(store, realm, restored, statement) : acceptIn(store, realm, restored, statement, newId(createClock({ maxClockStepMs: 1 }).now().latest)));
   });
   await settle(config, restored, Object.fromEntries(realms.map((realm) => [realm, null])));
 };

@@ -1,5 +1,6 @@
 /** Stores as sources and targets of copies, as a configuration names them. */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { grantRefs } from '../domain/grant-refs.ts';
 import type { Instant } from '../domain/instant.ts';
@@ -7,6 +8,7 @@ import { readGrant } from '../domain/records.ts';
 import type { CopySource, CopyTarget } from '../store/copy/entries.ts';
 import { StoreUnavailable, type NodeStore, type StoredRecord } from '../store/port.ts';
 import type { Provenance } from '../store/provenance.ts';
+import type { Loss } from '../store/redis/declare-lost.ts';
 import { lockInstance } from '../supervisor/instance-lock.ts';
 import { createClock } from '../time/clock.ts';
 
@@ -68,6 +70,26 @@ export const openTarget = async ({ store }: Config): Promise<CopyTarget> => {
   } catch (error) {
     lock.release();
     throw error;
+  }
+};
+
+/**
+ * What this node knew of the Redis server and the server has no more; with `named`, which must be its name, the store becomes one that
+ * says of itself that it has forgotten. `undefined`: nothing, or it says so already.
+ */
+export const withLoss = async ({ store, realms }: Config, named?: string): Promise<Loss | undefined> => {
+  if (store.kind !== 'redis') return undefined;
+  const [{ lossOf, declareLost }, { readWitnessFile }] = await Promise.all([import('../store/redis/declare-lost.ts'), import('../store/redis/witness-file.ts')]);
+  const remembered = readWitnessFile(join(store.path, 'redis-seen.json'));
+  if (remembered === undefined) return undefined;
+  const { connection, timeoutMs, replicas, close } = await redisParts(store);
+  try {
+    const parts = { connection, timeoutMs, replicas };
+    const loss = await lossOf(parts, remembered);
+    if (loss !== undefined && named === loss.name) await declareLost(parts, loss, realms);
+    return loss;
+  } finally {
+    close();
   }
 };
 

@@ -41,7 +41,7 @@ export const unreadyFault = ({ loading, restored }: Provenance): StoreUnavailabl
 
 /** Throws `StoreUnavailable` when a service must not open this store for these realms. */
 export const refuseUnlessWhole = ({ loading, moved }: Provenance, realms: readonly string[]): void => {
-  if (loading !== undefined) throw new StoreUnavailable('the store is being filled by `curfew restore` or `curfew migrate`, or that was interrupted: run the same command again');
+  if (loading !== undefined) throw new StoreUnavailable('the store is being filled by `curfew restore` or `curfew migrate`, or a loss is being accepted, or that was interrupted: run the same command again');
   const gone = realms.filter((realm) => Object.hasOwn(moved, realm));
   if (gone.length > 0) throw new StoreUnavailable(`these realms were moved to another store: ${gone.map((realm) => `${realm} (${moved[realm]})`).join(', ')}. Point this node there, or take them out of \`realms\``);
 };

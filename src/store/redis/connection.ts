@@ -41,6 +41,8 @@ export interface Script {
 export const scriptOf = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua, 'utf8').digest('hex') });
 
 export interface Connection {
+  /** To a cluster. */
+  readonly sharded: boolean;
   /** Resolves when it is connected; rejects when that can't be within the time to connect. It goes on trying either way. */
   ready(): Promise<void>;
   command(timeoutMs: number, name: string, ...args: readonly Argument[]): Promise<unknown>;
@@ -168,6 +170,7 @@ export const connect = (options: ConnectionOptions, renewed: () => ConnectionOpt
   };
 
   return {
+    sharded: client instanceof Cluster,
     ready: async () => {
       await Promise.race([connecting, new Promise<void>((resolve) => { setTimeout(resolve, options.connectTimeoutMs).unref(); })]);
       if (client.status !== 'ready') throw new StoreUnavailable(`redis: no connection to ${whereabouts(options.topology)}${failure === undefined ? '' : ` (${faultText(failure)})`}`);

@@ -119,6 +119,8 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
   const { config, mode, clock, secrets } = options;
   const { connection, seal: firstSeal } = serverOf(config, secrets);
   const seal = replaceable(firstSeal);
+  let witness: Witness | undefined;
+  let opened: string | undefined;
   /** What files hold now. One that can't be read just now is no reason to forget what was in it. */
   const renewed = (): ConnectionOptions | undefined => {
     try {
@@ -129,12 +131,21 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       return undefined;
     }
   };
+  /** What the keeper of this node has written down since: a process that was not asked anything knows it too. */
+  const learn = (): void => {
+    if (options.memory === undefined || options.memory.keeper || witness === undefined) return;
+    try {
+      const kept = readWitnessFile(options.memory.path);
+      if (kept !== undefined && kept.epoch === opened) witness.learn(kept.realms);
+    } catch {
+      // The keeper says so.
+    }
+  };
   const [reads, writes] = [connect(connection, renewed), connect(connection, renewed)];
   const { durability, commitTimeoutMs } = config;
-  const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS, onLook: () => void renewed() });
+  const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS, onLook: () => { renewed(); learn(); } });
   const replicas = typeof durability === 'string' ? 0 : durability.replicated;
   let fence: Fence | undefined;
-  let witness: Witness | undefined;
   try {
     await whenThere(async () => {
       await Promise.all([reads.ready(), writes.ready()]);
@@ -145,11 +156,12 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       await fence.ready();
     }
     const { epoch, provenance } = await openMarks(writes, commitTimeoutMs, mode);
+    opened = epoch;
     refuseUnlessWhole(provenance, options.realms ?? []);
     const { memory } = options;
     const remembered = memory === undefined ? undefined : readWitnessFile(memory.path);
     if (remembered !== undefined && remembered.epoch !== epoch && !knowsEndingsOf(provenance, remembered.epoch, remembered.realms)) {
-      throw new StoreUnavailable(`the server holds another store than the one this node knew: what had ended may no longer be known. Restore the right one, or accept the loss by deleting ${memory?.path}`);
+      throw new StoreUnavailable(`the server holds another store than the one this node knew: what had ended may no longer be known. Restore the right one, or accept the loss with \`curfew endings accept-loss\``);
     }
     witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined, replicas > 0 ? writes.generation : undefined);
     const restored = provenance.restored !== undefined && options.asRestored !== true;

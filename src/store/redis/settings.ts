@@ -24,13 +24,16 @@ export const readServerFacts = async (connection: Connection, timeoutMs: number)
 };
 
 /** Why the server is not good enough; `undefined` when it is. A setting that it does not tell is not there. */
-export const serverFault = (facts: ServerFacts, durability: Durability): string | undefined => {
+export const serverFault = (facts: ServerFacts, durability: Durability, sharded = false): string | undefined => {
   const is = (name: string, wanted: string): string | undefined => (facts.get(name) === wanted ? undefined : `${name} is ${facts.get(name) ?? 'not told'}, must be ${wanted}`);
   const version = facts.get('redis_version') ?? '';
   if (!(Number(version.split('.')[0]) >= MAJOR_MIN)) return `the server is of version ${version === '' ? 'unknown' : version}: Redis 7.0 or later, or Valkey, is needed`;
   if (facts.get('role') !== 'master') return 'this server is a replica: configure the primary, or Sentinel or Cluster';
   const evicting = is('maxmemory-policy', 'noeviction');
   if (evicting !== undefined) return `the server may drop what had ended: ${evicting}`;
+  // A replica could take the place of its primary, which would not know it when it is cut off, and be believed.
+  const followers = facts.get('connected_slaves');
+  if (sharded && followers !== '0') return `${followers ?? 'an unknown number of'} replicas follow a primary of this cluster, and one could take its place unnoticed: use a cluster without replicas, or one primary with \`durability: {replicated: n}\` behind Sentinels`;
   if (durability === 'memory') return undefined;
   const weak = is('appendonly', 'yes') ?? is('appendfsync', 'always') ?? is('no-appendfsync-on-rewrite', 'no') ?? is('aof_last_write_status', 'ok');
   if (weak !== undefined) return `weaker than store.redis.durability: ${weak}`;
@@ -53,7 +56,7 @@ export const checkServers = async (connection: Connection, timeoutMs: number, du
   const servers = await readServerFacts(connection, timeoutMs);
   if (servers.length === 0) throw new StoreUnavailable('redis: no primary is known');
   for (const facts of servers) {
-    const fault = serverFault(facts, durability);
+    const fault = serverFault(facts, durability, connection.sharded);
     if (fault === undefined) continue;
     throw new (/is a replica/.test(fault) ? NotPrimary : StoreUnavailable)(`redis: ${fault}`);
   }

@@ -72,6 +72,8 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
   const { reads, writes, epoch, seal, watch, witness, fence, readTimeoutMs, commitTimeoutMs, replicas } = parts;
   const confirmed = createConfirm(writes, replicas);
   let closed = false;
+  /** Realms whose last answer contradicted what is known. */
+  const regressed = new Set<string>();
 
   const open = (): void => {
     if (closed) throw new StoreUnavailable('the store is closed');
@@ -113,12 +115,17 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     const { realm } = query;
     const known = witness.known(realm);
     try {
-      return await askOnce(query, args);
+      const read = await askOnce(query, args);
+      regressed.delete(realm);
+      return read;
     } catch (error) {
       if (!(error instanceof StoreRegressed) || known === undefined) throw error;
       if (await isHealed(realm, known)) witness.forget(realm);
       // Nobody was told that the rest was confirmed: what a failover may lose. Whoever keeps it puts it back.
-      else if (!witness.revert(realm)) throw error;
+      else if (!witness.revert(realm)) {
+        regressed.add(realm);
+        throw error;
+      }
       return askOnce(query, args);
     }
   };
@@ -201,6 +208,8 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
       try {
         await watch.look();
         if (parts.check !== undefined) await parts.check();
+        // Asked again: who is not ready is asked nothing else.
+        for (const realm of regressed) await facts({ realm, keys: [] });
       } catch (error) {
         return { readable: false, writable: false, detail: (error as Error).message };
       }

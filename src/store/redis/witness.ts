@@ -18,6 +18,8 @@ export interface Witness {
   /** Throws `StoreRegressed` when `seen` can't follow `known`. `hashThen`: the server's hash up to the last ending that was known. */
   see(realm: string, known: Seen | undefined, seen: Seen, hashThen: string): void;
   committed(realm: string, sequence: number): void;
+  /** What another process of this node surely knows. */
+  learn(known: ReadonlyMap<string, Seen>): void;
   all(): ReadonlyMap<string, Seen>;
   /** What a failover can't lose: of `all`, as far as every replica has it. Without replicas it is all of it. */
   sure(): ReadonlyMap<string, Seen>;
@@ -47,6 +49,9 @@ interface Told {
   readonly generation: number;
 }
 
+const regressed = (): StoreRegressed =>
+  new StoreRegressed('the server knows less than it once confirmed (a failover that lost writes, or a restored or emptied server): what had ended may no longer be known. Nodes put back what they know; whether to go on without the rest says `curfew endings accept-loss`');
+
 /** `before`: what an earlier process of this node knew. `generation`: of the connection that replicas confirm; absent: there are none. */
 export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), generation?: () => number): Witness => {
   const realms = new Map<string, Seen>(before);
@@ -63,11 +68,14 @@ export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), gen
     told.push({ realm, seen, turn: turns, generation: generation() });
   };
   const lives = new Map<string, number>();
-  const regressed = (): StoreRegressed =>
-    new StoreRegressed('the server knows less than it once confirmed (a failover that lost writes, or a restored or emptied server): what had ended may no longer be known');
   return {
     known: (realm) => realms.get(realm),
     all: () => realms,
+    learn: (known) => {
+      for (const [realm, seen] of known) {
+        for (const held of [realms, surely]) if ((held.get(realm)?.sequence ?? -1) < seen.sequence) held.set(realm, seen);
+      }
+    },
     sure: () => (generation === undefined ? realms : surely),
     turn: () => {
       turns += 1;

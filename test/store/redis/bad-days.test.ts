@@ -249,7 +249,7 @@ describeWith(['redis'], 'a Redis server that is not good enough', () => {
     await expect(Promise.resolve(third.facts(NOTHING))).rejects.toMatchObject({ reason: 'facts.regressed' });
     await third.close();
     await server.send('FLUSHALL');
-    expect(await messageOf(start())).toMatch(/another store than the one this node knew.+accept the loss by deleting/);
+    expect(await messageOf(start())).toMatch(/another store than the one this node knew.+accept the loss with `curfew endings accept-loss`/);
     writeFileSync(file, '{"format": 1}');
     expect(await messageOf(start())).toMatch(/is damaged/);
     rmSync(file);

@@ -115,7 +115,7 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
     expect(new Set(roles)).toEqual(new Set(['master', 'slave']));
   });
 
-  test('on a cluster each realm is one slot, and many realms spread over the nodes; as the ACL user of the guide', { timeout: 60_000 }, async () => {
+  test('on a cluster each realm is one slot, and many realms spread over the nodes; one with replicas is refused; as the ACL user of the guide', { timeout: 60_000 }, async () => {
     // Its usual place, 10,000 above the port, lies among those that the system gives to anybody.
     const buses = await freePorts(3);
     const servers = await Promise.all(buses.map((bus) => {
@@ -142,6 +142,17 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
     expect(held.every((count) => count > 0)).toBe(true);
     for (const server of servers) expect(await server.send('ACL LOG', login)).toMatch(/^\*0/);
     expect(await store.health()).toEqual({ readable: true, writable: true });
+    // A replica could take its primary's place, and the primary not know it.
+    const [bus = 0] = await freePorts(1);
+    const replica = await serverWith([...MEMORY, '--cluster-enabled', 'yes', '--cluster-port', String(bus), '--cluster-node-timeout', '2000', '--aclfile', writeAclFile(temporary(), guideAcl()), '--masteruser', 'tests', '--masterauth', ACL_PASSWORD]);
+    await replica.send(`CLUSTER MEET 127.0.0.1 ${servers[0]?.port} ${buses[0]}`, login);
+    const first = /[0-9a-f]{40}/.exec(await (servers[0] as RedisServer).send('CLUSTER MYID', login))?.[0] ?? '';
+    await until('it to know the cluster', async () => (await replica.send('CLUSTER NODES', login)).includes(first));
+    await until('it to follow', async () => /OK/.test(await replica.send(`CLUSTER REPLICATE ${first}`, login)));
+    await until('a denial, by name', async () => /follow a primary of this cluster/.test(await messageOf(Promise.resolve(store.facts({ realm: 'realm-0', keys: [] })))));
+    expect(await messageOf(openAt({ cluster: [loopback(servers[0]?.port ?? 0)], durability: 'memory', username: 'curfew', password: { env: 'ACL' } }))).toMatch(/follow a primary of this cluster/);
+    await replica.kill();
+    await until('facts again', async () => (await messageOf(Promise.resolve(store.facts({ realm: 'realm-0', keys: [] })))) === 'no error');
     // One slot's primary is gone: its realms deny, the others go on.
     await servers[2]?.kill();
     const answers = await Promise.all(realms.map((realm) => messageOf(Promise.resolve(store.read(realm, [{ kind: 'thing', id: 'a' }])))));
