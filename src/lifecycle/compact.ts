@@ -30,6 +30,8 @@ export interface CompactorDeps {
   readonly keepEndedMs: number;
   /** No credential that any issuer may give lives longer. */
   readonly credentialMs: number;
+  /** No grant lasts longer. */
+  readonly grantMs?: number;
   /** Between two rounds; longer after one that took long. */
   readonly pauseMs: number;
   readonly onError: (error: unknown) => void;
@@ -58,7 +60,7 @@ const selectorOf = (value: JsonObject): string | undefined => {
 };
 
 export const createCompactor = (deps: CompactorDeps): Compactor => {
-  const { store, clock, realms, keepEndedMs, credentialMs, pauseMs, onError } = deps;
+  const { store, clock, realms, keepEndedMs, credentialMs, grantMs = 0, pauseMs, onError } = deps;
   const holder = newId(clock.now().latest);
 
   /** So long ago that no clock that is believed could say otherwise; `undefined` while time is not trusted. */
@@ -107,7 +109,7 @@ export const createCompactor = (deps: CompactorDeps): Compactor => {
 
     const realmRef = endingRef({ kind: 'realm', value: realm });
     await walk('ending', async (page, before) => {
-      const credentialsOver = longAgo(Math.max(keepEndedMs, credentialMs));
+      const credentialsOver = longAgo(Math.max(keepEndedMs, credentialMs, grantMs));
       if (credentialsOver === undefined) return NOTHING;
       const over = page.filter(({ key, value, marked, modified }) => {
         const ending = readEnding(value);

@@ -37,6 +37,7 @@ export const capsConfig = z
       .describe('by tier of the entitlement; a grant without entitlement is of tier standard; a tier that is not listed can not be granted'),
     logging: z.strictObject({ none: longest(HOUR), basic: longest(24 * HOUR), full: longest(YEAR) }).prefault({}).describe('longest time of a grant, in milliseconds, by how well the use of its entitlement is logged'),
     automation: z.strictObject({ manual: longest(4 * HOUR), partial: longest(24 * HOUR), full: longest(YEAR) }).prefault({}).describe('longest time of a grant, in milliseconds, by how far its end is automated in the systems behind'),
+    maxGrantMs: longest(YEAR).describe('longest time from start to end of any grant, in milliseconds, whatever its tier allows; what ended is kept for as long, so that it covers every grant that it could'),
     maxTaskMs: z.int().min(1_000).max(YEAR).default(24 * HOUR).describe('longest life of a task, and the deadline of one that names none'),
     maxAheadMs: z.int().min(0).max(YEAR).default(30 * 24 * HOUR).describe('how far ahead a grant may start'),
     maxLiveGrants: z.int().min(1).max(1_000).default(1_000).describe('how many grants that have not ended one workload may have'),

@@ -130,7 +130,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const signals = createSignals(core, lifecycle, log, { requests, policy });
   const housekeeping = together([
     createSweeper({ store, clock, lifecycle, requests, realms, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed }),
-    createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
+    createCompactor({ store, clock, realms, keepEndedMs: config.lifecycle.keepEndedMs, credentialMs: longestCredential(config), grantMs: config.lifecycle.caps.maxGrantMs, pauseMs: COMPACT_PAUSE_MS, onError: roundFailed }),
     createSealer({ store, clock, realms, signer: parts.record.signer, anchors: parts.record.anchors, holder: newId(clock.now().latest), everyMs: config.record.sealEveryMs, onError: onError('the record can not be sealed or anchored') }),
     createMender({
       store, clock, realms, intervalMs: MEND_PAUSE_MS, onError: roundFailed,

@@ -232,3 +232,17 @@ test('what stands, what names one credential, and what can not be understood is 
   expect(await compactor.compact()).toBe(0);
   expect(await kept('ending')).toBe(3);
 });
+
+test('an ending is kept for as long as any grant may last', async () => {
+  const { world, lifecycle } = side;
+  const GRANT_MS = KEEP_MS + 500 * HOUR_MS;
+  const bounded = createCompactor({ store: world.store, clock: world.clock, realms: ['default'], keepEndedMs: KEEP_MS, credentialMs: CREDENTIAL_MS, grantMs: GRANT_MS, pauseMs: 1, onError: (error) => { throw error; } });
+  await lifecycle.revoke(CALL, { selector: { kind: 'workload', value: WORKLOADS[0] }, reason: 'r' }, true);
+  world.at.now += KEEP_MS + 400 * HOUR_MS;
+  await bounded.compact();
+  expect(await kept('ending')).toBe(1);
+  world.at.now += 200 * HOUR_MS;
+  await bounded.compact();
+  // The realm's floor stands in its place.
+  expect((await world.store.read('default', [{ kind: 'ending', id: `workload:${WORKLOADS[0]}` }]))[0]).toBeUndefined();
+});

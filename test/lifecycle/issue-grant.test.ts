@@ -32,6 +32,13 @@ describe('C1 demand(4): a TTL is a whole number of milliseconds within the cap',
     expect(world.events()).toBe(0);
   });
 
+  test('no tier allows more than the longest grant of the configuration', async () => {
+    await world.close();
+    world = await createWorld({ config: { caps: { maxGrantMs: 5_000 } } });
+    expect([faultPaths(await issue({ ttlMs: 5_001 })), code(await issue({ ttlMs: 5_000 }))]).toEqual([['/ttlMs'], 'issued']);
+    expect(faultPaths(await issue({ ttlMs: undefined, notBefore: T0, expiresAt: T0 + 5_001 }))).toEqual(['/expiresAt']);
+  });
+
   test('whatever the number: issued exactly when it is whole and within the cap of its model, and its end is start plus TTL', async () => {
     const task = await openTask();
     await fc.assert(

@@ -27,6 +27,8 @@ export interface GrantCaps {
   readonly automation: Readonly<Record<Entitlement['automation'], number>>;
   /** How far ahead a grant may start. */
   readonly maxAheadMs: number;
+  /** Longest time of any grant, whatever its tier allows. */
+  readonly maxGrantMs?: number;
   readonly maxLiveGrants: number;
 }
 
@@ -113,7 +115,8 @@ const tierOf = (setting: IssueSetting): string => (typeof setting.entitlement ==
 const maxTtlOf = (terms: Pick<IssueGrant, 'model'>, setting: IssueSetting): number | undefined => {
   const { tiers } = setting.caps;
   const tier = tierOf(setting);
-  const cap = Object.hasOwn(tiers, tier) && MODELS.includes(terms.model) ? tiers[tier]?.maxTtlMs[terms.model] : undefined;
+  const ofTier = Object.hasOwn(tiers, tier) && MODELS.includes(terms.model) ? tiers[tier]?.maxTtlMs[terms.model] : undefined;
+  const cap = ofTier === undefined ? undefined : Math.min(ofTier, setting.caps.maxGrantMs ?? ofTier);
   if (cap === undefined || typeof setting.entitlement !== 'object') return cap;
   const { maxTtlMs = cap, logging, automation } = setting.entitlement;
   return Math.min(cap, maxTtlMs, setting.caps.logging[logging], setting.caps.automation[automation], setting.basis?.maxTtlMs ?? cap);
