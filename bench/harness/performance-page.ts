@@ -1,6 +1,7 @@
-/** `docs/reference/performance.md`, made of the kept results of all benches and nothing else: the same results give the same page. */
+/** `docs/reference/performance.md`, made of the kept results of all benches and what profiles said (`where-time-goes.ts`): the same results give the same page. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { WHERE_TIME_GOES } from './where-time-goes.ts';
 import { asMarkdown, conditionsTable, goalsTable, type Results } from './results.ts';
 
 const RESULTS = 'bench/results';
@@ -33,7 +34,7 @@ const section = (results: Results): string => {
 };
 
 export const renderPage = (all: readonly Results[]): string =>
-  [HEADER, ...all.toSorted((a, b) => place(a.bench) - place(b.bench) || (a.bench < b.bench ? -1 : 1)).map(section)].join('\n');
+  [HEADER, ...all.toSorted((a, b) => place(a.bench) - place(b.bench) || (a.bench < b.bench ? -1 : 1)).map(section), WHERE_TIME_GOES].join('\n');
 
 export const keptResults = (root: string): readonly Results[] =>
   !existsSync(join(root, RESULTS)) ? [] : readdirSync(join(root, RESULTS)).filter((name) => name.endsWith('.json')).map((name) => JSON.parse(readFileSync(join(root, RESULTS, name), 'utf8')) as Results);
