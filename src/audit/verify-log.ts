@@ -5,7 +5,7 @@
  * What a log that holds proves: of every chain, decisions 1 to n are there or lie in declared gaps, in their order; lines between two
  * segments are as they were. Lines after the last segment of a chain are proven by nothing yet. A chain that was not closed ends
  * in a gap that it declared itself: its process was killed, or its tail was cut off. Who rewrites a whole chain is found out
- * only by what the record of the store notes of it (`heads`).
+ * only by segments that were kept elsewhere (`heads`).
  */
 import type { Hash } from 'node:crypto';
 import { chainStart, startPart } from './decision-chain.ts';
@@ -164,8 +164,8 @@ export const verifyLog = async (lines: AsyncIterable<readonly (Buffer | undefine
     }
     for (const head of heads.values()) {
       const chain = chains.get(head.chain);
-      if (chain === undefined) throw new Found(undefined, `chain ${head.chain} is missing: the record knows ${head.through} decisions of it`);
-      throw new Found(undefined, `the record knows another chain ${head.chain} at decision ${head.through} than is here, or its end was cut off`);
+      if (chain === undefined) throw new Found(undefined, `chain ${head.chain} is missing: ${head.through} decisions of it are known elsewhere`);
+      throw new Found(undefined, `another chain ${head.chain} is known elsewhere at decision ${head.through} than is here, or its end was cut off`);
     }
     return report();
   } catch (error) {

@@ -95,7 +95,7 @@ describe('G3: the chain of the decision log', () => {
     expect((await judge(later)).fault?.what).toMatch(/missing/);
     expect((await judge(later, { partial: true })).fault).toBeUndefined();
   });
-  test('a tail that is cut off leaves a chain open, which says how much may be missing, and what the record knows of it finds it out', async () => {
+  test('a tail that is cut off leaves a chain open, which says how much may be missing, and what is known of it elsewhere finds it out', async () => {
     const cut = lines.slice(0, -400);
     const report = await judge(cut);
     expect(report.fault).toBeUndefined();
@@ -105,7 +105,7 @@ describe('G3: the chain of the decision log', () => {
     expect((await judge(lines, { heads: [last.segment] })).heads).toBe(1);
     expect((await judge(cut, { heads: [last.segment] })).fault?.what).toMatch(/cut off/);
   });
-  test('a whole chain written anew holds by itself, and not beside what the record knows of it', async () => {
+  test('a whole chain written anew holds by itself, and not beside what is known of it elsewhere', async () => {
     const forged = createDecisionChain('00112233445566aa');
     const outlet = memory();
     const sink = createLineSink({ outlet, textOf, bufferedRecordsMax: 100, writeBytesMax: 1e6, chain: forged, reserved: 0 });

@@ -2,7 +2,9 @@
 import { createReadStream } from 'node:fs';
 import { byteLines } from '../../audit/byte-lines.ts';
 import { LINE_BYTES_MAX } from '../../audit/read-log.ts';
+import { lineObject } from '../../audit/line-object.ts';
 import { verifyLog, type ChainHead, type LogReport } from '../../audit/verify-log.ts';
+import { isJsonObject } from '../../domain/json.ts';
 import { Failed } from '../api-client.ts';
 import { EXIT } from '../exit-codes.ts';
 import { plain } from '../print.ts';
@@ -21,8 +23,25 @@ async function* linesOf(files: readonly string[]): AsyncGenerator<readonly (Buff
   }
 }
 
+/** The segments in files that were kept elsewhere, such as an earlier copy of the log. */
+const headsIn = async (files: readonly string[]): Promise<readonly ChainHead[]> => {
+  const heads: ChainHead[] = [];
+  for await (const lines of linesOf(files)) {
+    for (const line of lines) {
+      const segment = line?.includes('"segment"') === true ? lineObject(line)?.['segment'] : undefined;
+      if (!isJsonObject(segment)) continue;
+      const { chain, through, previous } = segment;
+      if (typeof chain === 'string' && typeof through === 'number' && typeof previous === 'string') heads.push({ chain, through, previous });
+    }
+  }
+  return heads;
+};
+
 /** Rejects with what to say when a file can't be read. */
-export const verifyDecisions = (files: readonly string[], partial: boolean, heads: readonly ChainHead[]): Promise<LogReport> => verifyLog(linesOf(files), { partial, heads });
+export const verifyDecisions = async (files: readonly string[], partial: boolean, known: readonly string[]): Promise<{ readonly report: LogReport; readonly known: number }> => {
+  const heads = await headsIn(known);
+  return { report: await verifyLog(linesOf(files), { partial, heads }), known: heads.length };
+};
 
 export const logReportText = ({ lines, chains, decisions, dropped, open, unsealed, unlinked, heads, fault }: LogReport, asked: number): string => {
   if (fault !== undefined) return `The decision log does NOT hold: ${fault.line === undefined ? '' : `line ${fault.line} `}${plain(fault.what)}.\n${lines} lines were read.\n`;
@@ -32,7 +51,7 @@ export const logReportText = ({ lines, chains, decisions, dropped, open, unseale
     `declared gaps: ${dropped} decisions${open.length === 0 ? '' : `, and ${missing} at most at the ends of ${open.length} chains that were not closed`}`,
     ...open.slice(0, OPEN_SHOWN).map(({ chain, pid, after, missingMax }) => `  ${chain} (process ${pid}) is open after decision ${after}: it runs, or was killed; ${missingMax} at most are missing`),
     `not sealed yet: ${unsealed} lines${unlinked === 0 ? '' : `; torn or of no chain: ${unlinked} lines`}`,
-    asked === 0 ? 'A chain that was left out or written anew as a whole is not seen without what the record knows.' : `the record knows ${asked} heads of chains; ${heads} were met`,
+    asked === 0 ? 'A chain that was left out, cut off or written anew as a whole is not seen without --known.' : `segments kept elsewhere: ${asked}; ${heads} were met`,
     '',
   ].join('\n');
 };

@@ -28,6 +28,7 @@ interface VerifyOptions {
   readonly after: number;
   readonly decisions?: string[];
   readonly partial?: boolean;
+  readonly known?: string[];
 }
 
 const trustedOf = async (run: Run, files: readonly string[]): Promise<ReadonlySet<string>> =>
@@ -99,11 +100,12 @@ export const addAuditCommands = (program: Command, run: Run): void => {
     .option('--anchor <file...>', 'checkpoints kept elsewhere, one a line')
     .option('--after <sequence>', 'begin behind it; an anchor must have a checkpoint there', wholeNumber, 0)
     .option('--decisions <file...>', 'instead: files of the decision log, oldest first (- is stdin)')
+    .option('--known <file...>', 'an earlier copy of these files, or their segment lines, kept elsewhere')
     .option('--partial', 'the first of these files may begin in the middle of chains')
-    .action(async (file: string | undefined, { key, anchor = [], after, decisions, partial = false }: VerifyOptions, command: Command) => {
+    .action(async (file: string | undefined, { key, anchor = [], after, decisions, partial = false, known = [] }: VerifyOptions, command: Command) => {
       if (decisions !== undefined) {
-        const report = await verifyDecisions(decisions, partial, []);
-        show(run, command, { ...report } as unknown as JsonObject, () => logReportText(report, 0));
+        const { report, known: heads } = await verifyDecisions(decisions, partial, known);
+        show(run, command, { ...report } as unknown as JsonObject, () => logReportText(report, heads));
         if (report.fault !== undefined) run.exitCode = EXIT.denied;
         return;
       }
