@@ -44,7 +44,7 @@ const DEMANDS = [
   ['Access is bound to a defined task, and who may ask for what is said.'],
   ['The workload is the point of control, not the secret alone.'],
   ['An end is enforced; reminders do not count.'],
-  ['Access is gone when its job ends, with no later cleanup.', 'The job or whoever watches it says that it ended; CI systems are not listened to yet.'],
+  ['Access is gone when its job ends, with no later cleanup.'],
   ['Owners confirm regularly that access is still needed.'],
   ['No temporary credential without owner, end and a way to revoke it.'],
   ['A busy CI system does not outrun the ends.'],

@@ -33,7 +33,7 @@ const catalogue = {
   'request.cancelled': { ending: false, text: 'a request was withdrawn, or is covered by a revocation' },
   'request.expired': { ending: false, text: 'nobody decided a request in time' },
   'command.refused': { ending: false, text: 'somebody asked for access, or approved it, and was refused: `command`, `code` and `detail` say what and why; `skipped`: so many more within a minute, of the same actor, are not told one by one' },
-  'operator.configured': { ending: false, text: 'the roles of an operator were set' },
+  'operator.configured': { ending: false, text: 'the roles of an operator were set; `lostRoles` are those it had and has no more' },
   'bootstrap.made': { ending: false, text: 'the bootstrap credential of a new store was made' },
   'use.noted': { ending: false, text: 'housekeeping noted when `count` grants, workloads or standing entries were last used' },
   'manual.opened': { ending: false, text: 'access ended that a system has to be told of by hand: `step` says whom and by when' },

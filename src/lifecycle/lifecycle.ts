@@ -191,7 +191,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
       }
       return run(call, 'lift', `suspension/${request.id}`, lift({ ...request, workload, allowSelfLift: development }, call.actor));
     },
-    setOperator: (call, id, roles) => run(call, 'operators.set', `operator/${id}`, setOperator(id, roles, call.actor)),
+    setOperator: (call, id, roles) => run(call, 'operators.set', `operator/${id}`, setOperator(id, roles, call.actor, { newId: freshId, settleMs: enforcedMs(), onTransfer: config.directory.onTransfer })),
     ...createWatchCommands({ run, newId: freshId, development, enforcedMs, caps, kinds, entitlementOf: knownEntitlement, noteRefusal: deps.noteRefusal }),
     resetClock: (call, { reason, behindMs }) => run(call, 'clock.reset', 'clock', resetClock(reason, behindMs, call.actor)),
   };

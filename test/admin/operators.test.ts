@@ -106,6 +106,21 @@ describe('OIDC operators', () => {
     expect((await authenticate(token({ groups: [] }), 'default'))?.roles).toEqual([]);
   });
 
+  test('demand(67) demand(34): losing the role of an approver is told, and, where that is configured, ends what was approved; losing another one ends nothing', async () => {
+    const revoked = async () => (await world.store.list('default', { kind: 'revocation', limit: 10 })).items.map(({ value }) => value['selector']);
+    const told = async () => (await world.store.events('default', { after: 0, limit: 50 })).filter(({ type }) => type === 'operator.configured').at(-1)?.data['lostRoles'];
+    await world.lifecycle.setOperator(CALL, 'user:alice', ['approver', 'issuer']);
+    await world.lifecycle.setOperator(CALL, 'user:alice', ['issuer']);
+    expect([await told(), await revoked()]).toEqual([['approver'], []]);
+    await world.close();
+    world = await createWorld({ config: { directory: { onTransfer: 'end' } } });
+    await world.lifecycle.setOperator(CALL, 'user:alice', ['approver', 'issuer']);
+    await world.lifecycle.setOperator(CALL, 'user:alice', ['approver']);
+    expect([await told(), await revoked()]).toEqual([['issuer'], []]);
+    await world.lifecycle.setOperator(CALL, 'user:alice', []);
+    expect([await told(), await revoked()]).toEqual([['approver'], [{ kind: 'approver', value: 'user:alice' }]]);
+  });
+
   const refused: readonly (readonly [string, object])[] = [
     ['a workload token: another audience', { aud: 'curfew' }], ['an issuer that is not for operators', { iss: 'https://ci.example' }], ['expired', { exp: T0 / 1000 }], ['used by an actor on its behalf', { act: { sub: 'agent' } }], ['used by itself as an actor', { act: { sub: 'alice' } }], ['no audience', { aud: undefined }],
     ['a key that must be proved', { cnf: { jkt: 'A'.repeat(43) } }],

@@ -45,6 +45,18 @@ describeWith(['nginx'], 'offboarding, behind nginx', () => {
   };
   const register = (id: string, active: boolean) => curfew.admin('PUT', `/v1/workloads/${encodeURIComponent(id)}`, { kind: 'ci', owner: 'team:shop', fallbackOwner: 'team:platform', active });
 
+  test('demand(33): a static secret is nobody, in whatever form it comes, beside the live grant of the workload that it is said to be', async () => {
+    const grant = await curfew.grant(HERS, { ttlMs: 600_000 });
+    expect(await get(HERS)).toEqual([200, undefined]);
+    const hits = service.hits.length;
+    for (const line of ['Authorization: Bearer 3f9d2c1b8a7e6f5d4c3b2a19', 'Authorization: Basic ZGFuOnNlY3JldA==', 'X-Api-Key: 3f9d2c1b8a7e6f5d4c3b2a19', `X-Workload: ${HERS}`, `Authorization: Bearer ${HERS}`]) {
+      const answer = await askOnce(nginx.port, requestText('/orders/1', ['Host: shop.local', line]));
+      expect([line, answer?.status]).toEqual([line, 401]);
+    }
+    expect(service.hits).toHaveLength(hits);
+    expect((await curfew.admin('POST', '/v1/revocations', { selector: { kind: 'grant', value: grant.id }, reason: 'over' })).status).toBe(201);
+  });
+
   test('demand(67) demand(34) demand(46): a person is deactivated at the identity provider: the next request is refused, a step by hand is opened for what must be told by hand; then a workload is no more', async () => {
     const { id } = await scim('POST', '/Users', { userName: 'dan', externalId: 'd1' });
     await curfew.grant(HERS, { owner: 'user:dan', ttlMs: 600_000 });

@@ -78,6 +78,7 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
       const record = loaded.record(personRef(command.id));
       const old = before(loaded);
       const groups = command.groups ?? old?.groups;
+      const leftGroups = (old?.groups ?? []).filter((group) => groups?.includes(group) !== true);
       const left = (old?.teams ?? []).filter((team) => !teams.includes(team));
       const person: Person = {
         version: 1, id: command.id, accounts, teams, formerTeams: unique([...(old?.formerTeams ?? []), ...left]).filter((team) => !teams.includes(team)).slice(-TEAMS_MAX),
@@ -87,8 +88,8 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
       if (record !== undefined && old !== undefined && old.active === person.active && same(old.accounts, accounts) && same(old.teams, teams) && same(old.groups ?? [], person.groups ?? [])) return { ok: true, unchanged: { sequence: record.modified.sequence, reply } };
       // Also one of whom the directory hears first that they are gone: grants may rest on them already.
       const leaves = old?.active !== false && !person.active;
-      const selectors = leaves ? resting(command.id) : left.length > 0 && setting.onTransfer === 'end' ? [{ kind: 'approver', value: command.id } as const] : [];
-      const ended = endings(loaded, selectors, leaves ? `${command.id} has left` : `${command.id} has left ${left.join(', ')}`, actor, setting);
+      const selectors = leaves ? resting(command.id) : left.length + leftGroups.length > 0 && setting.onTransfer === 'end' ? [{ kind: 'approver', value: command.id } as const] : [];
+      const ended = endings(loaded, selectors, leaves ? `${command.id} has left` : `${command.id} has left ${(left.length > 0 ? left : leftGroups).join(', ')}`, actor, setting);
       if (ended === undefined) return refuse('unavailable', 'an ending record could not be understood; nothing was changed');
       const gone = held(loaded).filter((account) => !accounts.includes(account));
       const change: Change = {
@@ -98,7 +99,7 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
           ...gone.map((account) => ({ key: accountRef(account), value: { version: 1, target: null } })),
           ...ended.puts,
         ],
-        events: [{ type: leaves ? 'person.left' : 'person.set', about: [personRef(command.id)], ending: false, data: { person: asJson(person), leftTeams: left, by: actor.id } }, ...ended.events],
+        events: [{ type: leaves ? 'person.left' : 'person.set', about: [personRef(command.id)], ending: false, data: { person: asJson(person), leftTeams: left, leftGroups, by: actor.id } }, ...ended.events],
         reply,
       };
       return { ok: true, change };
