@@ -2,7 +2,7 @@
  * Puts what the program loads into few files: nine hundred small modules take a process longer to find and read than to run.
  * Written over what the compiler made of the entries; every other file of dist/ stays as it is, and works the same.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -34,7 +34,6 @@ const ownPlaces = {
   }),
 };
 
-rmSync(join(dist, CHUNKS), { recursive: true, force: true });
 const bundle = await rolldown({
   cwd: root,
   input: Object.fromEntries(ENTRIES.map((name) => [name, join(src, `${name}.ts`)])),
@@ -44,6 +43,9 @@ const bundle = await rolldown({
 });
 const { output } = await bundle.write({ dir: dist, format: 'esm', entryFileNames: '[name].js', chunkFileNames: `${CHUNKS}/[name].js`, sourcemap: false });
 await bundle.close();
+// Afterwards, so that whoever starts meanwhile finds what it needs.
+const made = new Set(output.map(({ fileName }) => fileName));
+for (const name of readdirSync(join(dist, CHUNKS))) if (!made.has(`${CHUNKS}/${name}`)) rmSync(join(dist, CHUNKS, name));
 
 /** What each file is made of, and loads with it: for whoever asks what a start costs (test/runtime/start-cost.test.ts). */
 const contents = output.filter(({ type }) => type === 'chunk').map(({ fileName, imports, modules, code }) => [fileName, {
