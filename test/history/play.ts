@@ -20,8 +20,6 @@ export interface PlayOptions {
   readonly promptly?: boolean;
   /** Grants that end soon, one after another. */
   readonly shorts?: number;
-  /** So many of those are asked for without pause around the millisecond in which they end. */
-  readonly atTheEnd?: boolean;
   /** Requests whose workload is revoked before they are approved. */
   readonly queued?: number;
 }
@@ -139,13 +137,6 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     if (approved?.grant !== undefined) grants.push({ name, id: approved.grant, expiresAt: Date.parse(approved.terms.expiresAt ?? '') || Number.POSITIVE_INFINITY });
     for (let round = 0; round < 5; round += 1) await ask(node, name);
   };
-  /** Without pause from shortly before the end to shortly after. */
-  const besiege = async ({ name, expiresAt }: IssuedGrant): Promise<void> => {
-    await pause(expiresAt - instant() - 15);
-    await Promise.all(Array.from({ length: 6 }, async () => {
-      while (instant() < expiresAt + 10) await ask(anyNode(), name);
-    }));
-  };
   const anyNode = (): number => Math.floor(random.next() * size);
 
   const [first, short] = [Math.floor(random.between(3, 6)), Math.floor(random.between(300, 1_200))];
@@ -173,7 +164,6 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
   let mustDeny: History['mustDeny'];
   await Promise.all([
     ...Array.from({ length: options.queued ?? 0 }, (_, index) => queue(`q${index}`)),
-    ...(options.atTheEnd === true ? grants.filter(({ name }) => name.startsWith('short')).map(besiege) : []),
     ...plan.map(async ({ name, what, node, at }) => {
       await pause(at);
       await end(what, node, name);
