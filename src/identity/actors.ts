@@ -14,7 +14,7 @@ export interface Actors {
   readonly actsFor: ActsFor;
 }
 
-/** An issuer may spell SPIFFE IDs into ids of its own; what ended for the SPIFFE ID itself ends it too. */
+/** An issuer may spell SPIFFE IDs into ids of its own (`oidc:sts.example/spiffe%3A...`); what ended for the SPIFFE ID itself ends it too. */
 const spiffeIdOf = ({ sub }: JsonObject): readonly string[] => (typeof sub === 'string' && parseSpiffeId(sub) !== undefined ? [sub] : []);
 
 /** `subject`: the workload of the token's own claims. `undefined`: malformed, or an actor that this issuer may not vouch for. */
