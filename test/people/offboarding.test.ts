@@ -39,10 +39,17 @@ describeWith(['nginx'], 'offboarding, behind nginx', () => {
     expect(response.status).toBeLessThan(300);
     return response.json();
   };
-  const get = async (workload: string): Promise<readonly [number | undefined, string | undefined]> => {
-    const answer = await askOnce(nginx.port, requestText('/orders/1', ['Host: shop.local', `Authorization: Bearer ${tokens.get(workload)}`]));
+  /** 500 is nginx's own: on a busy machine Curfew's answer came too late for it, which refuses, and says nothing of what it would have been. */
+  const askWith = async (line: string): Promise<readonly [number | undefined, string | undefined]> => {
+    let answer = await askOnce(nginx.port, requestText('/orders/1', ['Host: shop.local', line]));
+    await until('an answer that is Curfew\'s', async () => {
+      if (answer?.status !== 500) return true;
+      answer = await askOnce(nginx.port, requestText('/orders/1', ['Host: shop.local', line]));
+      return false;
+    }, 60_000);
     return [answer?.status, answer?.headers.get('x-curfew-reason')?.[0]];
   };
+  const get = (workload: string) => askWith(`Authorization: Bearer ${tokens.get(workload)}`);
   const register = (id: string, active: boolean) => curfew.admin('PUT', `/v1/workloads/${encodeURIComponent(id)}`, { kind: 'ci', owner: 'team:shop', fallbackOwner: 'team:platform', active });
 
   test('demand(33): a static secret is nobody, in whatever form it comes, beside the live grant of the workload that it is said to be', async () => {
@@ -50,8 +57,7 @@ describeWith(['nginx'], 'offboarding, behind nginx', () => {
     expect(await get(HERS)).toEqual([200, undefined]);
     const hits = service.hits.length;
     for (const line of ['Authorization: Bearer 3f9d2c1b8a7e6f5d4c3b2a19', 'Authorization: Basic ZGFuOnNlY3JldA==', 'X-Api-Key: 3f9d2c1b8a7e6f5d4c3b2a19', `X-Workload: ${HERS}`, `Authorization: Bearer ${HERS}`]) {
-      const answer = await askOnce(nginx.port, requestText('/orders/1', ['Host: shop.local', line]));
-      expect([line, answer?.status]).toEqual([line, 401]);
+      expect([line, (await askWith(line))[0]]).toEqual([line, 401]);
     }
     expect(service.hits).toHaveLength(hits);
     expect((await curfew.admin('POST', '/v1/revocations', { selector: { kind: 'grant', value: grant.id }, reason: 'over' })).status).toBe(201);
