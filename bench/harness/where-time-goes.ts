@@ -22,7 +22,7 @@ sights of tokens, and everything else by a third, because more memory is touched
 
 | tried | result |
 | --- | --- |
-| the program in a hundred files, the supervisor without gateways ([ADR 0030](../adr/0030-programs-start-from-few-files.md)) | 0.6 of the processor time until ready, kept |
+| the program in a hundred files, the supervisor without gateways ([ADR 0032](../adr/0032-programs-start-from-few-files.md)) | 0.6 of the processor time until ready, kept |
 | the same minified | no difference that could be measured, not kept |
 | groups of ids that are not there ([ADR 0011](../adr/0011-what-a-process-remembers-of-the-store.md)) | p50 in process 107 to 88 us at 1,000,000, none at 1,000, kept |
 | 12,000 tokens and 12 MiB of records instead of 8,000 and 16 MiB | 449 to 304 us over HTTP with 9,000 tokens in use (27 % were verified again before), the same memory, kept |
