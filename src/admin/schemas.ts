@@ -79,10 +79,13 @@ export const grantsQuery = z.strictObject({
   workload: word().optional(), state: z.enum(['scheduled', 'active', 'ended']).optional(), model: z.enum(MODELS).optional(), task: word().optional(),
 });
 
+const nodes = z.array(z.object({ node: z.string(), holder: z.string(), state: z.enum(['acknowledged', 'lapsed', 'pending']) })).optional()
+  .describe('processes that may answer from memory: it knows; it did not say so and its lease is over; neither yet');
+
 export const taskAnswer = z.object({
   id: z.string(), kind: z.string(), owner: z.string(), reference: z.string().optional(), state: z.enum(['open', 'paused', 'closed']),
   endedBecause: z.string().optional(), openedBy: z.string(), openedAt: instantText(), deadline: instantText(), heartbeatMs: z.int().optional(),
-  lastBeatAt: instantText().optional(), closedAt: instantText().optional(), closedBy: z.string().optional(), position: z.string(),
+  lastBeatAt: instantText().optional(), closedAt: instantText().optional(), closedBy: z.string().optional(), position: z.string(), nodes,
 }).openapi('Task');
 
 export const grantAnswer = z.object({
@@ -101,8 +104,7 @@ export const grantAnswer = z.object({
 const ending = {
   id: z.string(), position: z.string(), effectiveAt: instantText(), enforcedAt: instantText(),
   selector: z.object({ kind: z.enum(SELECTOR_KINDS), value: z.string() }), reason: z.string(), placedBy: z.string(), notes: z.array(z.string()).optional(),
-  nodes: z.array(z.object({ node: z.string(), holder: z.string(), state: z.enum(['acknowledged', 'lapsed', 'pending']) })).optional()
-    .describe('processes that may answer from memory: it knows; it did not say so and its lease is over; neither yet'),
+  nodes,
 };
 export const revocationAnswer = z.object(ending).openapi('Revocation');
 export const suspensionAnswer = z.object({

@@ -2,10 +2,10 @@
 import type { JsonObject } from '../domain/json.ts';
 import type { Command } from '../domain/lifecycle/roles.ts';
 import type { Task } from '../domain/task.ts';
-import type { Executed } from '../lifecycle/execute.ts';
+import type { Done, Executed } from '../lifecycle/execute.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
 import type { Call, Lifecycle } from '../lifecycle/lifecycle.ts';
-import { pageView, taskView } from '../lifecycle/view.ts';
+import { enforcementView, pageView, taskView, type EnforcementView } from '../lifecycle/view.ts';
 import { endpoint, type Answer, type Endpoint } from './endpoint.ts';
 import { done, found } from './answers.ts';
 import { endedStatus, wantsAsync } from './endings.ts';
@@ -13,10 +13,10 @@ import { openTaskBody, pageAnswer, pageQuery, taskAnswer } from './schemas.ts';
 
 const tag = 'tasks';
 
-const asView = (reply: JsonObject, { at, position }: { readonly at: Task['openedAt']; readonly position: Parameters<typeof taskView>[2] }): JsonObject =>
-  taskView(reply['task'] as unknown as Task, { earliest: at, latest: at }, position);
+const asView = (reply: JsonObject, { at, position }: Done, told?: EnforcementView): JsonObject =>
+  taskView(reply['task'] as unknown as Task, { earliest: at, latest: at }, position, told);
 
-const answered = (executed: Executed, status: number): Answer => done(executed, status, asView);
+const answered = (executed: Executed, status: number): Answer => done(executed, status, (reply, commit) => asView(reply, commit));
 
 const change = (name: string, command: Command, summary: string, run: (call: Call, id: string) => Promise<Executed>): Endpoint =>
   endpoint({
@@ -30,7 +30,7 @@ const ending = (name: string, command: Command, summary: string, run: (call: Cal
   endpoint({
     method: 'post', path: `/tasks/{id}/${name}`, command, summary, tag,
     answers: { 200: { description: 'The task as it is now; enforced', schema: taskAnswer }, 202: { description: 'Committed; enforced shortly', schema: taskAnswer } },
-    handle: async ({ call, params, headers }) => done(await run(call, params['id'] ?? '', wantsAsync(headers)), endedStatus(200), asView),
+    handle: async ({ call, params, headers }) => done(await run(call, params['id'] ?? '', wantsAsync(headers)), endedStatus(200), (reply, commit) => asView(reply, commit, enforcementView(commit))),
   });
 
 export const taskEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonly Endpoint[] => [

@@ -12,6 +12,7 @@ import { revocationRef, suspensionRef, type RevocationRecord, type SuspensionRec
 import { formatPosition } from '../domain/position.ts';
 import { readGrant, readTask } from '../domain/records.ts';
 import { workloadSelectors } from '../domain/selector.ts';
+import type { Holders } from '../store/leases.ts';
 import type { Store, StoredEvent, StoredRecord } from '../store/port.ts';
 import { grantState, stateRefs, surroundings } from './grant-state.ts';
 import { useRef } from './use-notes.ts';
@@ -140,9 +141,12 @@ export const createInspect = (deps: InspectDeps): Inspect => {
     return { items: items.map(({ view }) => view), ...(last === undefined || items.length >= views.length ? {} : { next: last.grant.id }) };
   };
 
-  const taskViewOf = (record: StoredRecord | undefined): JsonObject | undefined => {
+  const taskViewOf = (record: StoredRecord | undefined, holders?: Holders): JsonObject | undefined => {
     const task = record === undefined ? undefined : readTask(record.value);
-    return record === undefined || task === undefined ? undefined : taskView(task, clock.now(), positionOf(record, 'modified'));
+    if (record === undefined || task === undefined) return undefined;
+    // What is paused or closed was changed last by just that.
+    const told = holders === undefined || task.state === 'open' ? undefined : holdersView(holders, record.modified.sequence);
+    return taskView(task, clock.now(), positionOf(record, 'modified'), told);
   };
   const revocationOf = (record: StoredRecord | undefined, told?: EnforcementView): JsonObject | undefined =>
     record === undefined ? undefined : revocationView(record.value as unknown as RevocationRecord, record.created.at, positionOf(record, 'created'), told);
@@ -177,8 +181,8 @@ export const createInspect = (deps: InspectDeps): Inspect => {
       });
     },
     grantsOf: (realm, workload, page) => ofWorkload(realm, workload, 0 as Instant, {}, page),
-    task: async (realm, id) => taskViewOf(await one(realm, taskRef(id))),
-    tasks: (realm, page) => pageOf(realm, { kind: 'task' }, page, each(taskViewOf)),
+    task: async (realm, id) => taskViewOf(...(await Promise.all([one(realm, taskRef(id)), store.holders?.(realm)]))),
+    tasks: (realm, page) => pageOf(realm, { kind: 'task' }, page, each((record) => taskViewOf(record))),
     revocation: (realm, id) => ended(realm, revocationRef(id), revocationOf),
     revocations: (realm, page) => pageOf(realm, { kind: 'revocation' }, page, each(revocationOf)),
     suspension: (realm, id) => ended(realm, suspensionRef(id), suspensionOf),

@@ -47,8 +47,18 @@ export const grantView = (grant: Grant, state: GrantState, position: Position, u
     position: formatPosition(position),
   });
 
-/** A task as it stands at `now`; `endedBecause` says why it does not hold, also when no command closed it. */
-export const taskView = (task: Task, now: TimeInterval, position: Position): JsonObject =>
+/** What is known of the processes that may answer from memory. */
+export interface EnforcementView {
+  /** After the commit, where it was waited for. */
+  readonly enforcedMs?: number;
+  /** `pending`: it has not said that it knows, and its lease may last. */
+  readonly nodes: readonly { readonly node: string; readonly holder: string; readonly state: Enforcement['state'] | 'pending' }[];
+}
+
+const nodesOf = (told?: EnforcementView): EnforcementView['nodes'] | undefined => (told === undefined || told.nodes.length === 0 ? undefined : told.nodes);
+
+/** A task as it stands at `now`; `endedBecause` says why it does not hold, also when no command closed it. `told`: who knows that it was paused or closed. */
+export const taskView = (task: Task, now: TimeInterval, position: Position, told?: EnforcementView): JsonObject =>
   present({
     id: task.id,
     kind: task.kind,
@@ -64,15 +74,8 @@ export const taskView = (task: Task, now: TimeInterval, position: Position): Jso
     closedAt: task.closedAt === undefined ? undefined : toRfc3339(task.closedAt),
     closedBy: task.closedBy,
     position: formatPosition(position),
+    nodes: nodesOf(told),
   });
-
-/** What is known of the processes that may answer from memory. */
-export interface EnforcementView {
-  /** After the commit, where it was waited for. */
-  readonly enforcedMs?: number;
-  /** `pending`: it has not said that it knows, and its lease may last. */
-  readonly nodes: readonly { readonly node: string; readonly holder: string; readonly state: Enforcement['state'] | 'pending' }[];
-}
 
 /** How far each of them is with what happened at `sequence`. */
 export const holdersView = ({ all }: Holders, sequence: number): EnforcementView => ({
@@ -97,7 +100,7 @@ const endingView = (record: RevocationRecord, at: Instant, position: Position, t
   reason: record.reason,
   placedBy: record.placedBy,
   notes: record.notes.length === 0 ? undefined : record.notes,
-  nodes: told === undefined || told.nodes.length === 0 ? undefined : told.nodes,
+  nodes: nodesOf(told),
 });
 
 export const revocationView = (record: RevocationRecord, at: Instant, position: Position, told?: EnforcementView): JsonObject =>

@@ -59,6 +59,27 @@ describeWith(['redis'], 'two leased nodes on one Redis', () => {
     expect(await waiting).toBe(403);
   });
 
+  test('pausing and closing a task tell who knows of it, also later; a resumption and an open task name nobody', async () => {
+    const grant = await fleet.issue(first());
+    const { task } = (await fleet.read(first(), `/grants/${grant}`)).body;
+    const act = async (act: string) => {
+      const answer = await fleet.admin(first(), 'issuer', 'POST', `/tasks/${task}/${act}`);
+      return [answer.status, answer.body.state, states(answer.body)];
+    };
+    const later = async () => states((await fleet.read(second(), `/tasks/${task}`)).body);
+    await until('both allow', bothAllow);
+    expect(await later()).toEqual([]);
+    expect(await act('pause')).toEqual([200, 'paused', ['acknowledged', 'acknowledged']]);
+    expect([await ask(first()), await ask(second())]).toEqual([403, 403]);
+    expect(await later()).toEqual(['acknowledged', 'acknowledged']);
+    expect(await act('resume')).toEqual([200, 'open', []]);
+    await until('both allow', bothAllow);
+    expect(await later()).toEqual([]);
+    expect(await act('close')).toEqual([200, 'closed', ['acknowledged', 'acknowledged']]);
+    expect([await ask(first()), await ask(second())]).toEqual([403, 403]);
+    expect(await later()).toEqual(['acknowledged', 'acknowledged']);
+  });
+
   test('Prefer: respond-async answers at once; who knows of it is told later', async () => {
     const grant = await fleet.issue(first());
     await until('both allow', bothAllow);
