@@ -41,7 +41,8 @@ describeWith(['redis'], 'a node and its store, lost and restored', () => {
       expect(await fleet.ask(restored)).toBe(403);
       const ready = await fetch(`http://127.0.0.1:${restored.ports.admin}/health/ready`);
       expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('endings import')]);
-      expect(readFileSync(join(directory, 'decisions.jsonl'), 'utf8').trim().split('\n').at(-1)).toContain('facts.restored');
+      // Records are written after their answers, and segments of the log's chain stand between them.
+      await expect.poll(() => readFileSync(join(directory, 'decisions.jsonl'), 'utf8'), { timeout: 10_000 }).toContain('"facts.restored"');
       expect((await fleet.read(restored, '/grants')).status).toBe(503);
 
       expect(await operator('endings', 'import', '--from', 'since')).toMatch(/required option '--by/);
