@@ -17,6 +17,7 @@ import { operatorEndpoints } from './operators.ts';
 import { recordEndpoints, type RecordSource } from './record.ts';
 import { ANSWER_HEADERS, jsonAnswer, problemAnswer, type Problem } from './problem.ts';
 import { refuseRequest } from './request-guard.ts';
+import { periodReportEndpoints } from './period-report.ts';
 import { reportEndpoints } from './reports.ts';
 import { recertificationEndpoints } from './recertifications.ts';
 import { reviewEndpoints } from './reviews.ts';
@@ -28,6 +29,7 @@ import type { Directory } from '../lifecycle/directory.ts';
 import type { Requests } from '../lifecycle/requests.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { MakePeriodReport } from '../lifecycle/period-report.ts';
 import type { Reports } from '../lifecycle/reports.ts';
 import type { Store } from '../store/port.ts';
 
@@ -53,6 +55,7 @@ export interface AdminDeps extends EndpointDeps {
   readonly status: NodeStatus;
   readonly record: RecordSource;
   readonly reports: Reports;
+  readonly periodReport: MakePeriodReport;
   /** Entitlements for emergencies are tried at least so often. */
   readonly drillEveryMs: number;
   /** Prometheus exposition. */
@@ -89,6 +92,7 @@ export const createAdminApp = (deps: AdminDeps): OpenAPIHono => {
     ...alertEndpoints(deps.lifecycle, deps.store),
     ...recordEndpoints(deps.record),
     ...reportEndpoints({ lifecycle: deps.lifecycle, reports: deps.reports, store: deps.store, now: () => deps.clock.now().latest }),
+    ...periodReportEndpoints(deps.periodReport, () => deps.clock.now().latest),
     ...recertificationEndpoints({ lifecycle: deps.lifecycle, store: deps.store, now: () => deps.clock.now().latest }),
     ...reviewEndpoints({ lifecycle: deps.lifecycle, store: deps.store, now: () => deps.clock.now().latest, drillEveryMs: deps.drillEveryMs }),
   ];

@@ -10,7 +10,7 @@ const ITEMS_MAX = 256;
 const word = () => z.string().min(1).max(CHARS_MAX);
 const words = () => z.array(word()).max(ITEMS_MAX);
 
-const instant = () =>
+export const instant = () =>
   z.string().max(64)
     .transform((text, context): Instant => {
       const value = fromRfc3339(text);

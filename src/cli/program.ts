@@ -41,7 +41,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   'get access': ['entitlement', 'request', 'approve', 'deny', 'cancel', 'break-glass', 'recertify', 'grant', 'task'],
   'end access': ['revoke', 'suspend', 'lift'],
   'look into it': ['explain', 'decision', 'alert', 'review', 'audit', 'status'],
-  'look for more': ['orphans', 'exceptions', 'residual', 'standing', 'manual', 'groups'],
+  'look for more': ['report', 'orphans', 'exceptions', 'residual', 'standing', 'manual', 'groups'],
   'set it up': ['operator', 'person', 'workload', 'policy', 'clock'],
   'keep the store': ['backup', 'restore', 'endings', 'migrate'],
 };

@@ -19,6 +19,7 @@ import { createRequests } from '../lifecycle/requests.ts';
 import { newId } from '../lifecycle/new-id.ts';
 import { together, type Rounds } from '../lifecycle/rounds.ts';
 import { createReviewWatch } from '../lifecycle/review-watch.ts';
+import { createPeriodReport } from '../lifecycle/period-report.ts';
 import { createReports } from '../lifecycle/reports.ts';
 import { createSurveyWatch } from '../lifecycle/survey-watch.ts';
 import { createSweeper } from '../lifecycle/sweeper.ts';
@@ -114,7 +115,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
       ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })
       : async () => undefined,
-    reports,
+    reports, periodReport: createPeriodReport({ store, clock, reports, peps: config.peps, standing: config.standing }),
     drillEveryMs: config.lifecycle.breakGlass.drillEveryMs,
     metrics: parts.metrics,
     live: () => ({ ok: true }),

@@ -147,6 +147,7 @@ test('the document of the API lists every route', async () => {
     '/v1/orphans',
     '/v1/people',
     '/v1/people/{id}',
+    '/v1/period-report',
     '/v1/recertifications',
     '/v1/requests',
     '/v1/requests/{id}',

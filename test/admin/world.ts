@@ -2,6 +2,7 @@
 import { createAdminApp, type AdminDeps } from '../../src/admin/app.ts';
 import type { Principal } from '../../src/admin/principal.ts';
 import { ROLES, type Role } from '../../src/domain/lifecycle/roles.ts';
+import { createPeriodReport } from '../../src/lifecycle/period-report.ts';
 import { createReports } from '../../src/lifecycle/reports.ts';
 import { createWorld as createLifecycleWorld, type World as LifecycleWorld } from '../lifecycle/world.ts';
 
@@ -38,13 +39,14 @@ export const OPERATORS: Readonly<Record<string, Principal>> = {
 export const createAdminWorld = async (over: Partial<AdminDeps> = {}, lifecycle: Parameters<typeof createLifecycleWorld>[0] = {}): Promise<AdminWorld> => {
   const world = await createLifecycleWorld(lifecycle);
   const errors: unknown[] = [];
+  const reports = createReports({ store: world.store, clock: world.clock, policy: () => world.at.policy, standing: [], exceptions: [], orphans: world.config.orphans });
   const app = createAdminApp({
     guard: { allowedHosts: [], allowedOrigins: [] }, realms: new Set(['default', 'other']), defaultRealm: 'default',
     authenticate: async (token) => OPERATORS[token], policy: () => world.at.policy, clock: world.clock, onError: (error) => errors.push(error),
     entitlements: () => world.at.policy, lifecycle: world.lifecycle, requests: world.requests, directory: world.directory, breakGlass: { keys: [], open: true, now: () => world.clock.now().latest }, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
     status: async (realm) => ({ realm }),
     record: { store: world.store, keyId: 'k', publicJwk: { kty: 'OKP' }, rollback: 'undetectable' },
-    reports: createReports({ store: world.store, clock: world.clock, policy: () => world.at.policy, standing: [], exceptions: [], orphans: world.config.orphans }),
+    reports, periodReport: createPeriodReport({ store: world.store, clock: world.clock, reports, peps: [], standing: [] }),
     drillEveryMs: 90 * 24 * 3_600_000,
     refreshBundles: async () => ({ result: 'unchanged', revision: 'r1', digest: 'd1' }),
     resetClock: (call, reason) => world.lifecycle.resetClock(call, { reason, behindMs: 0 }),

@@ -1,11 +1,12 @@
-/** `curfew orphans`, `exceptions`, `residual`, `standing`, `manual`, `groups`: what is there that should not be. */
-import type { Command } from 'commander';
+/** `curfew report`, `orphans`, `exceptions`, `residual`, `standing`, `manual`, `groups`: what a period shows, and what is there that should not be. */
+import { Option, type Command } from 'commander';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import { Failed } from '../api-client.ts';
 import { clientFor, readInput, show, type Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { scopesText, type Column } from '../print.ts';
-import { wholeNumber } from '../terms.ts';
+import { asJson, scopesText, type Column } from '../print.ts';
+import { periodHtml, periodMarkdown } from '../period-pages.ts';
+import { instantText, wholeNumber } from '../terms.ts';
 import { pageText } from './grant.ts';
 
 const share = (item: JsonObject): string => (typeof item['share'] === 'number' ? `${(100 * item['share']).toFixed(1)} %` : '');
@@ -21,7 +22,18 @@ const REPORTS: readonly (readonly [name: string, path: string, description: stri
   ['standing', '/standing-share', 'How much of the last 30 days each workload had access.', [['SHARE', share], ['GRANTS', 'grants'], ['WORKLOAD', 'workload']]],
 ];
 
+const FORMATS: Readonly<Record<string, (report: JsonObject) => string>> = { markdown: periodMarkdown, html: periodHtml, json: asJson };
+
 export const addReportCommands = (program: Command, run: Run): void => {
+  program.command('report')
+    .summary('what a period shows an auditor')
+    .description('What a period shows an auditor: access by entitlement, how it ended and how fast, overdue reviews, exceptions, coverage.')
+    .option('--from <instant>', 'its begin; absent: of the last calendar quarter (UTC)', instantText)
+    .option('--to <instant>', 'its end; absent: now, or the end of that quarter', instantText)
+    .addOption(new Option('--format <format>', 'how it is written').choices(Object.keys(FORMATS)).default('markdown'))
+    .action(async ({ from, to, format }: { from?: string; to?: string; format: string }, command: Command) =>
+      show(run, command, await clientFor(run, command).get('/period-report', { from, to }), FORMATS[format]));
+
   for (const [name, path, description, columns] of REPORTS) {
     program.command(name).description(description).action(async (_options: unknown, command: Command) =>
       show(run, command, await clientFor(run, command).get(path), (answer) => `${pageText(answer, columns)}${answer['truncated'] === true ? 'there is more\n' : ''}`));
