@@ -5,9 +5,15 @@ import { openTarget } from '../../src/operations/stores.ts';
 import { copyRealm } from '../../src/store/copy/entries.ts';
 import { nextEndings } from '../../src/store/event.ts';
 import { CALL } from '../lifecycle/world.ts';
+import { openLeasedStore } from '../../src/store/leased/open.ts';
+import { redisStoreConfig } from '../../src/store/redis/config.ts';
+import { openRedisStore } from '../../src/store/redis/open.ts';
 import { describeWith } from '../parts.ts';
-import { eventsOf, fill, lifecycleOf, newPlace, portrait, REALMS, use, workload, type Kind, type Place } from './places.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+import { clockHere, eventsOf, fill, lifecycleOf, newPlace, portrait, REALMS, use, workload, type Kind, type Place } from './places.ts';
 
+const MIB = 2 ** 20;
 const places: Place[] = [];
 const place = async (kind: Kind, realms?: readonly string[]): Promise<Place> => {
   const made = await newPlace(kind, realms);
@@ -126,6 +132,30 @@ describeWith(['redis'], 'moving realms', () => {
     expect(await messageOf(Promise.resolve(node.facts({ realm: 'default', keys: [] })))).toMatch(/moved to another store/);
     expect(await messageOf(node.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id: 'x' }, value: {} }], events: [] }))).toMatch(/moved to another store/);
     await node.close();
+  });
+
+  test('I5: a move waits for who answers from memory and can not be told: when it is done, nobody may rely on what the old Redis said', { timeout: 60_000 }, async () => {
+    const [old, next] = [await place('redis'), await place('embedded')];
+    await inStore(old, (store) => fill(store, 'default', 3));
+    const proxy = await startTcpProxy(old.server?.port ?? 0);
+    const clock = clockHere();
+    // Much longer than the copy itself takes.
+    const config = redisStoreConfig.parse({ port: proxy.port, mode: 'leased', leaseMs: 3_000 });
+    const node = openLeasedStore(await openRedisStore({ config, mode: 'production', clock, secrets: { readFile: () => '', env: () => undefined }, decides: true }), { clock, bytesMax: MIB });
+    try {
+      const held = await until('an answer from memory', async () => {
+        const read = await node.facts({ realm: 'default', keys: [{ kind: 'thing', id: 'a' }] });
+        return read.holds === undefined ? undefined : { holds: read.holds };
+      });
+      proxy.up = 'drop';
+      await migrate(old.config, next.config, REALMS);
+      expect(held.holds()).toBe(false);
+    } finally {
+      proxy.up = 'pass';
+      proxy.reset();
+      await node.close();
+      await proxy.close();
+    }
   });
 
   test('an embedded store that a service has open is not moved', async () => {

@@ -32,12 +32,12 @@ describeWith(['redis'], 'a process that answers from memory', () => {
   afterEach(() => server.send('FLUSHALL'));
 
   const slept = { ms: 0 };
-  const openAt = async (port = server.port, leased = true): Promise<NodeStore> => {
+  const openAt = async (port = server.port, leased = true, more: object = {}): Promise<NodeStore> => {
     slept.ms = 0;
     const real = createClock({ maxClockStepMs: 60_000 });
     const clock = { monotonicMs: real.monotonicMs, now: () => { const { earliest, latest, trusted } = real.now(); return { earliest: (earliest + slept.ms) as Instant, latest: (latest + slept.ms) as Instant, trusted }; } };
     const store = await openRedisStore({
-      config: redisStoreConfig.parse({ port, durability: 'memory', mode: 'leased', leaseMs: LEASE_MS, readTimeoutMs: 400, commitTimeoutMs: 800, connectTimeoutMs: 2_000 }),
+      config: redisStoreConfig.parse({ port, durability: 'memory', mode: 'leased', leaseMs: LEASE_MS, readTimeoutMs: 400, commitTimeoutMs: 800, connectTimeoutMs: 2_000, ...more }),
       mode: 'production', clock, secrets: { readFile: () => '', env: () => undefined }, lookEveryMs: 50, decides: leased,
     });
     const opened = leased ? openLeasedStore(store, { clock, bytesMax: 2 ** 20 }) : store;
@@ -163,6 +163,28 @@ describeWith(['redis'], 'a process that answers from memory', () => {
       return read?.holds === undefined ? undefined : read;
     });
     expect(n(back, 'a')).toBe(3);
+  });
+
+  test('I6: without replicas too, a new connection empties the memory: behind it may be an older state, with other commits under the positions that were read', async () => {
+    const proxy = await startTcpProxy(server.port);
+    cleanups.push(proxy.close);
+    // No lease ends, and hardly one is renewed, while this lasts: nothing but the connection tells.
+    const store = await openAt(proxy.port, true, { leaseMs: 60_000 });
+    const writer = await openAt(server.port, false);
+    await writer.commit(put('a', 1));
+    for (const [name] of (await server.send('KEYS cf:*')).matchAll(/cf:\S+/g)) expect(await server.send(`COPY ${name} ${name} DB 1`)).toContain(':1');
+    await writer.commit(put('a', 2));
+    const before = await until('what was committed last', async () => {
+      const read = await fromMemory(store, ask('a'));
+      return n(read, 'a') === 2 ? read : undefined;
+    });
+    const elsewhere = await openAt(server.port, false, { database: 1 });
+    await elsewhere.commit(put('a', 3));
+    expect((await elsewhere.facts(ask('a'))).position).toEqual(before.position);
+    await server.send('SWAPDB 0 1');
+    proxy.reset();
+    await until('the new connection', () => !before.holds());
+    expect(n(await until('an answer', async () => Promise.resolve(store.facts(ask('a'))).catch(() => undefined)), 'a')).toBe(3);
   });
 
   test('what happened is no longer kept: everything that was read is forgotten', async () => {
