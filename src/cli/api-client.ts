@@ -22,7 +22,8 @@ export interface ClientOptions {
 }
 
 export interface ApiClient {
-  get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<JsonObject>;
+  /** `timeoutMs`: for an answer that takes long to make. */
+  get(path: string, query?: Readonly<Record<string, string | undefined>>, timeoutMs?: number): Promise<JsonObject>;
   /** A write, under a new idempotency key unless one is given. */
   send(method: 'POST' | 'PUT', path: string, body: JsonObject, options?: { readonly idempotencyKey?: string | undefined; readonly headers?: Readonly<Record<string, string>> }): Promise<JsonObject>;
   /** Outside of `/v1` and without a credential. */
@@ -51,9 +52,9 @@ export const createApiClient = (options: ClientOptions): ApiClient => {
   const base = options.server.replace(/\/+$/, '');
   const prefix = realm === undefined ? '/v1' : `/v1/realms/${encodeURIComponent(realm)}`;
 
-  const ask = async (url: string, init: RequestInit): Promise<{ status: number; body: JsonValue | undefined }> => {
+  const ask = async (url: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<{ status: number; body: JsonValue | undefined }> => {
     try {
-      const response = await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const response = await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) });
       return { status: response.status, body: parse(await response.text()) };
     } catch (error) {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : error instanceof Error ? error.message : '';
@@ -67,10 +68,10 @@ export const createApiClient = (options: ClientOptions): ApiClient => {
   const authorization = (): Readonly<Record<string, string>> => ({ authorization: `Bearer ${options.token()}` });
 
   return {
-    get: async (path, query = {}) => {
+    get: async (path, query = {}, timeoutMs = TIMEOUT_MS) => {
       const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
       const search = given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
-      return wanted(await ask(`${base}${prefix}${path}${search}`, { headers: authorization() }));
+      return wanted(await ask(`${base}${prefix}${path}${search}`, { headers: authorization() }, timeoutMs));
     },
     send: async (method, path, body, { idempotencyKey, headers = {} } = {}) => {
       const key = idempotencyKey ?? randomUUID();

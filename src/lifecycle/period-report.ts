@@ -69,10 +69,11 @@ export interface PeriodReportDeps {
   readonly reports: Pick<Reports, 'exceptions'>;
   readonly peps: readonly { readonly id: string; readonly realms: readonly string[] }[];
   readonly standing: readonly StandingEntry[];
+  readonly eventsMax?: number;
 }
 
 /** The newest of the record; a period further back is told with what these say. */
-export const PERIOD_EVENTS_MAX = 1_000_000;
+export const PERIOD_EVENTS_MAX = 5_000_000;
 const OVERDUE_MAX = 1_000;
 const COVERED_MAX = 2_000;
 const PAGE = 500;
@@ -105,7 +106,7 @@ const refusedAfter = (end: End | undefined): number | undefined => {
   return end?.enforcedMs === undefined ? undefined : end.at + end.enforcedMs;
 };
 
-export const createPeriodReport = ({ store, clock, reports, peps, standing }: PeriodReportDeps) => {
+export const createPeriodReport = ({ store, clock, reports, peps, standing, eventsMax = PERIOD_EVENTS_MAX }: PeriodReportDeps) => {
   async function* listed(realm: string, kind: string): AsyncGenerator<readonly StoredRecord[]> {
     for (let after: string | undefined; ; ) {
       const page = await store.list(realm, { kind, limit: PAGE, ...(after === undefined ? {} : { after }) });
@@ -154,7 +155,7 @@ export const createPeriodReport = ({ store, clock, reports, peps, standing }: Pe
     const now = clock.now().latest;
     const period: Period = { from: asked.from, to: Math.min(asked.to, now) as Instant };
     const { position } = await store.facts({ realm, keys: [] });
-    const first = Math.max(0, position.sequence - PERIOD_EVENTS_MAX);
+    const first = Math.max(0, position.sequence - eventsMax);
     const replay = replayPeriod(period);
     for (let after = first; after < position.sequence; ) {
       const events = await store.events(realm, { after, limit: PAGE });

@@ -28,7 +28,7 @@ const LONG = { caps: { tiers: { standard: { maxTtlMs: { 'time-boxed': 300 * DAY 
 const SHOP = { owner: 'team:shop', fallbackOwner: 'team:platform', model: 'time-boxed', tier: 'standard', direct: true, alerts: ['team:shop'], orphan: { unusedMs: 300 * DAY, action: 'flag' }, scopes: [{ actions: ['*'], resource: { type: 'http', id: 'shop.local/**' } }] };
 
 onBothStores('period report', (open) => {
-  const setUp = async (over: { standing?: readonly StandingEntry[] } = {}) => {
+  const setUp = async (over: { standing?: readonly StandingEntry[]; eventsMax?: number } = {}) => {
     const at = { now: T0 };
     const clock: Clock = { now: () => ({ earliest: at.now as Instant, latest: at.now as Instant, trusted: true }), monotonicMs: () => performance.now() };
     const store = await open(clock);
@@ -37,7 +37,7 @@ onBothStores('period report', (open) => {
     const standing = over.standing ?? [];
     const reports = createReports({ store, clock, policy: () => policy, standing, exceptions: [], orphans: { unusedMs: DAY, unseenMs: DAY } });
     const peps = [{ id: 'edge', realms: ['default'] }, { id: 'idle', realms: ['default'] }, { id: 'elsewhere', realms: ['other'] }];
-    const report = createPeriodReport({ store, clock, reports, peps, standing });
+    const report = createPeriodReport({ store, clock, reports, peps, standing, ...(over.eventsMax === undefined ? {} : { eventsMax: over.eventsMax }) });
     const notes = createUseNotes({ store, clock, everyMs: 1_000, onError: (error) => { throw error; } });
     const use = (grant: string, pep: string): void =>
       notes.note({ realm: 'default', workload: WORKLOAD, action: 'GET', resource: { type: 'http', id: 'shop.local/orders/1' }, pep, now: { earliest: at.now, latest: at.now }, result: { allow: true, grant } } as unknown as DecisionRecord);
@@ -132,6 +132,16 @@ onBothStores('period report', (open) => {
     at.now += 1;
     expect(await issuedNow()).toMatchObject([{ entitlement: 'shop', issued: 1, live: 1 }, { issued: 2, live: 1 }]);
     expect((await period(T0, at.now)).overdue).toEqual([{ kind: 'recertification', grant: late, entitlement: 'shop', who: 'team:shop', dueAt: T0 + DAY }]);
+  });
+
+  test('of a record that is longer than may be read the newest is, and the report says that it is not complete', async () => {
+    const { at, issued, period } = await setUp({ eventsMax: 3 });
+    await issued();
+    for (let count = 0; count < 4; count += 1) await issued({ entitlement: 'shop' });
+    at.now += 1;
+    const later = await period(T0, at.now);
+    expect(later).toMatchObject({ truncated: true, entitlements: [{ entitlement: 'shop' }] });
+    expect(periodMarkdown(later as unknown as JsonObject)).toContain('NOT COMPLETE');
   });
 });
 
