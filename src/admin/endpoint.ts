@@ -65,7 +65,7 @@ export interface Endpoint<Body = unknown, Query = unknown> {
 export const endpoint = <Body, Query>(definition: Endpoint<Body, Query>): Endpoint => definition;
 
 const BEARER = /^Bearer ([A-Za-z0-9._~+/=-]{1,8192})$/;
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,200}$/;
+const IDEMPOTENCY_KEY = /^[!-~]{1,200}$/;
 
 const NO_BODY = z.strictObject({});
 const NO_QUERY = z.strictObject({});
@@ -150,6 +150,8 @@ const problemSchema = z.strictObject({
   errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
 });
 
+const PROBLEM_ANSWER = { description: 'A problem (RFC 9457)', content: { 'application/problem+json': { schema: problemSchema } } };
+
 const prefixes = ['/v1', '/v1/realms/{realm}'] as const;
 const parameterNames = (path: string): readonly string[] => [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name ?? '');
 
@@ -168,12 +170,13 @@ export const addEndpoint = (app: OpenAPIHono, definition: Endpoint, deps: Endpoi
       request: {
         params: z.strictObject(Object.fromEntries(parameterNames(path).map((name) => [name, z.string()]))),
         ...(definition.query === undefined ? {} : { query: definition.query as z.ZodObject }),
-        ...(definition.body === undefined ? {} : { body: { required: true, content: { 'application/json': { schema: definition.body } } } }),
-        ...(isWrite(definition.method) ? { headers: z.object({ 'idempotency-key': z.string().max(200).optional() }) } : {}),
+        ...(definition.body === undefined ? {} : { body: { required: definition.method === 'put' || !definition.body.safeParse({}).success, content: { 'application/json': { schema: definition.body } } } }),
+        ...(isWrite(definition.method) ? { headers: z.object({ 'idempotency-key': z.string().regex(IDEMPOTENCY_KEY).optional() }) } : {}),
       },
       responses: {
         ...Object.fromEntries(Object.entries(definition.answers).map(([status, { description, schema }]) => [status, { description, content: { 'application/json': { schema } } }])),
-        default: { description: 'A problem (RFC 9457)', content: { 'application/problem+json': { schema: problemSchema } } },
+        '4XX': PROBLEM_ANSWER,
+        '5XX': PROBLEM_ANSWER,
       },
     });
   }

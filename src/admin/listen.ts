@@ -5,7 +5,7 @@
 import { getRequestListener } from '@hono/node-server';
 import { httpLimitsConfig } from '../gateways/http/config.ts';
 import { startHttpServer, type HttpServer } from '../gateways/http/server.ts';
-import { problemAnswer } from './problem.ts';
+import { PROBLEM_TYPE, problemAnswer, problemBody, type Problem } from './problem.ts';
 
 export interface AdminListenOptions {
   readonly host: string;
@@ -20,6 +20,14 @@ export interface AdminListenOptions {
 
 const CONNECTIONS_MAX = 256;
 const REQUEST_MS_MAX = 10_000;
+const HTTP_LIMITS = httpLimitsConfig.parse(undefined);
+
+const UNREADABLE: Problem = { code: 'malformed', detail: 'the request can not be read' };
+/** Where there is no request: refusals are problems all the same. */
+const REFUSALS: ReadonlyMap<number, Problem> = new Map([
+  [408, { code: 'request-timeout', detail: `a request must be there within ${REQUEST_MS_MAX} ms, its headers within half of that` }],
+  [431, { code: 'headers-too-large', detail: `the request line and the headers together may have at most ${HTTP_LIMITS.headerBytesMax} bytes` }],
+]);
 
 /** Rejects when it can't listen. */
 export const listenAdmin = ({ host, port, fetch, drainMs, tls }: AdminListenOptions): Promise<HttpServer> => {
@@ -30,8 +38,9 @@ export const listenAdmin = ({ host, port, fetch, drainMs, tls }: AdminListenOpti
   });
   return startHttpServer({
     listen: { host, port },
-    limits: { ...httpLimitsConfig.parse(undefined), connectionsMax: CONNECTIONS_MAX, headersTimeoutMs: REQUEST_MS_MAX / 2, requestTimeoutMs: REQUEST_MS_MAX, drainMs },
+    limits: { ...HTTP_LIMITS, connectionsMax: CONNECTIONS_MAX, headersTimeoutMs: REQUEST_MS_MAX / 2, requestTimeoutMs: REQUEST_MS_MAX, drainMs },
     readsBody: true,
+    refusal: (status) => ({ type: PROBLEM_TYPE, text: JSON.stringify(problemBody(REFUSALS.get(status) ?? UNREADABLE)) }),
     // Each command comes on a connection of its own, and revoking must not wait for somebody who holds all the others.
     idleGiveWay: true,
     ...(tls === undefined ? {} : { tls: { ...tls, clientCertificate: 'optional' as const } }),

@@ -51,12 +51,15 @@ export const judgeBy = <T>(schema: z.ZodType<T>, value: JsonObject): Read<T> => 
   return no('invalid', faults.map(({ path, message }) => `${path === '' ? 'the body' : path} ${message}`).join('; '), faults);
 };
 
-/** An absent body counts as `{}`; commands that need members then name those that are missing. */
+/**
+ * An absent body counts as `{}`; commands that need members then name those that are missing. What is put in the place of something
+ * has to be said: there an absent body, which would empty it, is refused.
+ */
 export const readBody = async <T>(request: Request, schema: z.ZodType<T>): Promise<Read<T>> => {
   const type = request.headers.get('content-type');
   const bytes = await readBytes(request);
   if (bytes === undefined) return TOO_LARGE;
-  if (bytes.byteLength === 0) return judgeBy(schema, {});
+  if (bytes.byteLength === 0) return request.method === 'PUT' ? no('malformed', 'the body is missing', [{ path: '', message: 'is missing' }]) : judgeBy(schema, {});
   if (type === null || !JSON_TYPE.test(type.trim())) return no('media-type', 'content-type must be application/json');
   let text: string;
   try {

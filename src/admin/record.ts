@@ -19,7 +19,7 @@ const EVENTS_MAX = 1_000;
 const CHARS_MAX = 4_194_304;
 
 const whole = (most: number, fallback: number) =>
-  z.string().regex(/^\d{1,15}$/, 'must be a whole number').transform(Number).refine((value) => value <= most, `must be at most ${most}`).default(fallback)
+  z.string().regex(/^\d{1,16}$/, 'must be a whole number').transform(Number).refine((value) => value <= most, `must be at most ${most}`).default(fallback)
     .openapi({ type: 'integer', minimum: 0, maximum: most });
 const eventsQuery = z.strictObject({ after: whole(Number.MAX_SAFE_INTEGER, 0), limit: whole(EVENTS_MAX, EVENTS_MAX) });
 

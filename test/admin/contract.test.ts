@@ -175,3 +175,34 @@ test('the document of the API lists every route', async () => {
   ]);
   expect(body.paths['/v1/grants'].post.requestBody.content['application/json'].schema.properties.expiresAt).toMatchObject({ type: 'string', format: 'date-time' });
 });
+
+test('the document says what is taken: what an Idempotency-Key is, any position in the record, and that every refusal is a problem', async () => {
+  const { body } = await world.ask('GET', '/openapi.json');
+  const { parameters, responses } = body.paths['/v1/grants'].post;
+  const { pattern } = parameters.find(({ name }: any) => name === 'idempotency-key').schema;
+  for (const key of ['a', '!~'.repeat(100), '', 'a b', 'é', 'x'.repeat(201)]) {
+    const { status } = await world.ask('POST', '/v1/tasks', { kind: 'ci-run', owner: 'team:shop' }, { 'idempotency-key': Buffer.from(key).toString('latin1') });
+    expect(status, key).toBe(new RegExp(pattern).test(key) ? 201 : 400);
+  }
+  expect(Object.keys(responses).sort()).toEqual(['201', '4XX', '5XX']);
+  const { maximum } = body.paths['/v1/audit/events'].get.parameters.find(({ name }: any) => name === 'after').schema;
+  for (const after of [2 ** 48, maximum]) expect((await world.ask('GET', `/v1/audit/events?after=${after}`)).body).toMatchObject({ events: [] });
+  expect((await world.ask('GET', `/v1/audit/events?after=${BigInt(maximum) + 1n}`)).status).toBe(400);
+});
+
+test('a body that the document requires is required: a PUT without one empties nothing', async () => {
+  const { body: { paths } } = await world.ask('GET', '/openapi.json');
+  await world.ask('PUT', '/v1/people/user:alice', { teams: ['team:shop'] });
+  const before = world.events();
+  for (const [path, methods] of Object.entries<any>(paths)) {
+    for (const [method, { requestBody }] of Object.entries<any>(methods)) {
+      if (requestBody?.required !== true) continue;
+      const { status, body } = await world.ask(method.toUpperCase(), path.replace('{realm}', 'default').replace('people/{id}', 'people/user:alice').replace('{id}', 'x'));
+      expect(status, `${method} ${path}`).toBe(400);
+      expect(body.errors.length, `${method} ${path}`).toBeGreaterThan(0);
+    }
+  }
+  expect(world.events()).toBe(before);
+  expect((await world.ask('GET', '/v1/people/user:alice')).body.teams).toEqual(['team:shop']);
+  expect(paths['/v1/suspensions/{id}/lift'].post.requestBody.required ?? false).toBe(false);
+});

@@ -33,6 +33,20 @@ const post = (path: string, body: string | Buffer, headers: readonly string[] = 
     Buffer.from(body),
   ]));
 
+test('B8: a request that can not be read, or whose headers are too large, is refused with a problem like any other', async () => {
+  const lines = ['host: localhost', 'authorization: Bearer all'];
+  for (const [code, status, request] of [
+    ['headers-too-large', 431, `GET /v1/tasks?after=${'%C2'.repeat(8_000)} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`],
+    ['malformed', 400, `GET /v1/tasks HTTP/1.1\r\n${lines.join('\r\n')}\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n`],
+  ] as const) {
+    const answer = await rawRequest(server.port, request);
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    expect(JSON.parse(answer.body)).toMatchObject({ type: `urn:curfew:problem:${code}`, status, code });
+  }
+});
+
 describe('B5: every route answers nothing without a credential, however its path is written', () => {
   const encodings: readonly ((path: string) => string)[] = [
     (path) => path, (path) => `/${path}`, (path) => `${path}/`, (path) => `${path}//`, (path) => `${path}?x=1`, (path) => `${path}%00`, (path) => `${path}%20`, (path) => `${path};x=1`, (path) => `${path}/.`,

@@ -148,7 +148,10 @@ export const storeContract = (harness: StoreHarness): void => {
       expect((await store.events('default', { after: 2, limit: 2 })).map(({ sequence }) => sequence)).toEqual([3, 4]);
       expect((await store.events('default', { after: 0, limit: 9, about: key('thing', 'a') })).map(({ sequence }) => sequence)).toEqual([1, 3]);
       expect((await store.events('default', { after: 1, limit: 9, about: key('thing', 'a') })).map(({ sequence }) => sequence)).toEqual([3]);
-      expect(await store.events('default', { after: 6, limit: 9 })).toEqual([]);
+      for (const after of [6, 2 ** 48 - 2, 2 ** 48 - 1, Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER]) {
+        expect(await store.events('default', { after, limit: 9 })).toEqual([]);
+        expect(await store.events('default', { after, limit: 9, about: key('thing', 'a') })).toEqual([]);
+      }
     });
 
     test('I9: the instant of a commit never lies before the one of the commit before it', async () => {

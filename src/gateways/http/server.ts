@@ -44,13 +44,18 @@ const STATUS_OF_ERROR = new Map([
   ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
 ]);
 
-const refuseConnection = (error: NodeJS.ErrnoException, socket: Socket): void => {
+/** JSON of a media type, for a status. */
+export type ConnectionRefusal = (status: number) => { readonly type: string; readonly text: string };
+
+const refuseConnection = (error: NodeJS.ErrnoException, socket: Socket, refusal: ConnectionRefusal | undefined): void => {
   if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
     socket.destroy();
     return;
   }
   const status = STATUS_OF_ERROR.get(error.code ?? '') ?? '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\ncache-control: no-store\r\n\r\n`, () => socket.destroy());
+  const { type, text = '' } = refusal?.(Number.parseInt(status, 10)) ?? {};
+  const head = `connection: close\r\ncontent-length: ${Buffer.byteLength(text)}\r\n${type === undefined ? '' : `content-type: ${type}\r\n`}cache-control: no-store`;
+  socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n\r\n${text}`, () => socket.destroy());
 };
 
 const CONTENT_LENGTH = 'content-length';
@@ -159,6 +164,8 @@ export const startHttpServer = async (options: {
   readonly readsBody?: boolean | ((incoming: IncomingMessage) => boolean);
   /** With as many connections as there may be, an idle one makes room for a new one. */
   readonly idleGiveWay?: boolean;
+  /** What is said where there is no request that could be handled; absent: nothing but the status. */
+  readonly refusal?: ConnectionRefusal;
 }): Promise<HttpServer> => {
   const { listen, limits, readsBody = false } = options;
   const unix = 'path' in listen;
@@ -178,7 +185,7 @@ export const startHttpServer = async (options: {
   const connections = boundConnections(server, { max: limits.connectionsMax, idleGiveWay: options.idleGiveWay === true });
   // Node drops header lines beyond its own maximum without a word; whoever reads them counts them instead.
   server.maxHeadersCount = 0;
-  server.on('clientError', refuseConnection);
+  server.on('clientError', (error, socket) => refuseConnection(error, socket as Socket, options.refusal));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     const ready = (): void => {

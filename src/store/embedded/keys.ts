@@ -26,6 +26,8 @@ const part = textPart;
 const lastPart = (text: string): Buffer =>
   isPlain(text, PLAIN_UNITS_MAX) ? Buffer.from(`\0${text}`, 'utf8') : Buffer.concat([Buffer.from([HASHED]), digest(text)]);
 
+export const SEQUENCE_MAX = 2 ** 48 - 1;
+
 /** 48 bits hold every instant up to the year 9999 and more sequences than there will be. */
 const number48 = (value: number): Buffer => {
   const bytes = Buffer.allocUnsafe(6);

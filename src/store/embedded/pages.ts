@@ -4,7 +4,7 @@ import { parseEvent } from '../event.ts';
 import type { Environment } from './environment.ts';
 import { heldAt } from './held-at.ts';
 import { indexRow } from './index-row.ts';
-import { after, historyPrefix, kindPrefix, keyBytes, ownerPrefix, realmPrefix, sequenceKeyBytes, sequenceOfKey, startsWith } from './keys.ts';
+import { after, historyPrefix, kindPrefix, keyBytes, ownerPrefix, realmPrefix, SEQUENCE_MAX, sequenceKeyBytes, sequenceOfKey, startsWith } from './keys.ts';
 import { checksumSeed, decodeRecord } from './record.ts';
 
 const LIMIT_MAX = 1_000;
@@ -74,6 +74,8 @@ const recordAt = (environment: Environment, realm: string, key: RecordKey): Stor
 export const eventsAfter = (environment: Environment, realm: string, options: { readonly after: number; readonly limit: number; readonly about?: RecordKey }): StoredEvent[] => {
   const limit = clampLimit(options.limit);
   const first = Math.max(0, Math.floor(options.after)) + 1;
+  // No event can stand there.
+  if (!(first <= SEQUENCE_MAX)) return [];
   const events = realmPrefix(realm);
   if (options.about === undefined) {
     const range = { start: sequenceKeyBytes(events, first), end: after(events), limit };
