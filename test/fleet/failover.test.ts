@@ -27,6 +27,8 @@ describeWith(['redis'], 'two nodes behind Sentinels', () => {
     const [first, second] = fleet.nodes as readonly [Curfew, Curfew];
     const [primary, replica] = servers as [RedisServer, RedisServer];
     const bothAllow = async (): Promise<boolean> => (await fleet.ask(first)) === 200 && (await fleet.ask(second)) === 200;
+    // Right after their start nodes may not have seen yet that the replica confirms.
+    for (const node of fleet.nodes) await until('administration', () => fleet.administers(node));
     const [gone, kept] = [await fleet.issue(first), await fleet.issue(second)];
     expect((await fleet.revoke(second, gone)).status).toBe(201);
     await until('both allow', bothAllow);

@@ -44,6 +44,14 @@ const inline = (port: number, command: string, login?: string): Promise<string> 
     socket.end(`${login === undefined ? '' : `AUTH ${login}\r\n`}${command}\r\n`);
   });
 
+/** A server that changes its role closes its connections; what only reads is asked again then. */
+const READS = /^(?:ROLE|INFO|HGET|SENTINEL MASTER|CLUSTER (?:INFO|NODES))\b/;
+const send = (port: number, command: string, login?: string): Promise<string> =>
+  inline(port, command, login).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ECONNRESET' || !READS.test(command)) throw error;
+    return inline(port, command, login);
+  });
+
 /** `args` may begin with a configuration file. */
 export const startRedis = async (args: readonly string[] = FSYNC, program = requirePart('redis'), givenPort?: number): Promise<RedisServer> => {
   const directory = mkdtempSync(join(tmpdir(), 'curfew-redis-'));
@@ -77,7 +85,7 @@ export const startRedis = async (args: readonly string[] = FSYNC, program = requ
   return {
     port, directory, start, kill,
     pid: () => child?.pid ?? 0,
-    send: (command, login) => inline(port, command, login),
+    send: (command, login) => send(port, command, login),
     signal: (name) => void child?.kill(name),
     stop: async () => {
       await kill();
