@@ -6,9 +6,8 @@
  * Authentication happens here, inside the handler of the route that was matched, never in a middleware that might see another
  * path. Every refusal is a problem; no exception leaves.
  */
-import type { OpenAPIHono } from '@hono/zod-openapi';
+import { z, type OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { z } from 'zod';
 import type { Clock } from '../decision/ports.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { mayCommand, policyIsAsked, rolesFor, worksUntimed, type Command } from '../domain/lifecycle/roles.ts';
@@ -148,7 +147,7 @@ const handler = (definition: Endpoint, deps: EndpointDeps) => async (context: Co
 const problemSchema = z.strictObject({
   type: z.string(), title: z.string(), status: z.int(), code: z.string(), detail: z.string(),
   errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
-});
+}).openapi('Problem');
 
 const PROBLEM_ANSWER = { description: 'A problem (RFC 9457)', content: { 'application/problem+json': { schema: problemSchema } } };
 
