@@ -49,7 +49,7 @@ test('demand(9) demand(15) I3: the chain is in the record, and ending any link d
   expect([await state(first), await state(other)]).toEqual(['task.closed', 'task.closed']);
 });
 
-test('F2: not wider, not longer, not deeper, not in a circle, not what is another\'s', async () => {
+test('demand(29) F2: not wider, not longer, not deeper, not in a circle, not what is another\'s', async () => {
   const before = await world.sequence();
   expect(said(await give(ONE, first, TWO, { scopes: scope('kb.local/**') }))).toContain('/scopes');
   expect(said(await give(ONE, first, TWO, { scopes: [] }))).toContain('/scopes');
