@@ -68,6 +68,15 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
   };
 
   const hashAt = async (realm: string, sequence: number): Promise<string> => (sequence === 0 ? NO_ENDINGS.hash : asItIs.hashAt(realm, sequence));
+  /** Where it begins: a while before the present, so that what ended before its first look, or while it began anew, is kept too. */
+  const begin = async (realm: string, position: number, endings: EndingsMark): Promise<RealmTail> => {
+    const events = await store.events(realm, { after: Math.max(0, position - EVENTS_MAX), limit: EVENTS_MAX });
+    const [oldest, first] = [events[0], events.find(({ endingSequence }) => endingSequence !== undefined)];
+    const before = (first?.endingSequence ?? 0) - 1;
+    const hash = oldest === undefined || before < 0 ? '' : await hashAt(realm, before);
+    // Nothing to begin with, or the server no longer knows what was before it.
+    return oldest === undefined || hash === '' ? { base: endings, position, endings: [] } : { base: { sequence: before, hash }, position: oldest.sequence - 1, endings: [] };
+  };
   const follow = async (realm: string): Promise<void> => {
     const { position, endings } = await store.facts({ realm, keys: [] });
     const kept = tails.get(realm);
@@ -76,7 +85,7 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
     regressed.delete(realm);
     behind.delete(realm);
     for (;;) {
-      const tail = tails.get(realm) ?? { base: endings, position: position.sequence, endings: [] };
+      const tail = tails.get(realm) ?? (await begin(realm, position.sequence, endings));
       const events = await store.events(realm, { after: tail.position, limit: EVENTS_MAX });
       const followed = followTail(tail, events);
       if (followed === undefined || position.sequence < tail.position) {

@@ -178,7 +178,8 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
     };
     const store = createRedisStore(storeParts);
     if (memory?.keeper !== true) return store;
-    const asItIs = createRedisStore({ ...storeParts, witness: createWitness() });
+    // Whatever it was told before: a loss may also go back behind the start of this process.
+    const asItIs = createRedisStore({ ...storeParts, witness: { ...createWitness(), known: () => undefined } });
     // Keys that are another program's are found out now, not by the first question.
     if (!restored) for (const realm of memory.realms) await asItIs.facts({ realm, keys: [] });
     return keeping({ store, asItIs, witness, memory, replicated: replicas > 0, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });

@@ -88,6 +88,24 @@ describeWith(['redis'], 'a server that lost its tail', () => {
     expect((await accepted.facts(ending('workload:spiffe://example.org/lost'))).records.size).toBe(1);
   });
 
+  test('what ended before the first look of a keeper is kept and put back as well', async () => {
+    const server = await startRedis(MEMORY);
+    cleanups.push(server.stop);
+    const path = join(folderOf(), 'seen.json');
+    const early = await openAt(server.port, 'memory', path, false);
+    await revoke(early, 'spiffe://example.org/kept');
+    await keep(server);
+    await revoke(early, 'spiffe://example.org/lost');
+    const keeper = await openAt(server.port, 'memory', path, true);
+    await until('the keeper to have looked', async () => existsSync(`${path}.endings`));
+    await known(path);
+    await lose(server);
+    await until('a denial', async () => (await reasonOf(keeper)) === 'facts.regressed');
+    const mender = menderOf(keeper);
+    await until('it to be put back', async () => (await mender.mend()) === 1);
+    expect((await keeper.regress?.asItIs.facts(ending('workload:spiffe://example.org/lost')))?.records.size).toBe(1);
+  });
+
   test('with replicas everybody goes on once it is put back, processes too that keep nothing; another loss is another loss', { timeout: 60_000 }, async () => {
     const args = [...FSYNC, '--min-replicas-to-write', '1', '--min-replicas-max-lag', '30', '--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];
     const server = await startRedis(args);
