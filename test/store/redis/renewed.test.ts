@@ -1,43 +1,20 @@
 /** A running store follows what changes around it, without a restart: an address that moved, certificates, passwords, the integrity key. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Commit, NodeStore } from '../../../src/store/port.ts';
-import { redisStoreConfig } from '../../../src/store/redis/config.ts';
-import { openRedisStore } from '../../../src/store/redis/open.ts';
 import { createClock } from '../../../src/time/clock.ts';
 import { certificate } from '../../identity/x509.ts';
 import { describeWith } from '../../parts.ts';
 import { freePorts } from '../../support/free-ports.ts';
 import { ACL_PASSWORD, writeAclFile } from '../../support/redis-acl.ts';
-import { MEMORY, REPLICATED, startRedis, WITHOUT_TLS, type RedisServer } from '../../support/redis.ts';
+import { MEMORY, REPLICATED, WITHOUT_TLS } from '../../support/redis.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { until } from '../../support/until.ts';
+import { opening } from './opening.ts';
 
-const cleanups: (() => Promise<unknown> | unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-const temporary = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), 'curfew-renewed-'));
-  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-};
-const serverWith = async (args: readonly string[]): Promise<RedisServer> => {
-  const server = await startRedis(args);
-  cleanups.push(server.stop);
-  return server;
-};
 const clock = createClock({ maxClockStepMs: 60_000 });
-const openAt = async (config: object): Promise<NodeStore> => {
-  const store = await openRedisStore({
-    config: redisStoreConfig.parse({ connectTimeoutMs: 3_000, readTimeoutMs: 500, commitTimeoutMs: 1_000, ...config }), mode: 'production', clock,
-    secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: () => undefined }, lookEveryMs: 50,
-  });
-  cleanups.push(() => store.close());
-  return store;
-};
+const { cleanups, temporary, serverWith, openAt } = opening(clock);
 const put = (id: string): Commit => ({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id }, value: { id } }], events: [] });
 const reads = async (store: NodeStore, id: string): Promise<boolean> => {
   const found = await store.read('default', [{ kind: 'thing', id }]).catch(() => []);

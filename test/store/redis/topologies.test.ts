@@ -1,42 +1,19 @@
 /** The store over TLS, behind Sentinels, on a cluster, with replicas: real servers on loopback. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { StoreUnavailable, type Commit, type NodeStore } from '../../../src/store/port.ts';
-import { redisStoreConfig } from '../../../src/store/redis/config.ts';
-import { openRedisStore } from '../../../src/store/redis/open.ts';
 import { createClock } from '../../../src/time/clock.ts';
 import { certificate } from '../../identity/x509.ts';
 import { describeWith } from '../../parts.ts';
 import { freePorts } from '../../support/free-ports.ts';
 import { ACL_PASSWORD, guideAcl, writeAclFile } from '../../support/redis-acl.ts';
-import { FSYNC, MEMORY, REPLICATED, startRedis, startSentinels, WITHOUT_TLS, type RedisServer } from '../../support/redis.ts';
+import { FSYNC, MEMORY, REPLICATED, startSentinels, WITHOUT_TLS, type RedisServer } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
+import { opening } from './opening.ts';
 
-const cleanups: (() => Promise<unknown> | unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-const temporary = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), 'curfew-topology-'));
-  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-};
-const serverWith = async (args: readonly string[]): Promise<RedisServer> => {
-  const server = await startRedis(args);
-  cleanups.push(server.stop);
-  return server;
-};
 const clock = createClock({ maxClockStepMs: 60_000 });
-const openAt = async (config: object): Promise<NodeStore> => {
-  const store = await openRedisStore({
-    config: redisStoreConfig.parse({ connectTimeoutMs: 3_000, readTimeoutMs: 500, commitTimeoutMs: 1_000, ...config }), mode: 'production', clock,
-    secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => (name === 'ACL' ? ACL_PASSWORD : undefined) }, lookEveryMs: 50,
-  });
-  cleanups.push(() => store.close());
-  return store;
-};
+const { cleanups, temporary, serverWith, openAt } = opening(clock);
 const messageOf = async (work: Promise<unknown>): Promise<string> =>
   work.then(() => 'no error', (error: Error) => {
     expect(error).toBeInstanceOf(StoreUnavailable);

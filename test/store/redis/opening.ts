@@ -1,0 +1,47 @@
+/** Servers, stores and folders of one test file: what was opened by a test is closed after it, the last first. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach } from 'vitest';
+import type { Clock } from '../../../src/decision/ports.ts';
+import type { NodeStore } from '../../../src/store/port.ts';
+import { redisStoreConfig } from '../../../src/store/redis/config.ts';
+import { openRedisStore } from '../../../src/store/redis/open.ts';
+import { ACL_PASSWORD } from '../../support/redis-acl.ts';
+import { startRedis, type RedisServer } from '../../support/redis.ts';
+
+export interface Opening {
+  readonly cleanups: (() => Promise<unknown> | unknown)[];
+  temporary(): string;
+  serverWith(args: readonly string[]): Promise<RedisServer>;
+  /** `config`: settings of `store.redis`; secrets come from files, and the password of the tests' ACL user from `ACL`. */
+  openAt(config: object): Promise<NodeStore>;
+}
+
+export const opening = (clock: Clock): Opening => {
+  const cleanups: Opening['cleanups'] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+  return {
+    cleanups,
+    temporary: () => {
+      const folder = mkdtempSync(join(tmpdir(), 'curfew-redis-test-'));
+      cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+      return folder;
+    },
+    serverWith: async (args) => {
+      const server = await startRedis(args);
+      cleanups.push(server.stop);
+      return server;
+    },
+    openAt: async (config) => {
+      const store = await openRedisStore({
+        config: redisStoreConfig.parse({ connectTimeoutMs: 3_000, readTimeoutMs: 500, commitTimeoutMs: 1_000, ...config }), mode: 'production', clock,
+        secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => (name === 'ACL' ? ACL_PASSWORD : undefined) }, lookEveryMs: 50,
+      });
+      cleanups.push(() => store.close());
+      return store;
+    },
+  };
+};
