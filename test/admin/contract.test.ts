@@ -193,7 +193,7 @@ test('the document says what is taken: what an Idempotency-Key is, any position 
 test('a body that the document requires is required: a PUT without one empties nothing', async () => {
   const { body: { paths } } = await world.ask('GET', '/openapi.json');
   await world.ask('PUT', '/v1/people/user:alice', { teams: ['team:shop'] });
-  const before = world.events();
+  const before = await world.sequence();
   for (const [path, methods] of Object.entries<any>(paths)) {
     for (const [method, { requestBody }] of Object.entries<any>(methods)) {
       if (requestBody?.required !== true) continue;
@@ -202,7 +202,7 @@ test('a body that the document requires is required: a PUT without one empties n
       expect(body.errors.length, `${method} ${path}`).toBeGreaterThan(0);
     }
   }
-  expect(world.events()).toBe(before);
+  expect(await world.sequence()).toBe(before);
   expect((await world.ask('GET', '/v1/people/user:alice')).body.teams).toEqual(['team:shop']);
   expect(paths['/v1/suspensions/{id}/lift'].post.requestBody.required ?? false).toBe(false);
 });
