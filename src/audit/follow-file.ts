@@ -58,7 +58,8 @@ export const followFile = (options: FollowOptions): FileFollower => {
     while (await opened(first)) {
       first = false;
       const { handle, inode } = file as { handle: FileHandle; inode: number };
-      const bytes = Buffer.alloc(readBytesMax);
+      // A look at a file that has nothing new costs no buffer.
+      const bytes = Buffer.alloc(Math.min(readBytesMax, Math.max(0, (await handle.stat()).size - offset)));
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, offset);
       const lines: Buffer[] = [];
       read = 0;
@@ -66,7 +67,7 @@ export const followFile = (options: FollowOptions): FileFollower => {
         lines.push(bytes.subarray(read, at));
         read = at + 1;
       }
-      if (read === 0 && bytesRead === bytes.length) {
+      if (read === 0 && bytesRead === readBytesMax) {
         options.onTooLong();
         read = bytesRead;
       }

@@ -43,8 +43,6 @@ const ofSelector = (type: EventType, own: RecordRef, selector: Selector, data: J
 /** `undefined`: an event that this version does not know how to put back. */
 export const reassert = ({ type, data }: Told): Rule | undefined => {
   const { revocation, suspension, task } = data;
-  // Says that others are there again; each of them has an event of its own.
-  if (type === 'endings.healed') return { ends: true, needs: () => [], judge: () => unchanged };
   if (type === 'revocation.placed' && isJsonObject(revocation)) {
     const { id, selector } = revocation as unknown as RevocationRecord;
     return ofSelector(type, revocationRef(id), selector, data, revocation, (standing) => ({ ...standing, revocation: id }), true);
@@ -69,5 +67,6 @@ export const reassert = ({ type, data }: Told): Rule | undefined => {
       },
     };
   }
+  // Says that others are there again; each of them has an event of its own.
   return type === 'endings.healed' ? { ends: true, needs: () => [], judge: () => unchanged } : undefined;
 };

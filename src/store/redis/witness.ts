@@ -20,8 +20,7 @@ export interface Witness {
   committed(realm: string, sequence: number): void;
   /** What another process of this node surely knows. */
   learn(known: ReadonlyMap<string, Seen>): void;
-  all(): ReadonlyMap<string, Seen>;
-  /** What a failover can't lose: of `all`, as far as every replica has it. Without replicas it is all of it. */
+  /** What a failover can't lose: of all that is known, as far as every replica has it. Without replicas it is all of it. */
   sure(): ReadonlyMap<string, Seen>;
   /** To be taken before a write is sent that all replicas then confirm. */
   turn(): number;
@@ -70,7 +69,6 @@ export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), gen
   const lives = new Map<string, number>();
   return {
     known: (realm) => realms.get(realm),
-    all: () => realms,
     learn: (known) => {
       for (const [realm, seen] of known) {
         for (const held of [realms, surely]) if ((held.get(realm)?.sequence ?? -1) < seen.sequence) held.set(realm, seen);
