@@ -1,26 +1,22 @@
 /** I2, E5: after a failover what was read from the old primary counts no more, also where the new one has come just as far, with other commits. */
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { openLeasedStore } from '../../../src/store/leased/open.ts';
 import type { Commit, NodeStore } from '../../../src/store/port.ts';
 import { redisStoreConfig } from '../../../src/store/redis/config.ts';
 import { openRedisStore } from '../../../src/store/redis/open.ts';
 import { createClock } from '../../../src/time/clock.ts';
 import { describeWith } from '../../parts.ts';
-import { REPLICATED, startRedis, type RedisServer } from '../../support/redis.ts';
-import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { until } from '../../support/until.ts';
+import { opening } from './opening.ts';
 
-const cleanups: (() => Promise<unknown> | unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
+const clock = createClock({ maxClockStepMs: 60_000 });
+const { cleanups, pairBehindAddress } = opening(clock);
 const put = (id: string, n: number, ending: boolean): Commit => ({
   realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id }, value: { n } }], events: [{ type: 'noted', about: [], ending, data: {} }],
 });
 const A = { realm: 'default', keys: [{ kind: 'thing', id: 'a' }] } as const;
 
 describeWith(['redis'], 'a leased process behind an address that moves', () => {
-  const clock = createClock({ maxClockStepMs: 60_000 });
   const openAt = async (port: number, more: object): Promise<NodeStore> => {
     const store = await openRedisStore({
       config: redisStoreConfig.parse({ port, leaseMs: 4_000, connectTimeoutMs: 2_000, ...more }),
@@ -29,20 +25,9 @@ describeWith(['redis'], 'a leased process behind an address that moves', () => {
     cleanups.push(() => store.close());
     return store;
   };
-  const serverWith = async (args: readonly string[]): Promise<RedisServer> => {
-    const server = await startRedis([...REPLICATED, '--min-replicas-max-lag', '60', ...args]);
-    cleanups.push(server.stop);
-    return server;
-  };
 
   test('what it had read of a commit that was lost hides nothing of what the new primary has at that position', async () => {
-    const old = await serverWith([]);
-    const wire = await startTcpProxy(old.port);
-    cleanups.push(wire.close);
-    const next = await serverWith(['--replicaof', '127.0.0.1', String(wire.port)]);
-    await until('the replica', async () => (await old.send('INFO replication')).includes('state=online'));
-    const address = await startTcpProxy(old.port);
-    cleanups.push(address.close);
+    const { old, next, wire, address } = await pairBehindAddress();
     const opened = await until('a lease', () => openAt(address.port, { mode: 'leased', durability: { replicated: 1 } }).catch(() => undefined));
     const leased = openLeasedStore(opened, { clock, bytesMax: 2 ** 20 });
     cleanups.push(() => leased.close());

@@ -8,7 +8,9 @@ import type { NodeStore } from '../../../src/store/port.ts';
 import { redisStoreConfig } from '../../../src/store/redis/config.ts';
 import { openRedisStore } from '../../../src/store/redis/open.ts';
 import { ACL_PASSWORD } from '../../support/redis-acl.ts';
-import { startRedis, type RedisServer } from '../../support/redis.ts';
+import { REPLICATED, startRedis, type RedisServer } from '../../support/redis.ts';
+import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
+import { until } from '../../support/until.ts';
 
 export interface Opening {
   readonly cleanups: (() => Promise<unknown> | unknown)[];
@@ -16,24 +18,39 @@ export interface Opening {
   serverWith(args: readonly string[]): Promise<RedisServer>;
   /** `config`: settings of `store.redis`; secrets come from files, and the password of the tests' ACL user from `ACL`. */
   openAt(config: object): Promise<NodeStore>;
+  /** A primary, its replica behind a `wire` that can be cut, and an `address` that leads to the primary until it is moved. */
+  pairBehindAddress(): Promise<{ readonly old: RedisServer; readonly next: RedisServer; readonly wire: TcpProxy; readonly address: TcpProxy }>;
 }
 
 export const opening = (clock: Clock): Opening => {
   const cleanups: Opening['cleanups'] = [];
+  const serverWith: Opening['serverWith'] = async (args) => {
+    const server = await startRedis(args);
+    cleanups.push(server.stop);
+    return server;
+  };
+  const proxyTo = async (port: number): Promise<TcpProxy> => {
+    const proxy = await startTcpProxy(port);
+    cleanups.push(proxy.close);
+    return proxy;
+  };
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   });
   return {
-    cleanups,
+    cleanups, serverWith,
+    pairBehindAddress: async () => {
+      const args = [...REPLICATED, '--min-replicas-max-lag', '60'];
+      const old = await serverWith(args);
+      const wire = await proxyTo(old.port);
+      const next = await serverWith([...args, '--replicaof', '127.0.0.1', String(wire.port)]);
+      await until('the replica', async () => (await old.send('INFO replication')).includes('state=online'));
+      return { old, next, wire, address: await proxyTo(old.port) };
+    },
     temporary: () => {
       const folder = mkdtempSync(join(tmpdir(), 'curfew-redis-test-'));
       cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
       return folder;
-    },
-    serverWith: async (args) => {
-      const server = await startRedis(args);
-      cleanups.push(server.stop);
-      return server;
     },
     openAt: async (config) => {
       const store = await openRedisStore({

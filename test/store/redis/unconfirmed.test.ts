@@ -5,7 +5,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { lifecycleConfig } from '../../../src/lifecycle/config.ts';
 import { createLifecycle } from '../../../src/lifecycle/lifecycle.ts';
 import { createMender } from '../../../src/lifecycle/mend.ts';
@@ -15,15 +15,11 @@ import { openRedisStore } from '../../../src/store/redis/open.ts';
 import { createWitness } from '../../../src/store/redis/witness.ts';
 import { createClock } from '../../../src/time/clock.ts';
 import { describeWith } from '../../parts.ts';
-import { REPLICATED, startRedis, type RedisServer } from '../../support/redis.ts';
-import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { until } from '../../support/until.ts';
+import { opening } from './opening.ts';
 
-const cleanups: (() => Promise<unknown> | unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 const clock = createClock({ maxClockStepMs: 60_000 });
+const { cleanups, pairBehindAddress } = opening(clock);
 const ending = (value: string) => ({ realm: 'default', keys: [{ kind: 'ending', id: `workload:${value}` }] });
 const [KEPT, LOST] = ['spiffe://example.org/kept', 'spiffe://example.org/lost'];
 
@@ -37,11 +33,6 @@ describeWith(['redis'], 'an ending that only the old primary had', () => {
     cleanups.push(() => store.close());
     return store;
   };
-  const serverWith = async (args: readonly string[]): Promise<RedisServer> => {
-    const server = await startRedis([...REPLICATED, '--min-replicas-max-lag', '60', ...args]);
-    cleanups.push(server.stop);
-    return server;
-  };
   const revoke = async (store: NodeStore, value: string): Promise<void> => {
     const lifecycle = createLifecycle({ store, clock, config: lifecycleConfig.parse({}), policy: () => undefined, development: true, enforcementMs: 0, settle: async () => undefined });
     expect((await lifecycle.revoke({ realm: 'default', actor: { kind: 'operator', id: 'user:rita' } }, { selector: { kind: 'workload', value }, reason: 'over' }, true)).ok).toBe(true);
@@ -50,13 +41,7 @@ describeWith(['redis'], 'an ending that only the old primary had', () => {
     Promise.resolve(store.facts(ending(value))).then(({ records }) => records.size, (error: { readonly reason?: string; readonly message: string }) => error.reason ?? error.message);
 
   test.each([['nobody keeps it', false], ['a node keeps it', true]])('%s: who read it allows again by itself', { timeout: 60_000 }, async (_name, kept) => {
-    const old = await serverWith([]);
-    const wire = await startTcpProxy(old.port);
-    cleanups.push(wire.close);
-    const next = await serverWith(['--replicaof', '127.0.0.1', String(wire.port)]);
-    await until('the replica', async () => (await old.send('INFO replication')).includes('state=online'));
-    const address = await startTcpProxy(old.port);
-    cleanups.push(address.close);
+    const { old, next, wire, address } = await pairBehindAddress();
     const path = join(mkdtempSync(join(tmpdir(), 'curfew-unconfirmed-')), 'seen.json');
     cleanups.push(() => rmSync(join(path, '..'), { recursive: true, force: true }));
     const worker = await until('a lease', () => openAt(address.port, { durability: { replicated: 1 } }).catch(() => undefined));
