@@ -32,14 +32,14 @@ const [ISSUER, CONFIGURER, OWNER, FALLBACK, ELSE] = [person('ines'), person('car
 
 const said = (executed: Executed): string => (executed.ok ? 'ok' : `${executed.failure.code}: ${executed.failure.detail}`);
 
-const createRecertifyWorld = async (open: OpenStore, recertify: JsonObject = { everyMs: EVERY, graceMs: GRACE }) => {
+const createRecertifyWorld = async (open: OpenStore, recertify: JsonObject = { everyMs: EVERY, graceMs: GRACE }, onTransfer: 'flag' | 'end' = 'flag') => {
   const at = { now: START };
   const clock: Clock = { now: () => ({ earliest: at.now as Instant, latest: at.now as Instant, trusted: true }), monotonicMs: () => performance.now() };
   const store = await open(clock);
   const committed = await committedPolicy();
   const over = { maxTtlMs: 200 * DAY, logging: 'full', automation: 'full', recertify, delegation: { depth: 1 } };
   const policy = { ...committed, entitlement: (id: string) => { const data = committed.entitlement(id); return id === 'db-migration' && data !== undefined ? { ...data, ...over } : data; } };
-  const config = lifecycleConfig.parse({ caps: { tiers: { sensitive: { maxTtlMs: { 'time-boxed': 365 * DAY } } }, maxAheadMs: 300 * DAY } });
+  const config = lifecycleConfig.parse({ directory: { onTransfer }, caps: { tiers: { sensitive: { maxTtlMs: { 'time-boxed': 365 * DAY } } }, maxAheadMs: 300 * DAY } });
   const deps: LifecycleDeps = { store, clock, config, policy: () => policy, development: false, enforcementMs: 0, settle: async () => undefined, noteRefusal: createNoteRefusal({ store, clock }) };
   const [lifecycle, requests, directory, delegation] = [createLifecycle(deps), createRequests(deps), createDirectory(deps), createDelegation(deps)];
   const inspect = createInspect({ store, clock, policy: () => policy });
@@ -74,7 +74,7 @@ const createRecertifyWorld = async (open: OpenStore, recertify: JsonObject = { e
   const confirm = (grant: string, by = OWNER) => lifecycle.confirmGrant(by, grant, 'still needed');
   const grace = (grant: string, by = ELSE) => lifecycle.graceGrant(by, grant, 'the owner is on leave');
   const events = async (grant: string) => (await store.events('default', { after: 0, limit: 500, about: { kind: 'grant', id: grant } })).map(({ type }) => type);
-  return { at, store, lifecycle, requests, delegation, inspect, watch, ask, issue, alerts, told, confirm, grace, events };
+  return { at, store, lifecycle, requests, delegation, directory, inspect, watch, ask, issue, alerts, told, confirm, grace, events };
 };
 
 onBothStores('recertification', (open) => {
@@ -224,5 +224,85 @@ onBothStores('recertification', (open) => {
       await store.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'recertification', id: grant }, value }], events: [{ type: 'x', about: [], ending: false, data: {} }] });
       expect(await ask(), JSON.stringify(value)).toBe('grant.recertification');
     }
+  });
+
+  const SUE = { accounts: [], teams: ['team:sre'], active: true };
+  type Recertifying = Awaited<ReturnType<typeof createRecertifyWorld>>;
+  const takenAway: readonly (readonly [string, 'flag' | 'end', (world: Recertifying) => Promise<Executed>])[] = [
+    ['leaves', 'flag', ({ directory }) => directory.setPerson(CONFIGURER, { id: 'user:sue', ...SUE, active: false }, 'api', true)],
+    ['is revoked as approver', 'flag', ({ lifecycle }) => lifecycle.revoke(CONFIGURER, { selector: { kind: 'approver', value: 'user:sue' }, reason: 'x' }, true)],
+    ['is suspended as approver', 'flag', ({ lifecycle }) => lifecycle.suspend(CONFIGURER, { selector: { kind: 'approver', value: 'user:sue' }, reason: 'x' }, true)],
+    ['loses the role, where that ends approvals', 'end', ({ lifecycle }) => lifecycle.setOperator(CONFIGURER, 'user:sue', [])],
+    ['leaves the team, where that ends approvals', 'end', ({ directory }) => directory.setPerson(CONFIGURER, { id: 'user:sue', ...SUE, teams: [] }, 'api', true)],
+  ];
+  test.each(takenAway)('demand(40) demand(67): grace is over, also of what was handed on, when the person who gave it %s; another may give it then', async (_name, onTransfer, end) => {
+    const world = await createRecertifyWorld(open, undefined, onTransfer);
+    const { at, ask, issue, grace, delegation, directory, lifecycle } = world;
+    expect(said(await directory.setPerson(CONFIGURER, { id: 'user:sue', ...SUE }, 'api'))).toBe('ok');
+    expect(said(await lifecycle.setOperator(CONFIGURER, 'user:sue', ['approver']))).toBe('ok');
+    const [grant, other] = [await issue(), await issue()];
+    expect(said(await delegation.delegate({ realm: 'default', actor: { kind: 'workload', id: DB } }, { from: grant, workload: OTHER, ttlMs: 100 * DAY, justification: 'helps' }))).toBe('ok');
+    at.now = START + EVERY + 1;
+    expect(said(await grace(grant))).toBe('ok');
+    expect(said(await grace(other, person('sam', 'team:ops')))).toBe('ok');
+    expect([await ask(), await ask(OTHER)]).toEqual([`allow until ${EVERY + GRACE}`, `allow until ${EVERY + GRACE}`]);
+    expect(said(await lifecycle.revoke(CONFIGURER, { selector: { kind: 'approver', value: 'user:else' }, reason: 'another\'s word' }, true))).toBe('ok');
+    expect(await ask(OTHER), 'the control').toBe(`allow until ${EVERY + GRACE}`);
+    expect(said(await end(world))).toBe('ok');
+    expect(await ask(OTHER)).toBe('grant.ancestor');
+    expect(await ask(), 'the grace that another person gave for another grant stays').toBe(`allow until ${EVERY + GRACE}`);
+    expect(said(await lifecycle.revoke(CONFIGURER, { selector: { kind: 'grant', value: other }, reason: 'x' }, true))).toBe('ok');
+    expect(await ask(), 'one revoked, one not confirmed').toMatch(/^grant\.(?:revoked|recertification)$/);
+    expect(said(await grace(grant, person('sam', 'team:ops')))).toBe('ok');
+    expect([await ask(), await ask(OTHER)]).toEqual([`allow until ${EVERY + GRACE}`, `allow until ${EVERY + GRACE}`]);
+  });
+
+  test('a suspended person gives no grace and confirms nothing; lifted, what they gave before stays over', async () => {
+    const { at, ask, issue, grace, confirm, lifecycle } = await createRecertifyWorld(open);
+    const grant = await issue();
+    at.now = START + EVERY - 1;
+    expect(said(await grace(grant))).toBe('ok');
+    const suspended = await lifecycle.suspend(CONFIGURER, { selector: { kind: 'approver', value: 'user:sue' }, reason: 'x' }, true);
+    const other = await lifecycle.suspend(CONFIGURER, { selector: { kind: 'approver', value: 'user:dora' }, reason: 'x' }, true);
+    if (!suspended.ok || !other.ok) throw new Error('not suspended');
+    expect(said(await grace(grant))).toContain('approver user:sue is suspended');
+    expect(said(await confirm(grant))).toContain('approver user:dora is suspended');
+    expect(said(await lifecycle.lift(FALLBACK, { id: (suspended.reply['suspension'] as { id: string }).id, persons: [] }))).toBe('ok');
+    at.now = START + EVERY;
+    expect(await ask()).toBe('grant.recertification');
+    expect(said(await grace(grant))).toBe('ok');
+    expect(await ask()).toBe(`allow until ${EVERY + GRACE}`);
+  });
+
+  test('grace given while its person is taken away: whichever comes first, nothing holds by it afterwards', { timeout: 60_000 }, async () => {
+    const { at, ask, issue, grace, lifecycle } = await createRecertifyWorld(open);
+    at.now = START;
+    const grants = [await issue(), await issue(), await issue()];
+    at.now = START + EVERY;
+    for (let round = 0; round < 5; round += 1) {
+      const by = person(`p${round}`, 'team:sre');
+      const end = () => lifecycle.revoke(CONFIGURER, { selector: { kind: 'approver', value: by.actor.id }, reason: 'x' }, true);
+      const [first, second, third] = grants as [string, string, string];
+      const done = await Promise.all(round % 2 === 0 ? [grace(first, by), end(), grace(second, by), grace(third, by)] : [end(), grace(third, by), grace(second, by), grace(first, by)]);
+      expect(done.map(said).filter((text) => text.includes('unknown') || text.includes('busy'))).toEqual([]);
+      // A word after the revocation is a new word: the person is still there. It is taken away by the next one.
+      expect(said(await end())).toBe('ok');
+      expect(await ask(), String(round)).toBe('grant.recertification');
+    }
+  });
+
+  test('one person holds at most so many grants by grace', { timeout: 60_000 }, async () => {
+    const { at, ask, issue, grace, store, lifecycle } = await createRecertifyWorld(open);
+    const grant = await issue();
+    const full = (until: number) => store.commit({
+      realm: 'default', expect: [], puts: [{ key: { kind: 'grace-given', id: 'user:sue' }, value: { version: 1, given: Array.from({ length: 100 }, (_, index) => ({ grant: `g${index}`, until })) } }], events: [{ type: 'x', about: [], ending: false, data: {} }],
+    });
+    at.now = START + EVERY;
+    await full(START + EVERY + 1);
+    expect(said(await grace(grant))).toBe('limit: 100 grants hold by your grace already');
+    await full(START + EVERY);
+    expect(said(await grace(grant))).toBe('ok');
+    expect(said(await lifecycle.revoke(CONFIGURER, { selector: { kind: 'approver', value: 'user:sue' }, reason: 'x' }, true))).toBe('ok');
+    expect(await ask()).toBe('grant.recertification');
   });
 });

@@ -9,6 +9,7 @@ import { invalid, refuse, type Actor, type Change, type Loaded, type Rule } from
 import { aliasRef, accountRef, isGone, personRef, readPerson, readRegistration, readTarget, WORKLOAD_KINDS, workloadRef, type Person, type Registration } from './directory.ts';
 import { revocationParts } from './ending-rules.ts';
 import { faultsOf, idFault, isOidcId, isPerson, personFault } from './fields.ts';
+import { graceEndNeeds } from './grace-given.ts';
 import { workloadFault } from './grant-terms.ts';
 
 export const ACCOUNTS_MAX = 32;
@@ -58,7 +59,7 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
   return {
     ends: !command.active,
     needs: (loaded) => [
-      personRef(command.id), ...resting(command.id).map(endingRef),
+      personRef(command.id), ...resting(command.id).flatMap((selector) => [endingRef(selector), ...graceEndNeeds(loaded, selector)]),
       ...unique([...given, ...(before(loaded)?.accounts ?? [])]).map(accountRef), ...given.flatMap((account) => holderOf(loaded, account) ?? []).map(personRef),
     ],
     judge: (loaded) => {

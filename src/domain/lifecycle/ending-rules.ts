@@ -10,6 +10,7 @@ import { readEnding, readGrant, readTask } from '../records.ts';
 import { selectorKey, type Selector } from '../selector.ts';
 import { invalid, loadedGrants, refuse, type Actor, type Change, type Loaded, type Rule, type Ruling } from './change.ts';
 import { isPerson, textFault } from './fields.ts';
+import { graceEndNeeds, graceEndPuts } from './grace-given.ts';
 
 export const SUSPENSIONS_MAX = 16;
 
@@ -87,9 +88,9 @@ const place = (
   return ending === undefined ? UNREADABLE : build(ending);
 };
 
-const placeNeeds = (command: EndCommand, own: RecordRef) => (): readonly RecordRef[] => history(command, own);
+const placeNeeds = (command: EndCommand, own: RecordRef) => (loaded: Loaded): readonly RecordRef[] => [...history(command, own), ...graceEndNeeds(loaded, command.selector)];
 
-/** The parts of a change that places a revocation; `undefined` where the selector's record can't be understood. */
+/** The parts of a change that places a revocation, given also what `graceEndNeeds` names; `undefined` where the selector's record can't be understood. */
 export const revocationParts = (command: EndCommand, loaded: Loaded, actor: Actor) => {
   const ending = standing(loaded, command.selector);
   if (ending === undefined) return undefined;
@@ -101,6 +102,7 @@ export const revocationParts = (command: EndCommand, loaded: Loaded, actor: Acto
     puts: [
       { key: endingRef(selector), value: asJson({ ...ending, revocation: id }), mark: true },
       { key: own, value: asJson(record) },
+      ...graceEndPuts(loaded, selector),
     ],
     events: [{ type: 'revocation.placed' as const, about: history(command, own), ending: true, data: { revocation: asJson(record), by: actor.id } }],
   };
@@ -121,7 +123,7 @@ export const revoke = (command: EndCommand, actor: Actor): Rule => {
   };
 };
 
-/** The parts of a change that places a suspension; `undefined` where it stands already or can't be placed. */
+/** The parts of a change that places a suspension, given the same; `undefined` where it stands already or can't be placed. */
 export const suspensionParts = (command: EndCommand, loaded: Loaded, actor: Actor) => {
   const own = suspensionRef(command.id);
   const ending = standing(loaded, command.selector);
@@ -134,6 +136,7 @@ export const suspensionParts = (command: EndCommand, loaded: Loaded, actor: Acto
     puts: [
       { key: endingRef(selector), value: asJson({ ...ending, suspensions: [...ending.suspensions, suspension] }) },
       { key: own, value: asJson(record) },
+      ...graceEndPuts(loaded, selector),
     ],
     event: { type: 'suspension.placed' as const, about: history(command, own), ending: true, data: { suspension: asJson(record), by: actor.id } },
   };

@@ -4,6 +4,7 @@ import type { JsonObject } from '../json.ts';
 import { invalid, refuse, type Actor, type Rule } from './change.ts';
 import { revocationParts } from './ending-rules.ts';
 import { isOidcId, isPerson } from './fields.ts';
+import { graceEndNeeds } from './grace-given.ts';
 import { ROLES, type Role } from './roles.ts';
 
 export interface OperatorRecord {
@@ -28,7 +29,7 @@ export interface OperatorSetting {
 
 export const setOperator = (id: string, roles: readonly Role[], actor: Actor, setting: OperatorSetting): Rule => ({
   ends: false,
-  needs: () => [operatorRef(id), endingRef({ kind: 'approver', value: id })],
+  needs: (loaded) => [operatorRef(id), endingRef({ kind: 'approver', value: id }), ...graceEndNeeds(loaded, { kind: 'approver', value: id })],
   judge: (loaded) => {
     const fault = operatorFault(id);
     if (fault !== undefined) return invalid([{ path: '/id', message: fault }]);

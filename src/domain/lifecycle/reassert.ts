@@ -9,6 +9,7 @@ import { readEnding, readTask } from '../records.ts';
 import { selectorKey, type Selector } from '../selector.ts';
 import type { Change, Loaded, Rule, Ruling } from './change.ts';
 import { revocationRef, suspensionRef, type RevocationRecord, type SuspensionRecord } from './ending-rules.ts';
+import { graceEndNeeds, graceEndPuts } from './grace-given.ts';
 
 interface Told {
   readonly type: string;
@@ -28,14 +29,14 @@ const ofSelector = (type: EventType, own: RecordRef, selector: Selector, data: J
   const ending = endingRef(selector);
   return {
     ends: true,
-    needs: () => [own, ending],
+    needs: (loaded: Loaded) => [own, ending, ...graceEndNeeds(loaded, selector)],
     judge: (loaded: Loaded) => {
       if (loaded.record(own) !== undefined) return unchanged;
       const held = loaded.record(ending)?.value;
       // One that can't be understood covers everything already.
       if (held !== undefined && readEnding(held) === undefined) return unchanged;
       const standing = (held ?? { version: 1, selector: selectorKey(selector), suspensions: [] }) as Standing;
-      return change(type, [{ key: ending, value: add(standing), ...(mark ? { mark } : {}) }, { key: own, value: record }], data);
+      return change(type, [{ key: ending, value: add(standing), ...(mark ? { mark } : {}) }, { key: own, value: record }, ...graceEndPuts(loaded, selector)], data);
     },
   };
 };

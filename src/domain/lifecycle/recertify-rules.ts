@@ -11,11 +11,12 @@ import { readGrant } from '../records.ts';
 import { reasonText } from '../reasons.ts';
 import { readRecertification, recertificationEnd, recertificationRef, type Recertification } from '../recertification.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
-import { coveredBy, invalid, refuse, type Actor, type Loaded, type Refusal, type Rule } from './change.ts';
+import { coveredBy, invalid, refuse, type Actor, type Change, type Loaded, type Refusal, type Rule } from './change.ts';
 import { isGone, personRef, readPerson, registrationRefs } from './directory.ts';
 import { actorNames, ownersOf } from './eligibility.ts';
 import type { Entitlement } from './entitlement.ts';
 import { isPerson, textFault } from './fields.ts';
+import { GRACE_GIVEN_MAX, graceGiven, graceGivenPut, graceGivenRef } from './grace-given.ts';
 
 export interface RecertifySetting {
   readonly realm: string;
@@ -30,10 +31,13 @@ interface Held {
   readonly entitlement: Entitlement;
 }
 
-type Judged = { readonly recertification: Recertification; readonly before: Instant } | { readonly ok: false; readonly refusal: Refusal };
+type Judged = { readonly recertification: Recertification; readonly before: Instant; readonly puts?: Change['puts'] } | { readonly ok: false; readonly refusal: Refusal };
 
 const selectorsOf = (grant: Grant, realm: string): readonly Selector[] => [{ kind: 'realm', value: realm }, ...workloadSelectors(grant.workload), ...grantSelectors(grant)];
 const grantIn = (loaded: Loaded, id: string): Grant | undefined => readGrant(loaded.record(grantRef(id))?.value ?? {});
+
+/** Of whom gives their word: as long as it is stopped, it is worth nothing. */
+const theWord = ({ id }: Actor): Selector => ({ kind: 'approver', value: id });
 
 const asJson = (value: object): JsonObject => JSON.parse(JSON.stringify(value)) as JsonObject;
 
@@ -47,7 +51,7 @@ const onGrant = (id: string, note: string, actor: Actor, setting: RecertifySetti
   ends: false,
   needs: (loaded) => {
     const grant = grantIn(loaded, id);
-    return [grantRef(id), recertificationRef(id), personRef(actor.id), ...(grant === undefined ? [] : [...selectorsOf(grant, setting.realm).map(endingRef), ...registrationRefs(loaded, grant.workload)])];
+    return [grantRef(id), recertificationRef(id), personRef(actor.id), graceGivenRef(actor.id), endingRef(theWord(actor)), ...(grant === undefined ? [] : [...selectorsOf(grant, setting.realm).map(endingRef), ...registrationRefs(loaded, grant.workload)])];
   },
   judge: (loaded, now) => {
     const record = loaded.record(grantRef(id));
@@ -61,15 +65,15 @@ const onGrant = (id: string, note: string, actor: Actor, setting: RecertifySetti
     const barred = setting.anybody ? undefined : person(loaded, actor);
     if (barred !== undefined) return refuse('not-permitted', barred);
     if (!(now.latest < grant.expiresAt)) return refuse('state', 'the grant has ended');
-    const covered = coveredBy(loaded, selectorsOf(grant, setting.realm), grant.root ?? record.created.sequence);
+    const covered = coveredBy(loaded, selectorsOf(grant, setting.realm), grant.root ?? record.created.sequence) ?? coveredBy(loaded, [theWord(actor)], Number.MAX_SAFE_INTEGER);
     if (covered !== undefined) return refuse('suspended', `the ${covered.selector.kind} ${covered.selector.value} is ${covered.how}`);
     const judged = judge({ grant, held, entitlement }, loaded, now);
     if ('ok' in judged) return judged;
-    const { recertification, before } = judged;
+    const { recertification, before, puts = [] } = judged;
     return {
       ok: true,
       change: {
-        puts: [{ key: recertificationRef(id), value: asJson(recertification) }], before,
+        puts: [{ key: recertificationRef(id), value: asJson(recertification) }, ...puts], before,
         events: [{ type, about: [grantRef(id)], ending: false, data: { recertification: asJson(recertification), by: actor.id } }],
         reply: { recertification: asJson(recertification) },
       },
@@ -102,5 +106,8 @@ export const graceGrant = (id: string, note: string, actor: Actor, setting: Rece
     // Counted from when it falls due, whenever it is given.
     const until = plus(held.dueAt, graceMs);
     if (!(now.latest < until)) return refuse('state', `${reasonText('grant.recertification')}, also for grace; ask for it anew`);
-    return { recertification: { ...held, grace: { by: actor.id, at: now.earliest, until, note } }, before: until };
+    const given = graceGiven(loaded, actor.id);
+    if (given === undefined) return refuse('unavailable', 'the record of the grace that you gave could not be understood');
+    if (given.filter((one) => now.latest < one.until).length >= GRACE_GIVEN_MAX) return refuse('limit', `${GRACE_GIVEN_MAX} grants hold by your grace already`);
+    return { recertification: { ...held, grace: { by: actor.id, at: now.earliest, until, note } }, before: until, puts: [graceGivenPut(actor.id, given, { grant: id, until }, now.latest)] };
   });

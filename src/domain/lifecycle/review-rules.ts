@@ -9,6 +9,7 @@ import type { JsonObject } from '../json.ts';
 import { drillRef, openReviewRef, readReview, REVIEW_OUTCOMES, reviewRecipients, reviewRef, reviewTold, stoppedBy, type Review, type ReviewOutcome } from '../review.ts';
 import { invalid, refuse, type Actor, type Change, type Loaded, type Rule } from './change.ts';
 import { suspensionParts, suspensionRef } from './ending-rules.ts';
+import { graceEndNeeds } from './grace-given.ts';
 import { isPerson, textFault } from './fields.ts';
 
 export interface CloseReview {
@@ -67,7 +68,7 @@ export const overdueReview = (grant: string, settleMs: number, actor: Actor): Ru
     ends: true,
     needs: (loaded) => {
       const review = reviewOf(loaded, grant);
-      return [reviewRef(grant), ...(review === undefined ? [] : stops(review).flatMap(({ id, selector }) => [endingRef(selector), suspensionRef(id)]))];
+      return [reviewRef(grant), ...(review === undefined ? [] : stops(review).flatMap(({ id, selector }) => [endingRef(selector), suspensionRef(id), ...graceEndNeeds(loaded, selector)]))];
     },
     judge: (loaded, now) => {
       const review = reviewOf(loaded, grant);
