@@ -1,8 +1,10 @@
 /** What a period shows an auditor, over HTTP. One is made at a time, since each reads through the record. */
 import { z } from '@hono/zod-openapi';
 import { toRfc3339, type Instant } from '../domain/instant.ts';
+import { CANARY_RESULTS } from '../domain/lifecycle/canary-rules.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { lastQuarter, type Period } from '../domain/reports/period.ts';
+import { SYSTEM_MODES } from '../lifecycle/coverage.ts';
 import type { MakePeriodReport, PeriodReport } from '../lifecycle/period-report.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { instant, instantText } from './schemas.ts';
@@ -21,15 +23,25 @@ const reportAnswer = z.object({
   coverage: z.array(z.object({
     pep: z.string().describe('`-`: has no name'), configured: z.boolean(), mode: z.enum(['enforcing', 'observing']), observe: z.array(z.object({ entry: z.string(), end: instantText() })),
     lastUsedAt: instantText().optional().describe('last use of a grant of this period through it; absent: none was noted'),
+    canary: z.enum(CANARY_RESULTS).optional().describe('the worst of its canaries; absent: none was run'),
   })),
+  canaries: z.array(z.object({
+    canary: z.string(), pep: z.string(), result: z.enum([...CANARY_RESULTS, 'none']).describe('`ended`: access ended with its grant; `open`: it did not; `unproven`: that could not be shown; `none`: not run yet'),
+    detail: z.string().optional(), at: instantText().optional(), endedAt: instantText().optional().describe('last run that went as it should'), flipMs: count().optional().describe('from the end of the grant to the first refusal that was seen'),
+  })),
+  systems: z.array(z.object({
+    system: z.string(), mode: z.enum(SYSTEM_MODES).describe('`unknown`: an entitlement names it, and the inventory does not'), tier: z.string(), owner: z.string().optional(), peps: z.array(z.string()),
+    maxGrantMs: count().optional().describe('longest grant of an entitlement that names it'), reason: z.string().optional(), live: count().describe('grants of entitlements that name it, which had not ended when the period did'),
+  })).describe('the riskiest first'),
   truncated: z.boolean().describe('the record is longer, or holds more, than was looked at'),
 }).openapi('PeriodReport');
 
 const lastUsed = (at: Instant | undefined): JsonObject => (at === undefined ? {} : { lastUsedAt: toRfc3339(at) });
-const view = (realm: string, { from, to, asOf, overdue, exceptions, coverage, ...rest }: PeriodReport): JsonObject => ({
+const view = (realm: string, { from, to, asOf, overdue, exceptions, coverage, canaries, ...rest }: PeriodReport): JsonObject => ({
   realm, from: toRfc3339(from), to: toRfc3339(to), asOf: toRfc3339(asOf), ...(rest as unknown as JsonObject),
   overdue: overdue.map(({ dueAt, ...one }) => ({ ...one, dueAt: toRfc3339(dueAt) })),
   exceptions: exceptions.map(({ end, lastUsedAt, ...one }) => ({ ...one, end: toRfc3339(end), ...lastUsed(lastUsedAt) })),
+  canaries: canaries.map(({ at, endedAt, ...one }) => ({ ...one, ...(at === undefined ? {} : { at: toRfc3339(at) }), ...(endedAt === undefined ? {} : { endedAt: toRfc3339(endedAt) }) })),
   coverage: coverage.map(({ observe, lastUsedAt, ...one }) => ({ ...one, observe: observe.map(({ entry, end }) => ({ entry, end: toRfc3339(end) })), ...lastUsed(lastUsedAt) })),
 });
 

@@ -42,11 +42,21 @@ const sectionsOf = (report: JsonObject): readonly Section[] => {
     },
     {
       title: 'Coverage', note: 'Enforcement points of the configuration as it is now, and others through which grants of this period were used. Observing: it lets through what would be denied, until these entries end.',
-      head: ['Enforcement point', 'Configured', 'Mode', 'Until', 'Last use'],
+      head: ['Enforcement point', 'Configured', 'Mode', 'Until', 'Last use', 'Canary'],
       rows: listOf(report['coverage']).map((one) => [
         one['pep'] === '-' ? '(without a name)' : textOf(one['pep']), one['configured'] === true ? 'yes' : 'no', textOf(one['mode']),
-        listOf(one['observe']).map(({ entry, end }) => `${textOf(entry)}: ${textOf(end)}`).join('; '), textOf(one['lastUsedAt']) || 'none noted',
+        listOf(one['observe']).map(({ entry, end }) => `${textOf(entry)}: ${textOf(end)}`).join('; '), textOf(one['lastUsedAt']) || 'none noted', textOf(one['canary']) || 'none',
       ]),
+    },
+    {
+      title: 'Canaries', note: 'Grants that Curfew issues and watches to their end through a gateway. Ended: refused before, let through under the grant, refused from its end on. Open: not so. Unproven: it could not be shown.',
+      head: ['Canary', 'Enforcement point', 'Result', 'Last run', 'Last ended', 'First refusal after the end', 'What was seen'],
+      rows: listOf(report['canaries']).map((one) => [...cells('canary', 'pep', 'result', 'at', 'endedAt')(one), ms(one['flipMs']), textOf(one['detail'])]),
+    },
+    {
+      title: 'Systems', note: `${listOf(report['systems']).filter(({ mode }) => mode === 'enforcing').length} of ${listOf(report['systems']).length} are asked about at each use. For the others an end of access is advice: it is bounded by the longest grant. The riskiest first.`,
+      head: ['System', 'Mode', 'Tier', 'Owner', 'Enforcement points', 'Longest grant', 'Live grants', 'Reason'],
+      rows: listOf(report['systems']).map((one) => [...cells('system', 'mode', 'tier', 'owner')(one), Array.isArray(one['peps']) ? one['peps'].join(', ') : '', ms(one['maxGrantMs']), textOf(one['live']), textOf(one['reason'])]),
     },
   ];
 };

@@ -51,6 +51,15 @@ const referenceFaults = (config: Config): readonly SpanFault[] => {
   });
   config.identity.issuers.forEach((issuer, index) => issuer.realms?.forEach((realm) => realmAt(`identity.issuers.${index}.realms`, realm)));
   config.accessLogs.systems.forEach(({ realm }, index) => realmAt(`accessLogs.systems.${index}.realm`, realm));
+  config.canaries.forEach(({ realm, pep }, index) => {
+    realmAt(`canaries.${index}.realm`, realm);
+    if (config.peps.find(({ id }) => id === pep)?.realms.includes(realm) !== true) faults.push({ path: `canaries.${index}.pep`, message: `\`${pep}\` is not one of \`peps\` that may ask about \`${realm}\`` });
+  });
+  for (const [name, { peps: by }] of Object.entries(config.lifecycle.systems)) {
+    by.forEach((pep) => {
+      if (!peps.has(pep)) faults.push({ path: `lifecycle.systems.${name}.peps`, message: `\`${pep}\` is not one of \`peps\`` });
+    });
+  }
   if (config.accessLogs.systems.length > 0 && config.decisionLog.to !== 'file') faults.push({ path: 'accessLogs.systems', message: 'need `decisionLog.to: file`: they are held against it' });
   if (config.http.id === config.grpc.id) faults.push({ path: 'grpc.id', message: 'is the id of the HTTP listener too' });
   return faults;
@@ -83,6 +92,7 @@ export const spanFaults = (config: Config): readonly SpanFault[] => [
   ...timeFaults(config),
   ...storeFaults(config),
   ...duplicates('peps', config.peps.map(({ id }) => id)),
+  ...duplicates('canaries', config.canaries.map(({ id }) => id)),
   ...duplicates('routes', config.routes.map(({ id }) => id)),
   ...duplicates('exceptions', config.exceptions.map(({ id }) => id)),
   ...duplicates('standing', config.standing.map(({ id }) => id)),

@@ -4,6 +4,7 @@ import { adminConfig } from '../admin/config.ts';
 import { alertsConfig } from '../alerts/config.ts';
 import { accessLogsConfig, decisionLogConfig } from '../audit/config.ts';
 import { recordConfig } from '../audit/record/config.ts';
+import { canariesConfig } from '../canary/config.ts';
 import { pepConfig, routeConfig } from '../gateways/config.ts';
 import { authzenConfig } from '../gateways/authzen/config.ts';
 import { envoyGatewayConfig } from '../gateways/envoy/config.ts';
@@ -43,6 +44,7 @@ export const configSchema = z.strictObject({
   store: storeConfig.prefault({}).describe('Where grants, tasks and endings are kept.'),
   lifecycle: lifecycleConfig.prefault({}),
   exceptions: z.array(exceptionConfig).max(1_000).default([]).describe('Access that is not as it should be, with an owner, a tier, a reason and an end: batch, legacy, third-party OAuth, shared accounts. They describe; they allow nothing.'),
+  canaries: canariesConfig,
   alerts: alertsConfig.prefault({}),
   signals: signalsConfig.prefault({}),
   standing: z.array(standingConfig).max(1_000).default([]).describe('Exceptions to "no allow without a live grant", each with an owner, a reason and an end.'),

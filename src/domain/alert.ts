@@ -20,6 +20,8 @@ const catalogue = {
   'break-glass.misused': { severity: 'critical', text: 'a review found that emergency access was misused' },
   'break-glass.review-overdue': { severity: 'critical', text: 'emergency access was used and not reviewed in time; its person and entitlement are stopped' },
   'break-glass.used': { severity: 'critical', text: 'emergency access was used for the first time' },
+  'canary.open': { severity: 'critical', text: 'a canary got through a gateway without a grant, or after the end of its grant' },
+  'canary.unproven': { severity: 'warning', text: 'a canary could not show that access through a gateway ends: it was not let through under its grant, or got no clear answer' },
   'exception.ended': { severity: 'warning', text: 'an exception is past its end and still configured' },
   'grant.bypassed': { severity: 'critical', text: 'a system was used without an allow' },
   'grant.reused': { severity: 'critical', text: 'access was used, or tried, after its end' },

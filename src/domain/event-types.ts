@@ -36,6 +36,7 @@ const catalogue = {
   'operator.configured': { ending: false, text: 'the roles of an operator were set; `lostRoles` are those it had and has no more' },
   'bootstrap.made': { ending: false, text: 'the bootstrap credential of a new store was made' },
   'use.noted': { ending: false, text: 'housekeeping noted when `count` grants, workloads or standing entries were last used' },
+  'canary.ran': { ending: false, text: 'a canary grant was used through a gateway and watched to its end; `canary` says what came of it' },
   'manual.opened': { ending: false, text: 'access ended that a system has to be told of by hand: `step` says whom and by when' },
   'manual.done': { ending: false, text: 'a system was told by hand; `step` has the proof' },
   'group.imported': { ending: false, text: 'what groups give was imported from a `source`' },

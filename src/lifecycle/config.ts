@@ -65,6 +65,21 @@ const emergencyConfig = z
   .describe('emergency access (break-glass)');
 export type EmergencyConfig = z.infer<typeof emergencyConfig>;
 
+const ASKS = ['each-use', 'sometimes', 'never'] as const;
+const systemConfig = z
+  .strictObject({
+    owner: z.string().refine(isPerson, 'must be a person or team such as team:dba'),
+    tier: z.string().min(1).max(64).default('standard'),
+    asks: z.enum(ASKS).default('each-use').describe('whether Curfew is asked about each use, through `peps`; only `sometimes`, such as when a session begins; or `never`'),
+    peps: z.array(z.string().min(1).max(128)).max(64).default([]).describe('enforcement points through which it is used'),
+    maxGrantMs: z.int().min(1).max(YEAR).optional().describe('longest grant of an entitlement whose `downstream` names it: all that bounds access to a system that is not asked at each use'),
+    reason: z.string().min(1).max(1_024).optional().describe('why it is not asked about each use'),
+  })
+  .superRefine(({ asks, peps, maxGrantMs }, context) => {
+    if (asks === 'each-use' && peps.length === 0) context.addIssue({ code: 'custom', path: ['peps'], message: 'must name who asks about each use, or `asks` must say that nobody does' });
+    if (asks !== 'each-use' && maxGrantMs === undefined) context.addIssue({ code: 'custom', path: ['maxGrantMs'], message: 'must bound what no refusal ends' });
+  });
+
 const directoryConfig = z
   .strictObject({
     file: z.string().min(1).optional().describe('JSON file with `persons` and `workloads`; read again when it changes. Persons of it that are no longer in it have left'),
@@ -93,6 +108,10 @@ export const lifecycleConfig = z
       }))
       .default({})
       .describe('systems that must be told by hand when access ended, by the name that entitlements have in `downstream`'),
+    systems: z
+      .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/), systemConfig)
+      .default({})
+      .describe('inventory of the systems that access is given to, by the name that entitlements have in `downstream`: `curfew report` lists those that do not end access at once, the riskiest first'),
     surveyMs: z.int().min(1_000).max(24 * HOUR).default(600_000).describe('pause between two looks for orphans, access that is still open, and steps by hand'),
     useNotesMs: z.int().min(1_000).max(HOUR).default(60_000).describe('pause between two notes of what was used'),
     requests: z.strictObject({ maxPending: z.int().min(1).max(10_000).default(100).describe('requests of one person or workload that may wait for a decision') }).prefault({}).describe('access requests'),

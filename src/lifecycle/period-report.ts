@@ -4,12 +4,12 @@
  * noted, so a use that no node could note is missing; overdue, exceptions and enforcement points are as they are now.
  */
 import type { Clock } from '../decision/ports.ts';
-import type { StandingEntry } from '../decision/standing.ts';
 import type { Instant } from '../domain/instant.ts';
 import { readRecertification, recertificationEnd } from '../domain/recertification.ts';
 import { replayPeriod, type End, type Period, type PeriodGrant, type Placed } from '../domain/reports/period.ts';
 import { openReviewRef, readReview, reviewRef } from '../domain/review.ts';
 import type { Store, StoredRecord } from '../store/port.ts';
+import type { Coverage, MakeCoverage } from './coverage.ts';
 import type { ListedException, Reports } from './reports.ts';
 import { usedBy, useRef } from './use-notes.ts';
 
@@ -41,24 +41,12 @@ export interface Overdue {
   readonly dueAt: Instant;
 }
 
-export interface Covered {
-  /** `-`: enforcement points without a name. */
-  readonly pep: string;
-  readonly configured: boolean;
-  /** `observing`: it lets through what would be denied, by these entries, until they end. */
-  readonly mode: 'enforcing' | 'observing';
-  readonly observe: readonly { readonly entry: string; readonly end: Instant }[];
-  /** Last use of a grant of this period through it; absent: none was noted. */
-  readonly lastUsedAt?: Instant;
-}
-
-export interface PeriodReport extends Period {
+export interface PeriodReport extends Period, Coverage {
   readonly asOf: Instant;
   readonly entitlements: readonly EntitlementPeriod[];
   readonly placed: Placed;
   readonly overdue: readonly Overdue[];
   readonly exceptions: readonly ListedException[];
-  readonly coverage: readonly Covered[];
   /** The record is longer, or more grants lived at once, than was looked at. */
   readonly truncated: boolean;
 }
@@ -67,8 +55,7 @@ export interface PeriodReportDeps {
   readonly store: Pick<Store, 'events' | 'facts' | 'read' | 'list'>;
   readonly clock: Clock;
   readonly reports: Pick<Reports, 'exceptions'>;
-  readonly peps: readonly { readonly id: string; readonly realms: readonly string[] }[];
-  readonly standing: readonly StandingEntry[];
+  readonly coverage: MakeCoverage;
   readonly eventsMax?: number;
 }
 
@@ -106,7 +93,7 @@ const refusedAfter = (end: End | undefined): number | undefined => {
   return end?.enforcedMs === undefined ? undefined : end.at + end.enforcedMs;
 };
 
-export const createPeriodReport = ({ store, clock, reports, peps, standing, eventsMax = PERIOD_EVENTS_MAX }: PeriodReportDeps) => {
+export const createPeriodReport = ({ store, clock, reports, coverage, eventsMax = PERIOD_EVENTS_MAX }: PeriodReportDeps) => {
   async function* listed(realm: string, kind: string): AsyncGenerator<readonly StoredRecord[]> {
     for (let after: string | undefined; ; ) {
       const page = await store.list(realm, { kind, limit: PAGE, ...(after === undefined ? {} : { after }) });
@@ -137,18 +124,6 @@ export const createPeriodReport = ({ store, clock, reports, peps, standing, even
       if (found.length > OVERDUE_MAX) return found;
     }
     return found;
-  };
-
-  const coverageIn = (realm: string, now: Instant, lastUsed: ReadonlyMap<string, Instant>): readonly Covered[] => {
-    const known = peps.filter(({ realms }) => realms.includes(realm)).map(({ id }) => id);
-    const unknown = [...lastUsed.keys()].filter((id) => !known.includes(id));
-    return [...known, ...unknown].map((pep, index): Covered => {
-      const observe = standing
-        .filter((entry) => entry.observe && now < entry.end && (entry.match.realms?.includes(realm) ?? true) && (entry.match.peps?.includes(pep) ?? true))
-        .map(({ id, end }) => ({ entry: id, end }));
-      const lastUsedAt = lastUsed.get(pep);
-      return { pep, configured: index < known.length, mode: observe.length === 0 ? 'enforcing' : 'observing', observe, ...(lastUsedAt === undefined ? {} : { lastUsedAt }) };
-    });
   };
 
   return async (realm: string, asked: Period): Promise<PeriodReport> => {
@@ -204,7 +179,7 @@ export const createPeriodReport = ({ store, clock, reports, peps, standing, even
 
     const overdue = await overdueIn(realm, now, ended);
     return {
-      ...period, asOf: now, placed: replay.placed(), exceptions: await reports.exceptions(realm), coverage: coverageIn(realm, now, lastUsed), overdue: overdue.slice(0, OVERDUE_MAX),
+      ...period, asOf: now, placed: replay.placed(), exceptions: await reports.exceptions(realm), ...(await coverage(realm, now, lastUsed, new Map([...sums].flatMap(([id, { live }]) => (id === undefined ? [] : [[id, live]]))))), overdue: overdue.slice(0, OVERDUE_MAX),
       entitlements: [...sums].map(([entitlement, { ended: by, ...sum }]) => ({ ...(entitlement === undefined ? {} : { entitlement }), ...sum, ended: [...by.values()].toSorted((a, b) => b.count - a.count || a.because.localeCompare(b.because)) }))
         .toSorted((a, b) => (a.entitlement ?? '\uffff').localeCompare(b.entitlement ?? '\uffff')),
       truncated: first > 0 || replay.truncated() || tooMany || overdue.length > OVERDUE_MAX,

@@ -4,6 +4,7 @@ import { grantRef } from '../domain/grant-refs.ts';
 import type { Instant } from '../domain/instant.ts';
 import { redeliverAlert, testAlert } from '../domain/lifecycle/alert-rules.ts';
 import type { Rule } from '../domain/lifecycle/change.ts';
+import { noteCanary, type CanaryRun } from '../domain/lifecycle/canary-rules.ts';
 import { finishStep, importGroups, openStep, type FinishStep, type ManualStep } from '../domain/lifecycle/manual-rules.ts';
 import type { Entitlement } from '../domain/lifecycle/entitlement.ts';
 import { confirmGrant, graceGrant, type RecertifySetting } from '../domain/lifecycle/recertify-rules.ts';
@@ -27,6 +28,7 @@ export interface WatchCommands {
   stopOverdue(call: Call, grant: string): Promise<Executed>;
   /** An alert that comes with no other change. */
   raiseOnce(call: Call, make: (now: Instant) => Alert): Promise<Executed>;
+  noteCanary(call: Call, canary: { readonly id: string; readonly pep: string }, run: CanaryRun): Promise<Executed>;
   noteEntitlement(call: Call, entitlement: string): Promise<Executed>;
   /** An owner's word that a grant is still needed; and another person's that it may wait for it a little longer. */
   confirmGrant(call: Call, grant: string, note: string): Promise<Executed>;
@@ -69,6 +71,7 @@ export const createWatchCommands = (deps: WatchCommandDeps): WatchCommands => {
     closeReview: (call, request) => run(call, 'review.close', `review/${request.grant}`, closeReview({ ...request, anybody: development }, call.actor)),
     stopOverdue: (call, grant) => run(call, 'review.stop', `review/${grant}`, overdueReview(grant, enforcedMs(), call.actor)),
     raiseOnce: (call, make) => run(call, 'alert.raise', 'alert', raiseOnce(make, call.actor)),
+    noteCanary: (call, canary, ran) => run(call, 'canary.note', `canary/${canary.id}`, noteCanary(canary, ran, call.actor)),
     noteEntitlement: (call, entitlement) => run(call, 'drill.note', `drill/${entitlement}`, noteEntitlement(entitlement, call.actor)),
     openStep: (call, step) => run(call, 'manual.open', `manual/${step.id}`, openStep(step, call.actor)),
     finishStep: (call, request) => run(call, 'manual.finish', `manual/${request.id}`, finishStep({ ...request, anybody: development }, call.actor)),

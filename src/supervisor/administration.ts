@@ -7,6 +7,7 @@ import { createShipper } from '../audit/ship.ts';
 import { createFindDecision } from '../audit/find-decision.ts';
 import { composeDecider, defaultRealm, lifecycleDeps, type Core } from '../compose.ts';
 import type { Policy, Quarantine } from '../decision/ports.ts';
+import { createCoverage } from '../lifecycle/coverage.ts';
 import { createCompactor } from '../lifecycle/compact.ts';
 import { createMender } from '../lifecycle/mend.ts';
 import { createForgetter } from '../lifecycle/forget.ts';
@@ -26,6 +27,7 @@ import { createSweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import type { SupervisorMetrics } from '../telemetry/metrics.ts';
 import { createAlerting } from './alerting.ts';
+import { openCanaries } from './canaries.ts';
 import { createResetClock } from './clock-reset.ts';
 import { createExplain } from './explain.ts';
 import type { WorkerHealth } from './messages.ts';
@@ -44,6 +46,7 @@ export interface AdministrationParts {
   readonly refreshBundles: RefreshBundles;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly alertMetrics: SupervisorMetrics['alerts'];
+  readonly canaryMetrics: SupervisorMetrics['canaries'];
   readonly node: () => NodeWatch;
   readonly version: string;
   readonly record: OpenRecord;
@@ -115,7 +118,14 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     findDecision: decisionLog.to === 'file' && decisionLog.path !== undefined
       ? createFindDecision({ path: decisionLog.path, tailBytesMax: decisionLog.tailBytesMax })
       : async () => undefined,
-    reports, periodReport: createPeriodReport({ store, clock, reports, peps: config.peps, standing: config.standing }),
+    reports,
+    periodReport: createPeriodReport({
+      store, clock, reports,
+      coverage: createCoverage({
+        store, peps: config.peps, standing: config.standing, canaries: config.canaries, systems: config.lifecycle.systems, tiers: config.lifecycle.caps.tiers,
+        downstreamOf: (id) => downstreamOf(policy(), id), entitlementIds: () => policy()?.entitlementIds() ?? [],
+      }),
+    }),
     drillEveryMs: config.lifecycle.breakGlass.drillEveryMs,
     metrics: parts.metrics,
     live: () => ({ ok: true }),
@@ -144,6 +154,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
       path: decisionLog.path, config: decisionLog.http, monotonicMs: clock.monotonicMs, onError: onError('the decision log is not sent now'),
     })]),
     ...openUseWatch(core, lifecycle, onError('access logs can not be held against the decision log now')),
+    ...openCanaries(core, { lifecycle, metrics: parts.canaryMetrics, onError: onError('a canary can not be run') }),
     createForgetter({ store, clock, realms, pauseMs: FORGET_PAUSE_MS, onError: roundFailed }),
     createReviewWatch({
       store, clock, lifecycle, realms, config: config.lifecycle.breakGlass, intervalMs: config.lifecycle.sweepIntervalMs, onError: roundFailed,

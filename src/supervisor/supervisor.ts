@@ -105,7 +105,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
         return nodeMetrics.exposition(await pool.metrics());
       },
       node: () => node,
-      alertMetrics: metrics.alerts,
+      alertMetrics: metrics.alerts, canaryMetrics: metrics.canaries,
     };
     cleanUps.push(tellExpositions(parts.metrics));
     const toolchain = keepToolchain();

@@ -111,6 +111,7 @@ export interface SupervisorMetrics {
   readonly bundle: Gauge<'revision' | 'digest'>;
   readonly bundles: BundleMetrics;
   readonly bundleRefused: Gauge;
+  readonly canaries: { readonly runs: Counter<'canary' | 'pep' | 'result'>; readonly flip: Gauge<'canary' | 'pep'>; readonly lastEnded: Gauge<'canary' | 'pep'> };
   readonly alerts: { readonly pending: Gauge; readonly tries: Counter<'channel' | 'outcome'> };
   json(): Promise<MetricsJson>;
 }
@@ -128,6 +129,11 @@ export const createSupervisorMetrics = (): SupervisorMetrics => {
     },
     bundle: new Gauge({ name: 'curfew_bundle_active', help: '1 for the active bundle.', labelNames: ['revision', 'digest'] as const, registers }),
     bundleRefused: new Gauge({ name: 'curfew_bundle_refused', help: '1 while the newest bundle is refused and an older one decides.', registers }),
+    canaries: {
+      runs: new Counter({ name: 'curfew_canary_runs_total', help: 'Runs of canary grants through gateways, by what came of them.', labelNames: ['canary', 'pep', 'result'] as const, registers }),
+      flip: new Gauge({ name: 'curfew_canary_flip_seconds', help: 'From the end of the last canary grant to the first refusal that was seen.', labelNames: ['canary', 'pep'] as const, registers }),
+      lastEnded: new Gauge({ name: 'curfew_canary_last_ended_timestamp_seconds', help: 'When access through this gateway last ended with its canary grant, in seconds since 1970.', labelNames: ['canary', 'pep'] as const, registers }),
+    },
     alerts: {
       pending: new Gauge({ name: 'curfew_alerts_pending', help: 'Alerts that some channel has not had yet.', registers }),
       tries: new Counter({ name: 'curfew_alert_tries_total', help: 'Tries to deliver an alert, by channel and what came of it.', labelNames: ['channel', 'outcome'] as const, registers }),

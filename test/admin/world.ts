@@ -46,7 +46,7 @@ export const createAdminWorld = async (over: Partial<AdminDeps> = {}, lifecycle:
     entitlements: () => world.at.policy, lifecycle: world.lifecycle, requests: world.requests, directory: world.directory, breakGlass: { keys: [], open: true, now: () => world.clock.now().latest }, inspect: world.inspect, store: world.store, explain: async () => ({}), findDecision: async () => undefined, version: 'test',
     status: async (realm) => ({ realm }),
     record: { store: world.store, keyId: 'k', publicJwk: { kty: 'OKP' }, rollback: 'undetectable' },
-    reports, periodReport: createPeriodReport({ store: world.store, clock: world.clock, reports, peps: [], standing: [] }),
+    reports, periodReport: createPeriodReport({ store: world.store, clock: world.clock, reports, coverage: async () => ({ coverage: [], canaries: [], systems: [] }) }),
     drillEveryMs: 90 * 24 * 3_600_000,
     refreshBundles: async () => ({ result: 'unchanged', revision: 'r1', digest: 'd1' }),
     resetClock: (call, reason) => world.lifecycle.resetClock(call, { reason, behindMs: 0 }),

@@ -4,6 +4,7 @@ import type { Clock } from '../../src/decision/ports.ts';
 import type { DecisionRecord } from '../../src/decision/record.ts';
 import type { StandingEntry } from '../../src/decision/standing.ts';
 import { periodHtml, periodMarkdown } from '../../src/cli/period-pages.ts';
+import type { CanaryRun } from '../../src/domain/lifecycle/canary-rules.ts';
 import { runCli, type LocalCommand } from '../../src/cli/program.ts';
 import type { Grant } from '../../src/domain/grant.ts';
 import { grantRef } from '../../src/domain/grant-refs.ts';
@@ -12,6 +13,7 @@ import type { JsonObject } from '../../src/domain/json.ts';
 import { lastQuarter, replayPeriod } from '../../src/domain/reports/period.ts';
 import { lifecycleConfig } from '../../src/lifecycle/config.ts';
 import { createLifecycle, type Call } from '../../src/lifecycle/lifecycle.ts';
+import { createCoverage } from '../../src/lifecycle/coverage.ts';
 import { createPeriodReport } from '../../src/lifecycle/period-report.ts';
 import { createReports } from '../../src/lifecycle/reports.ts';
 import { createUseNotes, useRef } from '../../src/lifecycle/use-notes.ts';
@@ -28,16 +30,17 @@ const LONG = { caps: { tiers: { standard: { maxTtlMs: { 'time-boxed': 300 * DAY 
 const SHOP = { owner: 'team:shop', fallbackOwner: 'team:platform', model: 'time-boxed', tier: 'standard', direct: true, alerts: ['team:shop'], orphan: { unusedMs: 300 * DAY, action: 'flag' }, scopes: [{ actions: ['*'], resource: { type: 'http', id: 'shop.local/**' } }] };
 
 onBothStores('period report', (open) => {
-  const setUp = async (over: { standing?: readonly StandingEntry[]; eventsMax?: number } = {}) => {
+  const setUp = async (over: { standing?: readonly StandingEntry[]; eventsMax?: number; canaries?: readonly { id: string; pep: string; realm: string }[]; systems?: object } = {}) => {
     const at = { now: T0 };
     const clock: Clock = { now: () => ({ earliest: at.now as Instant, latest: at.now as Instant, trusted: true }), monotonicMs: () => performance.now() };
     const store = await open(clock);
-    const policy = { ...(await committedPolicy()), entitlement: (id: string) => (id === 'shop' ? (SHOP as never) : undefined) };
-    const lifecycle = createLifecycle({ store, clock, config: lifecycleConfig.parse(LONG), policy: () => policy, development: true, enforcementMs: 0, settle: async () => undefined });
+    const policy = { ...(await committedPolicy()), entitlement: (id: string) => (id === 'shop' ? ({ ...SHOP, downstream: ['orders-db'] } as never) : undefined) };
+    const lifecycle = createLifecycle({ store, clock, config: lifecycleConfig.parse({ ...LONG, systems: over.systems ?? {} }), policy: () => policy, development: true, enforcementMs: 0, settle: async () => undefined });
     const standing = over.standing ?? [];
     const reports = createReports({ store, clock, policy: () => policy, standing, exceptions: [], orphans: { unusedMs: DAY, unseenMs: DAY } });
     const peps = [{ id: 'edge', realms: ['default'] }, { id: 'idle', realms: ['default'] }, { id: 'elsewhere', realms: ['other'] }];
-    const report = createPeriodReport({ store, clock, reports, peps, standing, ...(over.eventsMax === undefined ? {} : { eventsMax: over.eventsMax }) });
+    const coverage = createCoverage({ store, peps, standing, canaries: over.canaries ?? [], systems: lifecycleConfig.parse({ systems: over.systems ?? {} }).systems, tiers: lifecycleConfig.parse({}).caps.tiers, downstreamOf: (id) => (id === 'shop' ? ['orders-db'] : []), entitlementIds: () => ['shop'] });
+    const report = createPeriodReport({ store, clock, reports, coverage, ...(over.eventsMax === undefined ? {} : { eventsMax: over.eventsMax }) });
     const notes = createUseNotes({ store, clock, everyMs: 1_000, onError: (error) => { throw error; } });
     const use = (grant: string, pep: string): void =>
       notes.note({ realm: 'default', workload: WORKLOAD, action: 'GET', resource: { type: 'http', id: 'shop.local/orders/1' }, pep, now: { earliest: at.now, latest: at.now }, result: { allow: true, grant } } as unknown as DecisionRecord);
@@ -53,6 +56,63 @@ onBothStores('period report', (open) => {
     const period = (from: number, to: number) => report('default', { from: from as Instant, to: to as Instant });
     return { at, store, lifecycle, notes, use, issued, revoke, period };
   };
+
+  test('demand(11) demand(16): systems that are not asked about each use are known, the riskiest first, with what bounds them; one that nobody described is worst', async () => {
+    const { at, period, issued, lifecycle } = await setUp({
+      standing: [{ id: 'trial', observe: true, identity: 'optional', owner: 'team:shop', reason: 'rollout', end: (T0 + 3 * DAY) as Instant, match: { peps: ['idle'] } } as unknown as StandingEntry],
+      systems: {
+        web: { owner: 'team:web', peps: ['edge'] }, trial: { owner: 'team:web', peps: ['idle'] },
+        payroll: { owner: 'team:pay', asks: 'sometimes', maxGrantMs: 2 * HOUR, reason: 'keeps sessions' }, longer: { owner: 'team:pay', asks: 'sometimes', maxGrantMs: 9 * HOUR },
+        vault: { owner: 'team:sec', asks: 'sometimes', maxGrantMs: HOUR, tier: 'critical' }, mainframe: { owner: 'team:old', asks: 'never', maxGrantMs: HOUR },
+      },
+      canaries: [{ id: 'c1', pep: 'edge', realm: 'default' }, { id: 'c2', pep: 'edge', realm: 'default' }, { id: 'other', pep: 'idle', realm: 'other' }],
+    });
+    await issued({ entitlement: 'shop' });
+    const note = (id: string, run: CanaryRun) => lifecycle.noteCanary({ realm: 'default', actor: { kind: 'system', id: 'system:canary' } }, { id, pep: 'edge' }, run);
+    expect((await note('c1', { result: 'ended', detail: 'as it should', grant: 'g', flipMs: 12 })).ok).toBe(true);
+    at.now = T0 + DAY;
+    const { systems, coverage, canaries } = await period(T0 - DAY, T0 + DAY);
+    expect(systems.map(({ system, mode }) => `${system} ${mode}`)).toEqual(['orders-db unknown', 'mainframe never-asks', 'trial observing', 'vault advisory', 'longer advisory', 'payroll advisory', 'web enforcing']);
+    expect(systems[0]).toMatchObject({ live: 1 });
+    expect(systems.at(-2)).toMatchObject({ maxGrantMs: 2 * HOUR, reason: 'keeps sessions', owner: 'team:pay' });
+    expect(canaries).toMatchObject([{ canary: 'c1', result: 'ended', flipMs: 12 }, { canary: 'c2', result: 'none' }]);
+    expect(coverage).toMatchObject([{ pep: 'edge', canary: 'ended' }, { pep: 'idle' }]);
+    expect((await note('c2', { result: 'unproven', detail: 'away' })).ok).toBe(true);
+    expect((await period(T0 - DAY, T0 + DAY)).coverage[0]).toMatchObject({ pep: 'edge', canary: 'unproven' });
+    const pages = periodMarkdown(JSON.parse(JSON.stringify({ systems, canaries, coverage })));
+    expect(pages).toContain('1 of 7 are asked about at each use');
+  });
+
+  test('demand(47): a canary that fails is told when it begins to, when it turns worse, and once a day; one that is well again tells anew', async () => {
+    const { at, store, lifecycle } = await setUp();
+    const told = async (run: CanaryRun): Promise<readonly string[]> => {
+      const executed = await lifecycle.noteCanary({ realm: 'default', actor: { kind: 'system', id: 'system:canary' } }, { id: 'c1', pep: 'edge' }, run);
+      if (!executed.ok) throw new Error(executed.failure.detail);
+      const events = await store.events('default', { after: 0, limit: 100 });
+      const { type, data } = events.at(-1) ?? {};
+      expect(type).toBe('canary.ran');
+      at.now += HOUR;
+      return (data?.['alerts'] as readonly string[] | undefined ?? []).map((id) => id.split(':')[0] as string);
+    };
+    const [ended, unproven, open] = (['ended', 'unproven', 'open'] as const).map((result): CanaryRun => ({ result, detail: 'seen' })) as [CanaryRun, CanaryRun, CanaryRun];
+    expect(await told(ended)).toEqual([]);
+    expect(await told(unproven)).toEqual(['canary.unproven']);
+    expect(await told(unproven)).toEqual([]);
+    expect(await told(open)).toEqual(['canary.open']);
+    expect(await told(open)).toEqual([]);
+    at.now += DAY;
+    expect(await told(open)).toEqual(['canary.open']);
+    expect(await told(ended)).toEqual([]);
+    expect(await told(open)).toEqual(['canary.open']);
+  });
+
+  test('demand(11): a grant of an entitlement that names a system which is not asked about each use is no longer than that system bears', async () => {
+    const { issued } = await setUp({ systems: { 'orders-db': { owner: 'team:dba', asks: 'never', maxGrantMs: HOUR } } });
+    await expect(issued({ entitlement: 'shop', ttlMs: HOUR + 1 })).rejects.toThrow();
+    await issued({ entitlement: 'shop', ttlMs: HOUR });
+    // One that names no such system is not bounded by it.
+    await issued({ ttlMs: 2 * HOUR });
+  });
 
   test('demand(30) demand(47): per entitlement what was issued, used and ended, by what and how fast; what ended before, or was issued later, is no part of it', async () => {
     const { at, lifecycle, notes, use, issued, revoke, period, store } = await setUp();

@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['decision'],
   // Reads from outside, to a cap, for every driver.
   ['bounded'],
-  ['time', 'store', 'lifecycle', 'identity', 'policy', 'audit', 'alerts', 'signals', 'telemetry', 'grpc'],
+  ['time', 'store', 'lifecycle', 'canary', 'identity', 'policy', 'audit', 'alerts', 'signals', 'telemetry', 'grpc'],
   ['gateways', 'admin', 'cli', 'client'],
   ['config'],
   ['supervisor', 'demo', 'timeline', 'operations', 'compose.ts', 'compose-worker.ts', 'command.ts', 'entry.ts', 'main.ts'],

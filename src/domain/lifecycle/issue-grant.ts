@@ -30,6 +30,8 @@ export interface GrantCaps {
   /** Longest time of any grant, whatever its tier allows. */
   readonly maxGrantMs?: number;
   readonly maxLiveGrants: number;
+  /** Longest time by what an entitlement names in `downstream`: systems that don't end access at once. */
+  readonly systems?: ReadonlyMap<string, number>;
 }
 
 /** What issuing depends on beside the store. */
@@ -118,8 +120,9 @@ const maxTtlOf = (terms: Pick<IssueGrant, 'model'>, setting: IssueSetting): numb
   const ofTier = Object.hasOwn(tiers, tier) && MODELS.includes(terms.model) ? tiers[tier]?.maxTtlMs[terms.model] : undefined;
   const cap = ofTier === undefined ? undefined : Math.min(ofTier, setting.caps.maxGrantMs ?? ofTier);
   if (cap === undefined || typeof setting.entitlement !== 'object') return cap;
-  const { maxTtlMs = cap, logging, automation } = setting.entitlement;
-  return Math.min(cap, maxTtlMs, setting.caps.logging[logging], setting.caps.automation[automation], setting.basis?.maxTtlMs ?? cap);
+  const { maxTtlMs = cap, logging, automation, downstream } = setting.entitlement;
+  const ofSystems = downstream.map((name) => setting.caps.systems?.get(name) ?? cap);
+  return Math.min(cap, maxTtlMs, setting.caps.logging[logging], setting.caps.automation[automation], ...ofSystems, setting.basis?.maxTtlMs ?? cap);
 };
 
 const taskRefusal = (loaded: Loaded, task: string, expiresAt: number, now: TimeInterval): { readonly ok: false; readonly refusal: Refusal } | undefined => {
