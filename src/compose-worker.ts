@@ -9,7 +9,7 @@ import { startEnvoyGateway, type EnvoyListeners } from './gateways/envoy/start.t
 import type { HttpApi } from './gateways/http/api.ts';
 import { createEmission } from './gateways/http/emission.ts';
 import { createHttpGateway, type RunningHttpGateway } from './gateways/http/gateway.ts';
-import type { GrpcTls } from './grpc/server.ts';
+import type { ListenersTls } from './supervisor/listener-tls.ts';
 import { httpRules } from './gateways/http-question.ts';
 import { createKubernetes } from './gateways/kubernetes/gateway.ts';
 import { createOpa } from './gateways/opa/gateway.ts';
@@ -45,13 +45,10 @@ const composeSelfService = (core: Core, policy: LifecycleDeps['policy']): SelfSe
 export interface Gateways {
   readonly http: RunningHttpGateway;
   readonly grpc: EnvoyListeners;
-  /** Reads certificates and keys again, for new connections. Throws, and changes nothing more, when they can't be read. */
-  reloadTls(): void;
+  /** Reads certificates and keys again, for new connections. Throws, and changes nothing more, when they can't be read. `cut` ends the open ones. */
+  reloadTls(cut?: boolean): void;
   close(): Promise<void>;
 }
-
-const readGrpcTls = ({ tls }: Config['grpc']): GrpcTls | undefined =>
-  tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key), ...(tls.clientCa === undefined ? {} : { clientCa: readFileSync(tls.clientCa) }) };
 
 /** Loads what reads them only where they are configured. */
 const readDescriptorSet = async ({ bodies: { descriptorSet } }: Config['grpc']): Promise<GrpcBodies | undefined> =>
@@ -60,6 +57,7 @@ const readDescriptorSet = async ({ bodies: { descriptorSet } }: Config['grpc']):
 export interface GatewayParts extends Decider {
   readonly ready: () => { readonly ready: boolean; readonly detail?: string };
   readonly policy: () => LoadedPolicy | undefined;
+  readonly tls: ListenersTls;
   readonly version: string;
   /** Of the whole node, as Prometheus reads it; rejects when it can't be had. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
@@ -85,20 +83,20 @@ const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, po
 /** Listens; rejects, with nothing left open, when an address can't be had. */
 export const startGateways = async (core: Core, parts: GatewayParts): Promise<Gateways> => {
   const { config, mode } = core;
-  const { decide, ready, policy } = parts;
+  const { decide, ready, policy, tls } = parts;
   const peps = createPepAuthenticator(config.peps, { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => process.env[name] });
   const fineReasons = mode === 'development';
   const selfService = composeSelfService(core, policy);
-  const http = await createHttpGateway({ decide, emitted: createEmission(parts.notEmitted), ready, selfService, config: config.http, peps, routes: config.routes, fineReasons, apis: composeApis(core, parts, peps) }).listen();
+  const httpPeps = tls.guarded(peps, config.http.tls);
+  const http = await createHttpGateway({ decide, emitted: createEmission(parts.notEmitted), ready, selfService, config: config.http, peps: httpPeps, tls: tls.read, routes: config.routes, fineReasons, apis: composeApis(core, parts, httpPeps) }).listen();
   try {
-    const gateway = createEnvoyGateway({ decide, notEmitted: parts.notEmitted, config: config.grpc, pep: peps, rulesFor: httpRules(config.routes), fineReasons, grpcBodies: await readDescriptorSet(config.grpc), patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
-    const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: readGrpcTls(config.grpc) });
+    const gateway = createEnvoyGateway({ decide, notEmitted: parts.notEmitted, config: config.grpc, pep: tls.guarded(peps, config.grpc.tls), rulesFor: httpRules(config.routes), fineReasons, grpcBodies: await readDescriptorSet(config.grpc), patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
+    const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: config.grpc.tls && tls.read(config.grpc.tls) });
     return {
       http, grpc,
-      reloadTls: () => {
-        http.reloadTls();
-        const tls = readGrpcTls(config.grpc);
-        if (tls !== undefined) grpc.reloadTls(tls);
+      reloadTls: (cut) => {
+        http.reloadTls(cut);
+        if (config.grpc.tls !== undefined) grpc.reloadTls(tls.read(config.grpc.tls), cut);
       },
       close: async () => void (await Promise.all([http.close(), grpc.close()])),
     };

@@ -10,6 +10,7 @@ import { alertSeverity } from './domain/alert.ts';
 import type { DurationMs, Instant } from './domain/instant.ts';
 import { createAuthenticator, type IdentityAuthenticator } from './identity/authenticator.ts';
 import { developmentIssuer, readDevelopmentKey } from './identity/development.ts';
+import type { OnIdentityEvent } from './identity/events.ts';
 import type { LifecycleDeps } from './lifecycle/lifecycle.ts';
 import type { LoadPolicyOptions } from './policy/load-policy.ts';
 import { createNoteRefusal } from './lifecycle/note-refusals.ts';
@@ -42,6 +43,8 @@ export interface Core {
   close(): Promise<void>;
 }
 
+export const identityLog = (log: Log): OnIdentityEvent => ({ kind, issuer, detail }) => log[kind === 'keys.loaded' ? 'debug' : 'warn']('identity keys', { kind, issuer, detail });
+
 const openAuthenticator = async ({ config, mode, log, developmentDir }: CoreOptions, clock: Clock): Promise<IdentityAuthenticator> => {
   // Development identities exist here and nowhere else.
   const issuers = mode === 'development' && developmentDir !== undefined
@@ -49,7 +52,7 @@ const openAuthenticator = async ({ config, mode, log, developmentDir }: CoreOpti
     : config.identity.issuers;
   const authenticator = createAuthenticator({ ...config.identity, issuers }, {
     clock,
-    onEvent: ({ kind, issuer, detail }) => log[kind === 'keys.loaded' ? 'debug' : 'warn']('identity keys', { kind, issuer, detail }),
+    onEvent: identityLog(log),
   });
   await authenticator.ready();
   return authenticator;

@@ -1,6 +1,7 @@
 /** Configuration of the admin listener and of who its operators are. */
 import { z } from 'zod';
 import { ROLES } from '../domain/lifecycle/roles.ts';
+import { tlsFaults } from '../grpc/config.ts';
 import { isLoopback } from '../domain/loopback.ts';
 import { isOidcId, isPerson } from '../domain/lifecycle/fields.ts';
 
@@ -35,7 +36,11 @@ export const adminConfig = z
   .strictObject({
     host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
     port: z.int().min(0).max(65_535).default(8182).describe('0: any free one, printed'),
-    tls: z.strictObject({ cert: z.string().min(1).describe('file with the certificate chain, PEM'), key: z.string().min(1).describe('file with the private key, PEM') }).optional().describe('TLS; needed beyond loopback'),
+    tls: z.strictObject({
+      cert: z.string().min(1).optional().describe('file with the certificate chain, PEM'),
+      key: z.string().min(1).optional().describe('file with the private key, PEM'),
+      workloadApi: z.literal(true).optional().describe("in place of files: Curfew's SVID, from `identity.workloadApi`"),
+    }).superRefine(tlsFaults).optional().describe('TLS; needed beyond loopback'),
     plaintext: z.literal('allowed').optional().describe('serve operators without TLS beyond loopback: only behind something that brings it'),
     allowedHosts: z.array(z.string().regex(/^[a-z0-9.-]+$|^\[[0-9a-f:.]+\]$/, 'must be a host name in lower case, without port')).max(100).default([]).describe('values of the Host header accepted beside loopback names'),
     allowedOrigins: z.array(z.string().regex(/^https?:\/\/[a-z0-9.:[\]-]+$/, 'must be an origin such as https://console.example')).max(100).default([]).describe('web origins whose requests are accepted'),

@@ -5,6 +5,7 @@
 import { getRequestListener } from '@hono/node-server';
 import { httpLimitsConfig } from '../gateways/http/config.ts';
 import { startHttpServer, type HttpServer } from '../gateways/http/server.ts';
+import type { ListenerTls } from '../grpc/secure-context.ts';
 import { PROBLEM_TYPE, problemAnswer, problemBody, type Problem } from './problem.ts';
 
 export interface AdminListenOptions {
@@ -14,8 +15,7 @@ export interface AdminListenOptions {
   /** May change what it does from request to request. */
   readonly fetch: (request: Request) => Response | Promise<Response>;
   readonly drainMs: number;
-  /** PEM texts. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
+  readonly tls?: ListenerTls | undefined;
 }
 
 const CONNECTIONS_MAX = 256;

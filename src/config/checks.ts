@@ -1,4 +1,5 @@
 /** What no single section can know: rules that span the configuration. */
+import { isTrustDomain } from '../domain/spiffe-id.ts';
 import { isLoopback } from '../domain/loopback.ts';
 import { redisConfigFault } from '../store/redis/config-fault.ts';
 import { isGiven } from '../policy/config.ts';
@@ -65,6 +66,17 @@ const referenceFaults = (config: Config): readonly SpanFault[] => {
   return faults;
 };
 
+const workloadApiFaults = (config: Config): readonly SpanFault[] =>
+  (['http', 'grpc', 'admin'] as const).flatMap((section) => {
+    const tls: { readonly workloadApi?: true | undefined; readonly clientTrustDomain?: string | undefined } | undefined = config[section].tls;
+    if (tls?.workloadApi !== true) return [];
+    const { clientTrustDomain } = tls;
+    return [
+      ...(config.identity.workloadApi === undefined ? [{ path: `${section}.tls.workloadApi`, message: 'needs `identity.workloadApi`' }] : []),
+      ...(clientTrustDomain === undefined || isTrustDomain(clientTrustDomain) ? [] : [{ path: `${section}.tls.clientTrustDomain`, message: 'must be a trust domain name' }]),
+    ];
+  });
+
 const timeFaults = ({ limits, lifecycle: _lifecycle }: Config): readonly SpanFault[] =>
   limits.evaluationBudgetMs > limits.decisionDeadlineMs
     ? [{ path: 'limits.evaluationBudgetMs', message: 'must not be longer than limits.decisionDeadlineMs' }]
@@ -90,6 +102,7 @@ export const spanFaults = (config: Config): readonly SpanFault[] => [
   ...listenerFaults(config),
   ...referenceFaults(config),
   ...timeFaults(config),
+  ...workloadApiFaults(config),
   ...storeFaults(config),
   ...duplicates('peps', config.peps.map(({ id }) => id)),
   ...duplicates('canaries', config.canaries.map(({ id }) => id)),

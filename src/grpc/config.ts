@@ -1,5 +1,14 @@
 import { z } from 'zod';
 
+/** Certificates come from files, or from the Workload API. */
+export const tlsFaults = (tls: { cert?: string | undefined; key?: string | undefined; clientCa?: string | undefined; workloadApi?: true | undefined; clientTrustDomain?: string | undefined }, context: z.RefinementCtx): void => {
+  const fault = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+  const byFiles = tls.workloadApi === undefined;
+  for (const name of ['cert', 'key'] as const) if ((tls[name] === undefined) === byFiles) fault(name, byFiles ? 'is required' : 'is not used with `workloadApi`');
+  if (!byFiles && tls.clientCa !== undefined) fault('clientCa', 'is not used with `workloadApi`, but `clientTrustDomain`');
+  if (byFiles && tls.clientTrustDomain !== undefined) fault('clientTrustDomain', 'needs `workloadApi: true`');
+};
+
 /** Limits of one gRPC listener. */
 export const grpcLimitsConfig = z
   .strictObject({

@@ -12,14 +12,11 @@ import { serveCall } from './call.ts';
 import type { GrpcLimits } from './config.ts';
 import { boundConnections } from './connections.ts';
 import type { GrpcMethods, GrpcPeer } from './method.ts';
+import { secureContext, type ListenerTls } from './secure-context.ts';
 import { clearStaleSocket } from './stale-socket.ts';
 
-/** PEM texts. With `clientCa` every client must show a certificate that it has signed. */
-export interface GrpcTls {
-  readonly cert: string | Buffer;
-  readonly key: string | Buffer;
-  readonly clientCa?: string | Buffer;
-}
+/** With `clientCa` every client must show a certificate that it has signed. */
+export type GrpcTls = ListenerTls;
 
 export interface GrpcServerOptions {
   /** `port` 0 takes any free one. A Unix socket is made with `mode` (default 0660). */
@@ -34,8 +31,8 @@ export interface GrpcServer {
   readonly address: string;
   /** The port, 0 on a Unix socket. */
   readonly port: number;
-  /** New connections use these certificates; open ones stay. */
-  reloadTls(tls: GrpcTls): void;
+  /** New connections use these certificates; open ones stay, unless they are to be cut. */
+  reloadTls(tls: GrpcTls, cut?: boolean): void;
   /** Takes no new connection or call, lets open calls end within `drainMs`, then cuts. */
   close(): Promise<void>;
 }
@@ -47,13 +44,6 @@ const peerOf = (session: ServerHttp2Session, unix: boolean): GrpcPeer => {
   if (!(socket instanceof TLSSocket)) return { transport: 'plain', address, certificate: undefined };
   return { transport: 'tls', address, certificate: socket.authorized ? socket.getPeerX509Certificate() : undefined };
 };
-
-const secureContext = (tls: GrpcTls) => ({
-  cert: tls.cert,
-  key: tls.key,
-  ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa }),
-  minVersion: 'TLSv1.2' as const,
-});
 
 const create = ({ tls, limits }: GrpcServerOptions): Http2Server | Http2SecureServer => {
   const options = {
@@ -128,9 +118,10 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
   return {
     address: unix ? `unix:${listen.path}` : `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`,
     port,
-    reloadTls: (tls) => {
+    reloadTls: (tls, cut) => {
       if (!('setSecureContext' in server)) throw new Error('this listener has no TLS');
       server.setSecureContext(secureContext(tls));
+      if (cut === true) for (const session of sessions.keys()) session.destroy();
     },
     close: () => {
       closed ??= new Promise((resolve) => {

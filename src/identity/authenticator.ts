@@ -24,6 +24,7 @@ import { timeFault } from './token-time.ts';
 import { createTokenReview, type TokenReview } from './token-review.ts';
 import { verifyToken } from './verify-token.ts';
 import type { VerifiedToken } from './verify-token.ts';
+import { createWorkloadSources, type WorkloadSources } from './workload-api/sources.ts';
 
 export interface IdentityDeps {
   readonly clock: Clock;
@@ -50,11 +51,18 @@ type Bearer = Extract<Presented, { kind: 'bearer' }>;
 
 const denied = (reason: Reason): Authenticated => ({ ok: false, reason });
 
+/** Of the trust domains that ask it, if any does. */
+const workloadSourcesOf = ({ workloadApi, issuers }: IdentityConfig, deps: { readonly clock: Clock; readonly onEvent: OnIdentityEvent }): WorkloadSources | undefined => {
+  const trustDomains = issuers.flatMap((one) => (one.kind === 'spiffe' && 'workloadApi' in one.bundle ? [one.trustDomain] : []));
+  return workloadApi === undefined || trustDomains.length === 0 ? undefined : createWorkloadSources(workloadApi, [...new Set(trustDomains)], deps);
+};
+
 export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = () => undefined }: IdentityDeps): IdentityAuthenticator => {
   const { filePollMs } = config;
   const reviewOf = (one: IssuerConfig): TokenReview | undefined =>
     one.kind === 'spiffe' || one.tokenReview === undefined ? undefined : createTokenReview({ config: one.tokenReview, audiences: one.audiences, issuer: one.issuer, monotonicMs: clock.monotonicMs, onEvent });
-  const issuers = issuersOf(config.issuers.map((one) => issuerOf(one, keySourceOf(one, { clock, onEvent, filePollMs }), reviewOf(one))));
+  const workload = workloadSourcesOf(config, { clock, onEvent });
+  const issuers = issuersOf(config.issuers.map((one) => issuerOf(one, keySourceOf(one, { clock, onEvent, filePollMs, workload }), reviewOf(one))));
   const sources = issuers.all.map(({ keys }) => keys);
   const tokens = createRemembered<VerifiedToken>(config.rememberedTokensMax);
   const certificates = createRemembered<CertificateFacts>(REMEMBERED_CERTIFICATES_MAX);
@@ -151,6 +159,7 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
     },
     close: () => {
       for (const one of sources) one.close();
+      workload?.close();
       for (const { review } of issuers.all) review?.close();
     },
   };

@@ -5,6 +5,7 @@ import { urlFault } from '../bounded/url.ts';
 import { issuerHostAndPath, templateFault, templatesCollide } from './id-template.ts';
 import { DEVELOPMENT_TRUST_DOMAIN } from './limits.ts';
 import { presets } from './presets.ts';
+import { workloadApiConfig } from './workload-api/config.ts';
 
 export const SVID_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'] as const;
 export const ALGORITHMS = [...SVID_ALGORITHMS, 'EdDSA', 'Ed25519'] as const;
@@ -30,6 +31,7 @@ const remote = {
 
 const fileKeys = z.strictObject({ file: path.describe('JWKS file; read again whenever it changes') });
 const inlineKeys = z.strictObject({ jwks: z.strictObject({ keys: z.array(z.record(z.string(), z.json())).max(100) }).describe('the keys themselves') });
+const workloadApiKeys = z.strictObject({ workloadApi: z.literal(true).describe('the SPIFFE Workload API of `identity.workloadApi` has it') });
 const urlKeys = z.strictObject({ url: text(2048).describe('static https URL of the JWKS or bundle; redirects are refused'), ...remote });
 const discoveredKeys = z.strictObject({
   discovery: z.literal(true).describe('find the JWKS by {issuer}/.well-known/openid-configuration'),
@@ -47,7 +49,7 @@ const common = {
 const spiffe = z.strictObject({
   kind: z.literal('spiffe'),
   trustDomain: z.string().refine(isTrustDomain, 'must be a trust domain name: lower case letters, digits, dots, dashes, underscores').describe('name of the trust domain whose SPIFFE IDs this issuer vouches for'),
-  bundle: z.union([fileKeys, urlKeys, inlineKeys]).describe('SPIFFE bundle of this trust domain; never merged with another'),
+  bundle: z.union([fileKeys, urlKeys, inlineKeys, workloadApiKeys]).describe('SPIFFE bundle of this trust domain; never merged with another'),
   algorithms: z.array(z.enum(SVID_ALGORITHMS)).min(1).default([...SVID_ALGORITHMS]).describe('signature algorithms accepted'),
   maxCredentialAgeMs: durationMs(1_000, DAY_MS).default(HOUR_MS).describe('bounds exp - iat and exp - now of JWT-SVIDs'),
   peers: z.boolean().default(true).describe('accept identities of this trust domain that gateways verified at their TLS listeners'),
@@ -132,6 +134,7 @@ const clash = (a: IssuerConfig, b: IssuerConfig): string | undefined => {
 };
 
 export const identityConfig = z.strictObject({
+  workloadApi: workloadApiConfig.optional().describe("the SPIFFE Workload API, as a source of trust bundles and of the certificates of Curfew's own listeners"),
   issuers: z.array(issuer).max(64).default([]).describe('trust domains and OIDC issuers whose credentials are accepted').superRefine((issuers, context) => {
     for (const [index, one] of issuers.entries()) {
       const fail = (message: string, at: PropertyKey[]) => context.addIssue({ code: 'custom', path: [index, ...at], message });
@@ -155,6 +158,11 @@ export const identityConfig = z.strictObject({
     maxAgeMs: durationMs(1_000, 10 * MINUTE_MS).default(MINUTE_MS).describe('a proof older than this is refused'),
     aheadMs: durationMs(0, MINUTE_MS).default(5_000).describe("how far a proof's iat may lie in the future (clients' clocks)"),
   }).prefault({}),
+}).superRefine(({ issuers, workloadApi }, context) => {
+  for (const [index, one] of issuers.entries()) {
+    if (one.kind !== 'spiffe' || !('workloadApi' in one.bundle) || workloadApi !== undefined) continue;
+    context.addIssue({ code: 'custom', path: ['issuers', index, 'bundle', 'workloadApi'], message: 'needs `identity.workloadApi`' });
+  }
 }).describe('Who may vouch for workloads, and how');
 
 export type IdentityConfig = z.output<typeof identityConfig>;

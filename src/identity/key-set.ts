@@ -27,7 +27,8 @@ export interface KeySet {
   find(kid: string | undefined, algorithm: Algorithm): VerificationKey | undefined;
 }
 
-export type KeyUse = 'jwt-svid' | 'sig';
+/** `workload-api`: only keys for JWT-SVIDs are there, and their use is often left out. */
+export type KeyUse = 'jwt-svid' | 'sig' | 'workload-api';
 
 const RSA_ALGORITHMS: readonly Algorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
 const BY_CURVE = new Map<string, readonly Algorithm[]>([
@@ -62,7 +63,8 @@ export const publicKeyOf = (jwk: JsonObject): { readonly key: KeyObject; readonl
 const useFits = (jwk: JsonObject, use: KeyUse): boolean => {
   const operations = jwk['key_ops'];
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return false;
-  return jwk['use'] === use || (use === 'sig' && jwk['use'] === undefined);
+  if (jwk['use'] === undefined) return use !== 'jwt-svid';
+  return jwk['use'] === (use === 'workload-api' ? 'jwt-svid' : use);
 };
 
 const naturalNumber = (value: JsonValue | undefined): number | undefined =>
@@ -79,7 +81,7 @@ export const keySetOf = (document: JsonValue | undefined, use: KeyUse): KeySet |
   for (const jwk of listed as readonly JsonValue[]) {
     if (!isJsonObject(jwk) || !useFits(jwk, use)) continue;
     const kid = jwk['kid'];
-    if (kid === undefined ? use === 'jwt-svid' : typeof kid !== 'string' || kid.length > KID_CHARS_MAX) continue;
+    if (kid === undefined ? use !== 'sig' : typeof kid !== 'string' || kid.length > KID_CHARS_MAX) continue;
     const found = publicKeyOf(jwk);
     if (found === undefined) continue;
     keys.push({ kid: kid as string | undefined, algorithms: found.algorithms, key: found.key });

@@ -9,6 +9,7 @@ export const needsRestart = (before: Config, after: Config): readonly string[] =
     ['admin.host', ({ admin }) => admin.host],
     ['admin.port', ({ admin }) => admin.port],
     ['admin.tls, whether there is any', ({ admin }) => admin.tls === undefined],
+    ['admin.tls.workloadApi', ({ admin: { tls } , identity }) => (tls?.workloadApi === true ? identity.workloadApi : undefined)],
     ['http.host', ({ http }) => http.host],
     ['http.port', ({ http }) => http.port],
     ['grpc.host', ({ grpc }) => grpc.host],

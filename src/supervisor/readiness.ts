@@ -11,7 +11,7 @@ export interface Readiness {
   stop(): void;
 }
 
-export const watchReadiness = (core: Pick<Core, 'clock' | 'store' | 'authenticator'>, policyActive: () => boolean, onChange: (ready: boolean) => void): Readiness => {
+export const watchReadiness = (core: Pick<Core, 'clock' | 'store' | 'authenticator'>, { policyActive, tlsFault }: { readonly policyActive: () => boolean; readonly tlsFault: () => string | undefined }, onChange: (ready: boolean) => void): Readiness => {
   let storeFault: string | undefined = 'the store was not looked at yet';
   let timer: NodeJS.Timeout | undefined;
   let told: boolean | undefined;
@@ -19,7 +19,9 @@ export const watchReadiness = (core: Pick<Core, 'clock' | 'store' | 'authenticat
   const faultsNow = (): readonly string[] => {
     const issuers = core.authenticator.status();
     const without = issuers.filter(({ keys }) => keys === undefined);
+    const tls = tlsFault();
     return [
+      ...(tls === undefined ? [] : [tls]),
       ...(storeFault === undefined ? [] : [storeFault]),
       ...(policyActive() ? [] : ['no policy bundle is active']),
       ...(core.clock.now().trusted ? [] : [CLOCK_UNTRUSTED]),

@@ -5,12 +5,12 @@
  * - SIGHUP reads configuration and bundle again. Both are judged first; what is not valid changes nothing and says why.
  * - A worker that dies is replaced. One that its watchdog ended puts the evaluation that held it up into quarantine.
  */
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { listenAdmin } from '../admin/listen.ts';
-import { openCore, type CoreOptions } from '../compose.ts';
+import { identityLog, openCore, type CoreOptions } from '../compose.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import type { HttpServer } from '../gateways/http/server.ts';
 import { clearStaleSocket } from '../grpc/stale-socket.ts';
 import { keepToolchain } from '../policy/toolchain/kept-toolchain.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
@@ -22,6 +22,7 @@ import { createChanges, showBundle } from './changes.ts';
 import { startClockMark } from './clock-mark.ts';
 import { findFreePorts, withPorts } from './free-ports.ts';
 import type { Mode, WorkerPorts, WorkerStart } from './messages.ts';
+import { openListenersTls } from './listener-tls.ts';
 import { tellExpositions } from './exposition.ts';
 import { declareLost } from './lost-records.ts';
 import { createNodeMetrics } from './metrics.ts';
@@ -182,9 +183,19 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const { host, port } = loaded.config.admin;
     const { drainMs } = loaded.config.limits;
     const active = (): Config => holder.active.core.config;
-    const adminTls = ({ admin: { tls } } = active()) => tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
-    const admin = await listenAdmin({ host, port, drainMs, tls: adminTls(), fetch: (request) => holder.active.administration.fetch(request) });
+    const tls = await openListenersTls(loaded.config.identity, [loaded.config.admin.tls], { clock, onEvent: identityLog(log), changed: (cut) => reloadAdminTls(cut) });
+    cleanUps.push(tls.close);
+    const adminTls = ({ admin: { tls: setting } } = active()) => setting && tls.read(setting);
+    const admin: HttpServer = await listenAdmin({ host, port, drainMs, tls: adminTls(), fetch: (request) => holder.active.administration.fetch(request) });
     cleanUps.push(() => admin.close());
+    const reloadAdminTls = (cut = false): void => {
+      try {
+        const pem = adminTls();
+        if (pem !== undefined) admin.reloadTls({ ...pem, clientCertificate: 'optional' }, cut);
+      } catch (error) {
+        log.error("the administration's new certificate is not used; the old one stays", { detail: errorText(error) });
+      }
+    };
     const signals = await listenSignals(loaded.config, (request) => holder.active.administration.receiveSignal(request));
     if (signals !== undefined) cleanUps.push(() => signals.close());
     holder.active.administration.housekeeping.start();
@@ -197,13 +208,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const adminTlsChanged = watchFiles(() => adminTlsFiles(active()));
     const tlsTimer = setInterval(() => {
       if (tlsChanged()) pool.broadcast({ type: 'reload-tls' });
-      if (!adminTlsChanged()) return;
-      try {
-        const pem = adminTls();
-        if (pem !== undefined) admin.reloadTls({ ...pem, clientCertificate: 'optional' });
-      } catch (error) {
-        log.error("the administration's new certificate is not used; the old one stays", { detail: errorText(error) });
-      }
+      if (adminTlsChanged()) reloadAdminTls();
     }, TLS_LOOK_MS);
     cleanUps.push(() => clearInterval(tlsTimer));
 

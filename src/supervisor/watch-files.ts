@@ -4,9 +4,9 @@ import type { Config } from '../config/schema.ts';
 
 /** Certificates and keys of the listeners for decisions. */
 export const tlsFiles = ({ http, grpc }: Config): readonly string[] =>
-  [http.tls, grpc.tls].flatMap((tls) => (tls === undefined ? [] : [tls.cert, tls.key, ...(tls.clientCa === undefined ? [] : [tls.clientCa])]));
+  [http.tls, grpc.tls].flatMap((tls) => [tls?.cert, tls?.key, tls?.clientCa].filter((path) => path !== undefined));
 
-export const adminTlsFiles = ({ admin: { tls } }: Config): readonly string[] => (tls === undefined ? [] : [tls.cert, tls.key]);
+export const adminTlsFiles = ({ admin: { tls } }: Config): readonly string[] => [tls?.cert, tls?.key].filter((path) => path !== undefined);
 
 const stateOf = (paths: readonly string[]): string =>
   paths.map((path) => {

@@ -1,6 +1,6 @@
 /** A worker process: opens what it decides with, listens, and does what the supervisor says. Its life ends with the supervisor's. */
-import { activatePolicy, startGateways } from '../compose-worker.ts';
-import { composeDecider, openCore } from '../compose.ts';
+import { activatePolicy, startGateways, type Gateways } from '../compose-worker.ts';
+import { composeDecider, identityLog, openCore } from '../compose.ts';
 import { configSchema } from '../config/schema.ts';
 import type { DecisionSink } from '../decision/ports.ts';
 import type { LoadedPolicy } from '../policy/load-policy.ts';
@@ -9,6 +9,7 @@ import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createWorkerMetrics, type MetricsJson } from '../telemetry/metrics.ts';
 import { createExpositionAsker } from './exposition.ts';
 import type { Asked, FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import { openListenersTls } from './listener-tls.ts';
 import { watchReadiness } from './readiness.ts';
 import { rehearse } from './rehearse.ts';
 import { openLog } from './open-log.ts';
@@ -66,9 +67,18 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const decider = composeDecider(core, { policy: activePolicy, sink, quarantine: watchdog });
   const expositions = createExpositionAsker(tell);
   let draining = false;
-  const readiness = watchReadiness(core, () => activePolicy() !== undefined && !draining, (ready) => gateways.grpc.setServing(ready));
-  const gateways = await startGateways(core, {
-    ...decider,
+  const running: { gateways?: Gateways } = {};
+  const reloadTls = (cut: boolean): void => {
+    try {
+      running.gateways?.reloadTls(cut);
+    } catch (error) {
+      log.error('certificates can not be read again; the old ones stay', { detail: errorText(error) });
+    }
+  };
+  const tls = await openListenersTls(config.identity, [config.http.tls, config.grpc.tls], { clock: core.clock, onEvent: identityLog(log), changed: reloadTls });
+  const readiness = watchReadiness(core, { policyActive: () => activePolicy() !== undefined && !draining, tlsFault: tls.fault }, (ready) => running.gateways?.grpc.setServing(ready));
+  const started = await startGateways(core, {
+    ...decider, tls,
     version: start.version,
     metrics: expositions.ask,
     onNoOpinion: metrics.noOpinion,
@@ -79,6 +89,9 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
       return { ready, ...(faults.length === 0 ? {} : { detail: faults.join('; ') }) };
     },
   });
+  running.gateways = started;
+  // What came while they were started.
+  if (config.identity.workloadApi !== undefined) reloadTls(false);
   useNotes.start();
   await readiness.start();
   watchdog.watch();
@@ -106,7 +119,8 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     if (draining) return;
     draining = true;
     readiness.stop();
-    await gateways.close();
+    tls.close();
+    await started.close();
     await useNotes.stop();
     await decisionLog.close(SINK_CLOSE_MS);
     tell({ type: 'drained', metrics: await allMetrics(false) });
@@ -122,7 +136,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     else tell({ type: 'health', id, health: readiness.now() });
   };
 
-  tell({ type: 'ready', ports: { http: config.http.port === false ? undefined : gateways.http.port, grpc: gateways.grpc.port } });
+  tell({ type: 'ready', ports: { http: config.http.port === false ? undefined : started.http.port, grpc: started.grpc.port } });
   return {
     receive: (message) => {
       switch (message.type) {
@@ -135,13 +149,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
         }
         case 'shadow': return void shadow.replace(message.bundle);
         case 'ask': return void answer(message.id, message.what).catch(fatal);
-        case 'reload-tls': {
-          try {
-            return gateways.reloadTls();
-          } catch (error) {
-            return log.error('certificates can not be read again; the old ones stay', { detail: errorText(error) });
-          }
-        }
+        case 'reload-tls': return reloadTls(false);
         case 'reset-clock': return core.clock.reset();
         case 'exposition': return expositions.receive(message);
         case 'drain': return void drain().catch(fatal);

@@ -19,7 +19,7 @@ const readinessWith = async (parts: Partial<Parts>) => {
       store: { health: async () => { if (store === 'throws') throw new Error('gone'); return store; } },
       authenticator: { status: () => issuers.map((keys, index) => ({ issuer: `i${index}`, keys })) },
     } as never,
-    () => policy,
+    { policyActive: () => policy, tlsFault: () => undefined },
     (ready) => told.push(ready),
   );
   const before = readiness.now();

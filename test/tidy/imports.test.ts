@@ -23,6 +23,8 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
   // The transport that HTTP listeners share.
   admin: ['gateways/http/', 'store/port.ts'],
   gateways: ['grpc/'],
+  // The Workload API speaks gRPC.
+  identity: ['grpc/'],
   // The record is made of what the store logged.
   audit: ['store/port.ts', 'lifecycle/rounds.ts'],
 };

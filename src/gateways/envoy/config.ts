@@ -1,6 +1,6 @@
 /** Options of the gRPC listener for Envoy. */
 import { z } from 'zod';
-import { grpcLimitsConfig } from '../../grpc/config.ts';
+import { grpcLimitsConfig, tlsFaults } from '../../grpc/config.ts';
 
 const file = z.string().min(1);
 
@@ -31,10 +31,13 @@ export const envoyGatewayConfig = z
       .optional(),
     tls: z
       .strictObject({
-        cert: file.describe('File with the certificate chain, PEM.'),
-        key: file.describe('File with the private key, PEM.'),
+        cert: file.optional().describe('File with the certificate chain, PEM.'),
+        key: file.optional().describe('File with the private key, PEM.'),
         clientCa: file.optional().describe('File with the authorities that sign client certificates, PEM. When set, every client must show one.'),
+        workloadApi: z.literal(true).optional().describe("In place of files: Curfew's SVID, from `identity.workloadApi`."),
+        clientTrustDomain: z.string().optional().describe('With it: every client must show an SVID of this trust domain.'),
       })
+      .superRefine(tlsFaults)
       .optional()
       .describe('TLS on the TCP port.'),
     pep: z.literal('anonymous').optional().describe('Serve callers that do not prove which enforcement point they are; needed beyond loopback.'),

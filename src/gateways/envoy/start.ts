@@ -13,8 +13,8 @@ export interface EnvoyListeners {
   readonly port: number | undefined;
   /** What the health service says; it starts with no. */
   setServing(serving: boolean): void;
-  /** For new connections; open ones keep theirs. */
-  reloadTls(tls: GrpcTls): void;
+  /** For new connections; open ones keep theirs, unless they are to be cut. */
+  reloadTls(tls: GrpcTls, cut?: boolean): void;
   /** Says "not serving", lets open calls end, then cuts them. */
   close(): Promise<void>;
 }
@@ -55,7 +55,7 @@ export const startEnvoyGateway = async ({ config, gateway, tls }: EnvoyListeners
     addresses: servers.map(({ address }) => address),
     port: overTcp?.port,
     setServing: health.setServing,
-    reloadTls: (next) => overTcp?.reloadTls(next),
+    reloadTls: (next, cut) => overTcp?.reloadTls(next, cut),
     close,
   };
 };

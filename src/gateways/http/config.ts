@@ -1,5 +1,6 @@
 /** Options of one HTTP listener. */
 import { z } from 'zod';
+import { tlsFaults } from '../../grpc/config.ts';
 
 export const httpLimitsConfig = z
   .strictObject({
@@ -31,11 +32,14 @@ export const httpListenerConfig = z
       .optional(),
     tls: z
       .strictObject({
-        cert: file.describe('File with the certificate chain, PEM'),
-        key: file.describe('File with the private key, PEM'),
+        cert: file.optional().describe('File with the certificate chain, PEM'),
+        key: file.optional().describe('File with the private key, PEM'),
         clientCa: file.optional().describe('File with the authorities that sign client certificates, PEM; when set, clients are asked for one'),
+        workloadApi: z.literal(true).optional().describe("In place of files: Curfew's SVID, from `identity.workloadApi`"),
+        clientTrustDomain: z.string().optional().describe('With it: clients are asked for an SVID of this trust domain'),
         clientCertificate: z.enum(['required', 'optional']).default('required').describe('Without `required`, a client may show none; a wrong one is refused always'),
       })
+      .superRefine(tlsFaults)
       .optional()
       .describe('TLS on the TCP port'),
     pep: z.literal('anonymous').optional().describe('Serve callers that do not prove which enforcement point they are; needed beyond loopback'),

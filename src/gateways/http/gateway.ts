@@ -4,7 +4,6 @@
  * Decision endpoints are served straight from node's request: what they judge is the target as it was received. Everything else
  * goes through hono, and only when its target is clean, so that router and handlers can't see different paths (THREATS B5).
  */
-import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
@@ -16,6 +15,7 @@ import type { Route } from '../../domain/route.ts';
 import { EXT_AUTHZ_PREFIX } from '../ext-authz-http/original.ts';
 import { httpRules } from '../http-question.ts';
 import { pepCertificateOf } from '../pep-certificate.ts';
+import { tlsFromFiles, type ListenerTls, type TlsSetting } from '../../grpc/secure-context.ts';
 import { reachOf, type ListenerBinding, type PepAuthenticator, type PepCertificate } from '../pep.ts';
 import { writeDecision, writeFailure } from './answer.ts';
 import type { HttpApi } from './api.ts';
@@ -39,6 +39,8 @@ export interface HttpGatewayDeps extends AppDeps {
   readonly emitted?: Emission;
   readonly config: HttpListenerConfig;
   readonly peps: PepAuthenticator;
+  /** What `config.tls` stands for at present; throws when it can't be had. Absent: what the files say. */
+  readonly tls?: ((tls: TlsSetting) => ListenerTls) | undefined;
   readonly routes: readonly Route[];
   /** Development: the fine reason and the grant are on the wire. */
   readonly fineReasons: boolean;
@@ -58,20 +60,10 @@ export interface RunningHttpGateway {
   readonly addresses: readonly string[];
   /** The TCP port, 0 without one. */
   readonly port: number;
-  /** Reads the TLS files again, for new connections. Throws, and changes nothing, when they can't be read. */
-  reloadTls(): void;
+  /** Reads again what TLS is made of, for new connections. Throws, and changes nothing, when it can't be read. `cut` ends the open ones. */
+  reloadTls(cut?: boolean): void;
   close(): Promise<void>;
 }
-
-const readTls = (tls: HttpListenerConfig['tls']): HttpTls | undefined =>
-  tls === undefined
-    ? undefined
-    : {
-        cert: readFileSync(tls.cert),
-        key: readFileSync(tls.key),
-        clientCa: tls.clientCa === undefined ? undefined : readFileSync(tls.clientCa),
-        clientCertificate: tls.clientCertificate,
-      };
 
 /** Fits no enforcement point: a certificate that was shown but did not verify. */
 const UNVERIFIED: PepCertificate = { sans: [], sha256: '' };
@@ -127,6 +119,11 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
       .catch(() => writeFailure(response));
   };
 
+  const readTls = (): HttpTls | undefined => {
+    const { tls: setting } = config;
+    return setting && { ...(deps.tls ?? tlsFromFiles)(setting), clientCertificate: setting.clientCertificate };
+  };
+
   const handler = (reach: ListenerBinding['reach']): HttpHandler => {
     const listener: ListenerBinding = { id: config.id, reach, pep: config.pep };
     return (incoming, response, bodyTooLarge) => {
@@ -150,7 +147,7 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     const servers: HttpServer[] = [];
     try {
       if (port !== false) {
-        servers.push(await startHttpServer({ listen: { host, port }, tls: readTls(config.tls), limits, readsBody, handle: handler(reachOf(host)) }));
+        servers.push(await startHttpServer({ listen: { host, port }, tls: readTls(), limits, readsBody, handle: handler(reachOf(host)) }));
       }
       if (unix !== undefined) servers.push(await startHttpServer({ listen: unix, limits, readsBody, handle: handler('unix') }));
     } catch (error) {
@@ -160,9 +157,9 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     return {
       addresses: servers.map((server) => server.address),
       port: port === false ? 0 : (servers[0]?.port ?? 0),
-      reloadTls: () => {
-        const tls = readTls(config.tls);
-        if (tls !== undefined && port !== false) servers[0]?.reloadTls(tls);
+      reloadTls: (cut) => {
+        const tls = readTls();
+        if (tls !== undefined && port !== false) servers[0]?.reloadTls(tls, cut);
       },
       close: async () => {
         await Promise.all(servers.map((server) => server.close()));

@@ -9,14 +9,11 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import { boundConnections } from '../../grpc/connections.ts';
+import { secureContext, type ListenerTls } from '../../grpc/secure-context.ts';
 import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
 
-/** PEM texts. */
-export interface HttpTls {
-  readonly cert: string | Buffer;
-  readonly key: string | Buffer;
-  readonly clientCa?: string | Buffer | undefined;
+export interface HttpTls extends ListenerTls {
   /** `optional`: a client may show no certificate; one that does not verify is for the caller to refuse (`socket.authorized`). */
   readonly clientCertificate: 'required' | 'optional';
 }
@@ -28,8 +25,8 @@ export interface HttpServer {
   readonly address: string;
   /** 0 on a Unix socket. */
   readonly port: number;
-  /** New connections use these certificates; open ones stay. */
-  reloadTls(tls: HttpTls): void;
+  /** New connections use these certificates; open ones stay, unless they are to be cut. */
+  reloadTls(tls: HttpTls, cut?: boolean): void;
   /** Takes no new connection, lets requests under way end within `drainMs`, then cuts. */
   close(): Promise<void>;
 }
@@ -132,13 +129,6 @@ const createOneByOne = (): ((response: ServerResponse, socket: Socket, handle: (
   };
 };
 
-const secureContext = (tls: HttpTls) => ({
-  cert: tls.cert,
-  key: tls.key,
-  ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa }),
-  minVersion: 'TLSv1.2' as const,
-});
-
 const create = (limits: HttpLimits, tls: HttpTls | undefined, handle: RequestListener): Server | SecureServer => {
   const options: ServerOptions = {
     insecureHTTPParser: false,
@@ -202,9 +192,10 @@ export const startHttpServer = async (options: {
   return {
     address: unix ? `unix:${listen.path}` : `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`,
     port,
-    reloadTls: (tls) => {
+    reloadTls: (tls, cut) => {
       if (!('setSecureContext' in server)) throw new Error('this listener has no TLS');
       server.setSecureContext(secureContext(tls));
+      if (cut === true) server.closeAllConnections();
     },
     close: () => {
       closed ??= new Promise((resolve) => {
