@@ -138,12 +138,21 @@ export const composeDecider = (core: Core, parts: { readonly policy: () => Polic
     standing: core.config.standing,
   }));
 
+/** Where it is said who there is, names that the configuration uses are known too. */
+const knownOwners = (config: Config): NonNullable<LifecycleDeps['knownOwners']> => {
+  const { lifecycle: { directory }, signals, admin: { operators } } = config;
+  const named = (realm: string): ReadonlySet<string> =>
+    new Set([...Object.values(operators.persons), ...Object.values(operators.groups).flatMap(({ team, realms }) => (team === undefined || realms?.includes(realm) === false ? [] : [team]))]);
+  return (realm) => (directory.knownOwners ?? (directory.file !== undefined || signals.scim.some((feed) => (feed.realm ?? defaultRealm(config)) === realm)) ? named(realm) : undefined);
+};
+
 export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
   store, clock, policy,
   config: config.lifecycle,
   development: mode === 'development',
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
   pepCacheMs: config.limits.pepCacheMaxMs,
+  knownOwners: knownOwners(config),
   peps: new Set(config.peps.map(({ id }) => id)),
   noteRefusal: createNoteRefusal({ store, clock }),
   taskSources: new Set([...config.signals.hooks, ...config.signals.pollers].map(({ id }) => id)),

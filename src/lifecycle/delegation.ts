@@ -37,7 +37,7 @@ export const createDelegation = (deps: LifecycleDeps): Delegation => {
       if (!verdict.ok) return { ok: false, failure: { code: verdict.code, detail: verdict.detail } };
       const command = { ...asked, id: (deps.newId ?? newId)(clock.now().latest), ttlMs: Math.min(asked.ttlMs, verdict.maxTtlMs) };
       const rule = delegateGrant(command, call.actor, {
-        realm: call.realm, epoch: store.epoch, bundleRevision: active.revision, entitlementOf: known, issuersOf: workloadIssuers, maxLiveGrants: config.caps.maxLiveGrants,
+        realm: call.realm, epoch: store.epoch, bundleRevision: active.revision, entitlementOf: known, issuersOf: workloadIssuers, knownOwners: deps.knownOwners?.(call.realm), maxLiveGrants: config.caps.maxLiveGrants,
       });
       const entitlement = grant.entitlement === undefined ? undefined : known(grant.entitlement);
       return run(call, 'grant.delegate', `holder/${asked.workload}`, guardContinuity(rule, asked.workload, entitlement));

@@ -30,12 +30,12 @@ export const entitlementOf = (id: string | undefined, active: Pick<Policy, 'enti
 export const sha256 = (value: JsonObject): string => createHash('sha256').update(canonicalJson(value)).digest('hex');
 
 /** `active`: the bundle by which it is judged, once more at each attempt to commit. */
-export const issuingRule = ({ store, config, development, directEmergencies }: Pick<LifecycleDeps, 'store' | 'config' | 'development' | 'directEmergencies'>, active: Pick<Policy, 'revision' | 'entitlement'>) =>
+export const issuingRule = ({ store, config, development, directEmergencies, knownOwners }: Pick<LifecycleDeps, 'store' | 'config' | 'development' | 'directEmergencies' | 'knownOwners'>, active: Pick<Policy, 'revision' | 'entitlement'>) =>
   ({ realm, id, terms, actor, basis }: Issue): Rule => {
     const systems = new Map(Object.entries(config.systems).flatMap(([name, { maxGrantMs }]) => (maxGrantMs === undefined ? [] : [[name, maxGrantMs] as const])));
     const entitlement = entitlementOf(terms.entitlement, active);
     const issued = issueGrant(id, terms, actor, {
-      realm, epoch: store.epoch, bundleRevision: active.revision, caps: { ...config.caps, systems }, anyDirect: development, directEmergencies, entitlement, issuers: workloadIssuers(terms.workload),
+      realm, epoch: store.epoch, bundleRevision: active.revision, caps: { ...config.caps, systems }, anyDirect: development, directEmergencies, entitlement, knownOwners: knownOwners?.(realm), issuers: workloadIssuers(terms.workload),
       ...(basis === undefined ? {} : { basis }),
     });
     const guarded = guardContinuity(issued, terms.workload, typeof entitlement === 'object' ? entitlement : undefined);

@@ -14,6 +14,7 @@ import { setOperator } from '../domain/lifecycle/operator-rules.ts';
 import type { Role } from '../domain/lifecycle/roles.ts';
 import { openSourced, sourceOf } from '../domain/lifecycle/signal-rules.ts';
 import { idFault } from '../domain/lifecycle/fields.ts';
+import type { KnownOwners } from '../domain/lifecycle/known-owner.ts';
 import type { TaskKinds } from '../domain/lifecycle/task-kinds.ts';
 import { beatTask, closeTask, openTask, pauseTask, resumeTask, type OpenTask, type TaskCommand } from '../domain/lifecycle/task-rules.ts';
 import { isJsonObject } from '../domain/json.ts';
@@ -51,6 +52,8 @@ export interface LifecycleDeps {
   readonly directEmergencies?: boolean;
   /** Told of every refusal of access; absent: they are answered and leave nothing behind. */
   readonly noteRefusal?: NoteRefusal;
+  /** Names that the configuration knows, where a people source says who may be an owner in this realm. */
+  readonly knownOwners?: (realm: string) => KnownOwners;
   /** Names of the enforcement points, where they are known. */
   readonly peps?: ReadonlySet<string>;
   /** Ids in place of random ones, for what must come out the same twice. */

@@ -101,3 +101,15 @@ test('F6: not to a workload of somebody who approved', async () => {
   await register('spiffe://dev.local/agent/six');
   expect(said(await give(THREE, second, 'spiffe://dev.local/agent/six')), 'the control').toBe('ok');
 });
+
+test('demand(23) demand(34) E12: what is handed on needs somebody who answers for it: not one who has left, and, where a people source says who there is, not one whom nobody knows', async () => {
+  await register(TWO, 'user:olga');
+  await register(THREE, 'user:unheard');
+  expect(said(await give(ONE, first, TWO))).toBe('ok');
+  await world.directory.setPerson(CONFIGURER, { id: 'user:olga', accounts: [], teams: [], active: false }, 'api', true);
+  expect(said(await give(ONE, first, TWO))).toBe('not-permitted: who answers for that workload has left');
+  expect(said(await give(ONE, first, THREE))).toBe('ok');
+  world.knownOwners.names = new Set(['team:support']);
+  expect(said(await give(ONE, first, THREE))).toContain('is nobody whom the people source');
+  expect(said(await give(ONE, first, FOUR))).toBe('ok');
+});

@@ -37,6 +37,8 @@ export interface World {
   readonly config: LifecycleConfig;
   /** What the test sets. */
   readonly at: { now: number; trusted: boolean; policy: Policy | undefined };
+  /** Set: who may be an owner, beside those in the directory. */
+  readonly knownOwners: { names?: ReadonlySet<string> };
   /** How long each ending waited. */
   readonly settled: number[];
   /** How many events the realm has. */
@@ -69,8 +71,10 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
   const anyStore: NodeStore = store;
   const config = lifecycleConfig.parse(over.config ?? {});
   const settled: number[] = [];
+  const known: World['knownOwners'] = {};
   const deps: LifecycleDeps = {
     store, clock, config, policy: () => at.policy, development: over.development ?? true, enforcementMs: 250,
+    knownOwners: () => known.names,
     settle: async (ms) => {
       settled.push(ms);
     },
@@ -78,7 +82,7 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
     ...(over.noted === true ? { noteRefusal: createNoteRefusal({ store, clock }) } : {}),
   };
   return {
-    store, clock, config, at, settled,
+    store, clock, config, at, settled, knownOwners: known,
     lifecycle: createLifecycle(deps),
     requests: createRequests(deps),
     delegation: createDelegation(deps),

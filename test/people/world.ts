@@ -5,7 +5,7 @@ import type { DurationMs, Instant } from '../../src/domain/instant.ts';
 import { oidcOperator } from '../../src/admin/authenticate-operator.ts';
 import type { Principal } from '../../src/admin/principal.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import type { Core } from '../../src/compose.ts';
+import { lifecycleDeps, type Core } from '../../src/compose.ts';
 import { createDirectory } from '../../src/lifecycle/directory.ts';
 import { createInspect } from '../../src/lifecycle/inspect.ts';
 import { createLifecycle, type Call, type LifecycleDeps } from '../../src/lifecycle/lifecycle.ts';
@@ -35,9 +35,10 @@ export const createPeopleWorld = async (open: OpenStore, over: { scim?: object; 
     authzen: undefined, opa: undefined, kubernetes: undefined, limits: undefined, log: undefined,
     signals: { port: 0, scim: [{ id: 'idp', token: { env: 'TEST_SCIM_TOKEN' }, accounts: ['oidc:idp.example/{externalId}'], ...over.scim }] },
     lifecycle: { directory: over.directory ?? {} },
-    admin: { operators: { issuers: ['https://idp.example'], groups: { 'Shop DBAs': { team: 'team:dba', roles: ['approver'] }, SRE: { team: 'team:sre', roles: ['approver'] }, Data: { team: 'team:data' }, ...over.groups }, persons: over.persons ?? {} } },
+    admin: { operators: { issuers: ['https://idp.example'], groups: { 'Shop DBAs': { team: 'team:dba', roles: ['approver'] }, SRE: { team: 'team:sre', roles: ['approver'] }, Data: { team: 'team:data' }, Shop: { team: 'team:shop' }, Platform: { team: 'team:platform' }, ...over.groups }, persons: over.persons ?? {} } },
   });
-  const deps: LifecycleDeps = { store, clock, config: config.lifecycle, policy: () => policy, development: false, enforcementMs: 0, settle: async () => undefined };
+  const named = lifecycleDeps({ store, clock, config, mode: 'production' } as unknown as Core, () => policy).knownOwners;
+  const deps: LifecycleDeps = { store, clock, config: config.lifecycle, policy: () => policy, development: false, enforcementMs: 0, settle: async () => undefined, ...(named === undefined ? {} : { knownOwners: named }) };
   const lifecycle = createLifecycle({ ...deps, development: true });
   const log = { debug: () => undefined, info: () => undefined, warn: (text: string, fields?: object) => void (process.env['PEOPLE_DEBUG'] === undefined ? 0 : console.log(text, fields)), error: () => undefined };
   const { receive } = createSignals({ config, clock, store, mode: 'production' } as unknown as Core, lifecycle, log);

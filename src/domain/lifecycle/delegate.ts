@@ -18,6 +18,7 @@ import type { Entitlement } from './entitlement.ts';
 import { faultsOf, textFault } from './fields.ts';
 import { scopeFaults, workloadFault } from './grant-terms.ts';
 import { grantPuts, holderRef } from './issue-grant.ts';
+import { ownerFault, ownerRefs, type KnownOwners } from './known-owner.ts';
 import { readRequest, requestRef } from './request.ts';
 
 export interface DelegateGrant {
@@ -37,6 +38,7 @@ export interface DelegationSetting {
   readonly entitlementOf: (id: string) => Entitlement | undefined;
   readonly issuersOf: (workload: string) => readonly string[];
   readonly maxLiveGrants: number;
+  readonly knownOwners?: KnownOwners;
 }
 
 const coreOf = ({ id, workload, scopes, conditions, notBefore, expiresAt, model, task, entitlement, owners, approvals, bundleRevision, recertifyBy, lineage }: Grant): GrantCore => ({
@@ -78,6 +80,8 @@ export const delegateGrant = (command: DelegateGrant, actor: Actor, setting: Del
     if (typeof registration !== 'object' || !registration.active) return refuse('not-permitted', 'that workload is not registered, so nobody is known to answer for it');
     const names = new Set([registration.id, ...registration.aliases]);
     if (linksOf(parent).some(({ workload }) => names.has(workload))) return refuse('not-permitted', 'that workload is in the chain already');
+    const answers = ownerFault(loaded, registration.owners.at(-1) ?? '', setting.knownOwners);
+    if (answers !== undefined) return refuse('not-permitted', `who answers for that workload ${answers}`);
     const owners = new Set(everyOwner(registration));
     // Teams may be known from the directory, or only from the credential with which somebody approved.
     const told = requestsOf(loaded, parent).flatMap((ref) => readRequest(loaded.record(ref)?.value)?.approvals ?? []);
@@ -103,8 +107,9 @@ export const delegateGrant = (command: DelegateGrant, actor: Actor, setting: Del
     grantsOf: command.workload,
     needs: (loaded) => {
       const parent = parentOf(loaded);
+      const registration = registrationOf(loaded, command.workload);
       return [
-        grantRef(command.from), grantRef(command.id), usesRef(command.id), holder, ...registrationRefs(loaded, command.workload),
+        grantRef(command.from), grantRef(command.id), usesRef(command.id), holder, ...registrationRefs(loaded, command.workload), ...(typeof registration === 'object' ? ownerRefs(registration.owners.at(-1) ?? '') : []),
         ...(parent === undefined ? [] : [...selectors(parent).map(endingRef), ...tasksOf(parent).map(taskRef), ...linksOf(parent).map(({ id }) => recertificationRef(id)), ...earlierOf(parent), ...requestsOf(loaded, parent), ...approversOf(parent).map(personRef)]),
       ];
     },

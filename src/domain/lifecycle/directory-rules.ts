@@ -11,6 +11,7 @@ import { revocationParts } from './ending-rules.ts';
 import { faultsOf, idFault, isOidcId, isPerson, personFault } from './fields.ts';
 import { graceEndNeeds } from './grace-given.ts';
 import { workloadFault } from './grant-terms.ts';
+import { ownerFault, ownerRefs, teamRef, type KnownOwners } from './known-owner.ts';
 
 export const ACCOUNTS_MAX = 32;
 export const TEAMS_MAX = 256;
@@ -31,6 +32,8 @@ export interface DirectorySetting {
   readonly settleMs: number;
   /** What leaving a team does to what this person approved. */
   readonly onTransfer: 'flag' | 'end';
+  /** Who may answer for a workload. */
+  readonly knownOwners?: KnownOwners;
 }
 
 const unique = (values: readonly string[]): readonly string[] => [...new Set(values)];
@@ -61,6 +64,7 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
     needs: (loaded) => [
       personRef(command.id), ...resting(command.id).flatMap((selector) => [endingRef(selector), ...graceEndNeeds(loaded, selector)]),
       ...unique([...given, ...(before(loaded)?.accounts ?? [])]).map(accountRef), ...given.flatMap((account) => holderOf(loaded, account) ?? []).map(personRef),
+      ...teams.map(teamRef),
     ],
     judge: (loaded) => {
       const faults = [
@@ -86,7 +90,8 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
         active: command.active, source: setting.source, ...(groups === undefined ? {} : { groups: unique(groups) }),
       };
       const reply = { person: asJson(person) };
-      if (record !== undefined && old !== undefined && old.active === person.active && same(old.accounts, accounts) && same(old.teams, teams) && same(old.groups ?? [], person.groups ?? [])) return { ok: true, unchanged: { sequence: record.modified.sequence, reply } };
+      const freshTeams = teams.filter((team) => loaded.record(teamRef(team)) === undefined);
+      if (record !== undefined && old !== undefined && freshTeams.length === 0 && old.active === person.active && same(old.accounts, accounts) && same(old.teams, teams) && same(old.groups ?? [], person.groups ?? [])) return { ok: true, unchanged: { sequence: record.modified.sequence, reply } };
       // Also one of whom the directory hears first that they are gone: grants may rest on them already.
       const leaves = old?.active !== false && !person.active;
       const selectors = leaves ? resting(command.id) : left.length + leftGroups.length > 0 && setting.onTransfer === 'end' ? [{ kind: 'approver', value: command.id } as const] : [];
@@ -98,6 +103,7 @@ export const setPerson = (command: SetPerson, actor: Actor, setting: DirectorySe
           { key: personRef(command.id), value: asJson(person) },
           ...accounts.map((account) => ({ key: accountRef(account), value: { version: 1, target: command.id } })),
           ...gone.map((account) => ({ key: accountRef(account), value: { version: 1, target: null } })),
+          ...freshTeams.map((team) => ({ key: teamRef(team), value: { version: 1, id: team } })),
           ...ended.puts,
         ],
         events: [{ type: leaves ? 'person.left' : 'person.set', about: [personRef(command.id)], ending: false, data: { person: asJson(person), leftTeams: left, leftGroups, by: actor.id } }, ...ended.events],
@@ -127,7 +133,7 @@ export const setWorkload = (command: SetWorkload, actor: Actor, setting: Directo
   // One that is no more keeps every name it has: what is left out of the command ends too.
   const aliasesOf = (loaded: Loaded): readonly string[] => (command.active ? given : unique([...given, ...(before(loaded)?.aliases ?? [])]));
   const namedBy = (loaded: Loaded): readonly Selector[] => [command.id, ...aliasesOf(loaded)].map((value) => ({ kind: 'workload', value }));
-  const owners: readonly RecordRef[] = [command.owner, command.fallbackOwner].map(personRef);
+  const owners: readonly RecordRef[] = [command.owner, command.fallbackOwner].flatMap(ownerRefs);
   return {
     ends: !command.active,
     needs: (loaded) => [
@@ -135,7 +141,8 @@ export const setWorkload = (command: SetWorkload, actor: Actor, setting: Directo
       ...unique([...given, ...(before(loaded)?.aliases ?? [])]).flatMap((alias) => [aliasRef(alias), workloadRef(alias)]),
     ],
     judge: (loaded) => {
-      const gone = (id: string): string | undefined => personFault(id) ?? (loaded.record(personRef(id)) !== undefined && readPerson(loaded.record(personRef(id))?.value)?.active !== true ? 'has left' : undefined);
+      // Who answers for what is no more is nobody's concern: nothing keeps an ending back.
+      const gone = (id: string): string | undefined => personFault(id) ?? (command.active ? ownerFault(loaded, id, setting.knownOwners) : undefined);
       const faults = [
         ...faultsOf({
           '/id': workloadFault(command.id),

@@ -13,10 +13,10 @@ import { reasonText } from '../reasons.ts';
 import { workloadSelectors, type Selector } from '../selector.ts';
 import { taskFault } from '../task.ts';
 import { coveredBy, invalid, refuse, type Actor, type Change, type Fault, type Loaded, type Refusal, type Rule } from './change.ts';
-import { isGone, personRef } from './directory.ts';
 import type { Entitlement } from './entitlement.ts';
 import { boundConditions, withinEntitlement } from './entitlement-scope.ts';
 import { termFaults, type AskedBinding, type IssueGrant } from './grant-terms.ts';
+import { ownerFault, ownerRefs, type KnownOwners } from './known-owner.ts';
 import { skippedApprovals } from './two-person.ts';
 
 export interface GrantCaps {
@@ -48,6 +48,7 @@ export interface IssueSetting {
   readonly directEmergencies?: boolean | undefined;
   /** Issuers of the workload's credentials, as far as its id tells. */
   readonly issuers: readonly string[];
+  readonly knownOwners?: KnownOwners;
   /** Absent: issued directly. */
   readonly basis?: Basis;
 }
@@ -157,7 +158,7 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
   ends: false,
   grantsOf: terms.workload,
   needs: () => [
-    grantRef(id), usesRef(id), holderRef(terms.workload), personRef(terms.owner),
+    grantRef(id), usesRef(id), holderRef(terms.workload), ...ownerRefs(terms.owner),
     ...(terms.task === undefined ? [] : [taskRef(terms.task)]),
     ...coverSelectors(terms, setting).map(endingRef),
   ],
@@ -171,7 +172,8 @@ export const issueGrant = (id: string, terms: IssueGrant, actor: Actor, setting:
         : windowFaults(terms, now, maxTtlMs, setting.caps)),
     ];
     if (faults.length > 0) return invalid(faults.filter((fault, index) => faults.findIndex(({ path }) => path === fault.path) === index));
-    if (isGone(loaded, terms.owner)) return invalid([{ path: '/owner', message: 'has left' }]);
+    const owner = ownerFault(loaded, terms.owner, setting.knownOwners);
+    if (owner !== undefined) return invalid([{ path: '/owner', message: owner }]);
     const { notBefore, expiresAt } = window(terms, now);
     const task = terms.task === undefined ? undefined : taskRefusal(loaded, terms.task, expiresAt, now);
     if (task !== undefined) return task;
