@@ -28,7 +28,7 @@ const DEMANDS = [
   ['Break-glass access is for emergencies, watched closely and reviewed.'],
   ['Approval, use, log and revocation hang together by one id.'],
   ['Access names the task, change window or incident it is for.'],
-  ['It has a justification, and an owner who can vouch for the need.', 'One who has left is refused; whether a name that the directory does not know is anybody is not checked.'],
+  ['It has a justification, and an owner who can vouch for the need.'],
   ['Issuing, using, scope and revoking are separate events.'],
   ['It ends on the timer or with the task, whichever is first.'],
   ['There are alerts when access is prolonged, reused or bypassed.'],

@@ -1,22 +1,29 @@
 /**
  * Waits until an ending is enforced everywhere: facts that were read before it are too old, leases of replaced primaries are over,
  * and every process that may answer from memory has said that it knows, or may not any more; then, until nothing of that is left in
- * a PEP's cache.
+ * a PEP's cache. A process that did not say so is told of by an alert, also where nobody waits for the answer.
  */
 import type { Clock } from '../decision/ports.ts';
-import { untilOver } from '../store/leases.ts';
+import { raise } from '../domain/alert.ts';
+import { toRfc3339 } from '../domain/instant.ts';
+import { raiseOnce } from '../domain/lifecycle/review-rules.ts';
+import { untilOver, type Enforcement } from '../store/leases.ts';
 import type { Store } from '../store/port.ts';
-import type { Executed } from './execute.ts';
+import type { Done, Executed } from './execute.ts';
+import type { Run } from './run.ts';
 import type { Settle } from './settle.ts';
 
 export interface EnforceDeps {
   readonly store: Pick<Store, 'enforced'>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
+  readonly run: Run;
   readonly settle: Settle;
   /** For facts that were read strictly, and PEPs; may grow while a command runs. */
   readonly enforcedMs: () => number;
   readonly pepCacheMs: number;
 }
+
+const ACTOR = { kind: 'system', id: 'system:enforcement' } as const;
 
 /** How long it may take at most, by the leases there are, until nobody answers from memory; 0 where nobody does. No read may keep an ending back. */
 export const leasesMs = async (store: Pick<Store, 'holders'>, realm: string): Promise<number> => {
@@ -28,13 +35,37 @@ export const leasesMs = async (store: Pick<Store, 'holders'>, realm: string): Pr
 };
 
 /** `least`: what was to be waited for before. Without `waits` the command is only carried out. */
-export const createEnforce = ({ store, clock, settle, enforcedMs, pepCacheMs }: EnforceDeps) =>
-  async (realm: string, least: number, waits: boolean, command: () => Promise<Executed>): Promise<Executed> => {
+export const createEnforce = ({ store, clock, run, settle, enforcedMs, pepCacheMs }: EnforceDeps) => {
+  /** Ends no later for it: who did not confirm may decide nothing from memory any more. An alert that can't be written is in the answer all the same. */
+  const tell = async (realm: string, { position, at }: Done, by: readonly Enforcement[]): Promise<void> => {
+    for (const { node, holder } of by.filter(({ state }) => state === 'lapsed')) {
+      const data = { node, holder, since: toRfc3339(at), position: position.sequence };
+      await run({ realm, actor: ACTOR }, 'alert.raise', 'alert', raiseOnce((now) => raise('revocation.unconfirmed', `${holder}:${position.sequence}`, now, data), ACTOR)).catch(() => undefined);
+    }
+  };
+  /** What is watched in the background, by realm, and the latest ending that was committed meanwhile: who knows a later one knows this one. */
+  const watched = new Map<string, Done | undefined>();
+  const watch = async (realm: string, done: Done): Promise<void> => {
+    if (watched.has(realm)) return void watched.set(realm, done);
+    watched.set(realm, undefined);
+    for (let next: Done | undefined = done; next !== undefined; ) {
+      await tell(realm, next, (await store.enforced?.(realm, next.position.sequence, next.holders)) ?? []);
+      next = watched.get(realm);
+      watched.set(realm, undefined);
+    }
+    watched.delete(realm);
+  };
+  return async (realm: string, least: number, waits: boolean, command: () => Promise<Executed>): Promise<Executed> => {
     const startMs = clock.monotonicMs();
     const executed = await command();
-    if (!executed.ok || !waits) return executed;
+    if (!executed.ok) return executed;
+    if (!waits) {
+      if (store.enforced !== undefined) void watch(realm, executed);
+      return executed;
+    }
     const inMemory = async () => {
       const by = (await store.enforced?.(realm, executed.position.sequence, executed.holders)) ?? [];
+      await tell(realm, executed, by);
       if (by.length > 0) await settle(pepCacheMs);
       return by;
     };
@@ -42,3 +73,4 @@ export const createEnforce = ({ store, clock, settle, enforcedMs, pepCacheMs }: 
     const [by] = await Promise.all([inMemory(), settle(Math.max(least, enforcedMs()))]);
     return store.enforced === undefined ? executed : { ...executed, enforced: { by, tookMs: clock.monotonicMs() - startMs } };
   };
+};

@@ -98,8 +98,8 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const kinds: TaskKinds = new Map(Object.entries(config.taskKinds));
   const settle = deps.settle ?? createSettle(clock);
   const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
-  const enforce = createEnforce({ store, clock, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 });
   const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
+  const enforce = createEnforce({ store, clock, run, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 });
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
 
   const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string, remember?: JsonObject): Promise<Executed> =>

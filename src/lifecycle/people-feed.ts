@@ -8,10 +8,12 @@ import { FEED_GROUP, FEED_MEMBER, FEED_USER, feedGroupRef, feedKeyRef, feedMembe
 import type { JsonObject } from '../domain/json.ts';
 import type { Store, StoredRecord } from '../store/port.ts';
 import { readTarget } from '../domain/lifecycle/directory.ts';
+import { createEnforce } from './enforce.ts';
 import type { Executed } from './execute.ts';
 import type { Call, LifecycleDeps } from './lifecycle.ts';
 import { newId } from './new-id.ts';
 import { createRun } from './run.ts';
+import { createSettle } from './settle.ts';
 
 export interface FeedOf {
   readonly id: string;
@@ -66,7 +68,7 @@ const stamped = <T>(record: StoredRecord | undefined, read: (value: JsonObject |
 
 export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | 'config' | 'enforcementMs'>, feed: FeedOf): PeopleFeed => {
   const { clock, config } = deps;
-  const store: Pick<Store, 'read' | 'list' | 'fenceMs'> = deps.store;
+  const store: Pick<Store, 'read' | 'list' | 'fenceMs' | 'enforced'> = deps.store;
   const { realm } = feed;
   const source = `scim:${feed.id}`;
   const actor: Actor = { kind: 'system', id: source };
@@ -77,8 +79,12 @@ export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | '
     feed: feed.id, source, newId: freshId, settleMs: deps.enforcementMs + (store.fenceMs?.() ?? 0), onTransfer: config.directory.onTransfer,
     personOf: feed.personOf, accountsOf: feed.accountsOf, teamOf: feed.teamOf, adopt: feed.adopt,
   });
-  const user = (id: string, change: (user: FeedUser | undefined) => FeedUserTerms | undefined, ends: boolean) =>
-    run(call, 'person.set', `feed-user/${id}`, changeFeedUser(id, { change, ends }, actor, setting()));
+  // Nobody waits, and who does not confirm in time is told of.
+  const enforce = createEnforce({ store, clock, run, settle: createSettle(clock), enforcedMs: () => 0, pepCacheMs: 0 });
+  const user = async (id: string, change: (user: FeedUser | undefined) => FeedUserTerms | undefined, ends: boolean) => {
+    const command = () => run(call, 'person.set', `feed-user/${id}`, changeFeedUser(id, { change, ends }, actor, setting()));
+    return ends ? enforce(realm, 0, false, command) : command();
+  };
   const group = (id: string, change: (group: FeedGroup | undefined) => FeedGroupTerms | undefined) => run(call, 'person.set', `feed-group/${id}`, changeFeedGroup(id, change, actor, setting()));
 
   const allOf = async (kind: string, owner?: string): Promise<readonly StoredRecord[]> => {

@@ -57,6 +57,31 @@ describeWith(['redis'], 'two leased nodes on one Redis', () => {
     expect(revoked.body.nodes.find(({ state }: { state: string }) => state === 'lapsed').node).toMatch(new RegExp(`/${worker}$`));
     expect(tookMs(revoked.body)).toBeGreaterThan(LEASE_MS / 2);
     expect(await waiting).toBe(403);
+    expect(await unconfirmed()).toMatchObject([{ severity: 'critical', data: { node: expect.stringMatching(new RegExp(`/${worker}$`)) as string, since: revoked.body.effectiveAt } }]);
+  });
+
+  const unconfirmed = async () => ((await fleet.read(first(), '/alerts?limit=100')).body.items as readonly { readonly type: string; readonly data: { readonly node: string; readonly since: string } }[]).filter(({ type }) => type === 'revocation.unconfirmed');
+
+  test('demand(32): a process that does not confirm in time is told of by node and since when, also where nobody waits for the answer', async () => {
+    const before = (await unconfirmed()).length;
+    const grant = await fleet.issue(first());
+    await until('both allow', bothAllow);
+    const [worker] = second().workers() as [number];
+    process.kill(worker, 'SIGSTOP');
+    try {
+      const answer = await fleet.revoke(first(), grant, { prefer: 'respond-async' });
+      expect(answer.status).toBe(202);
+      await until('it is told of', async () => (await unconfirmed()).length > before);
+      expect((await unconfirmed())[0]).toMatchObject({ data: { node: expect.stringMatching(new RegExp(`/${worker}$`)) as string, since: answer.body.effectiveAt } });
+    } finally {
+      process.kill(worker, 'SIGCONT');
+    }
+    await until('and confirms again', async () => (await ask(second())) === 403);
+    const other = await fleet.issue(first());
+    await until('both allow again', bothAllow);
+    const count = (await unconfirmed()).length;
+    expect(states((await fleet.revoke(second(), other)).body)).toEqual(['acknowledged', 'acknowledged']);
+    expect((await unconfirmed()).length, 'the control').toBe(count);
   });
 
   test('pausing and closing a task tell who knows of it, also later; a resumption and an open task name nobody', async () => {
