@@ -54,9 +54,11 @@ export interface BenchRedisOptions {
   readonly name: string;
   /** Without: nothing is written to a disk, and the store is loaded. */
   readonly durable: boolean;
+  /** `Filling.wholeEvents` */
+  readonly wholeEvents?: boolean;
 }
 
-export const startBenchRedis = async ({ wanted, folder, name, durable }: BenchRedisOptions): Promise<BenchRedis> => {
+export const startBenchRedis = async ({ wanted, folder, name, durable, wholeEvents = false }: BenchRedisOptions): Promise<BenchRedis> => {
   const directory = join(folder, `redis-${name}`);
   mkdirSync(directory);
   const port = await freePort();
@@ -75,7 +77,7 @@ export const startBenchRedis = async ({ wanted, folder, name, durable }: BenchRe
     const store: FilledStore = { ...wanted, path: directory, workloads, notBefore, expiresAt: (notBefore + LIFE_MS) as Instant };
     const revoked = Array.from({ length: workloads }).filter((_, index) => isRevoked(wanted, index)).length;
     await (durable ? committing : loading)(port, async (open) => {
-      await fillStore(open as Store, { realm: 'default', grants: workloads * GRANTS_PER_WORKLOAD, workloads, revocations: Math.max(0, wanted.revocations - revoked), notBefore, expiresAt: store.expiresAt });
+      await fillStore(open as Store, { realm: 'default', grants: workloads * GRANTS_PER_WORKLOAD, workloads, revocations: Math.max(0, wanted.revocations - revoked), notBefore, expiresAt: store.expiresAt, wholeEvents });
       await revokeWorkloads(open as Store, wanted, workloads);
     });
     return { port, pid: child.pid ?? 0, store, ask, stop: () => stopProcess(child) };

@@ -2,7 +2,7 @@
  * Fills an embedded store with many grants, through the store's own commits: what benches measure is what users would have.
  * Grants are spread over workloads in turn, so `workloads = grants / 3` gives each workload three.
  */
-import { grantRefs } from '../../src/domain/grant-refs.ts';
+import { grantRef, grantRefs, taskRef } from '../../src/domain/grant-refs.ts';
 import type { Grant } from '../../src/domain/grant.ts';
 import type { Instant } from '../../src/domain/instant.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
@@ -16,6 +16,8 @@ export interface Filling {
   readonly revocations: number;
   readonly notBefore: Instant;
   readonly expiresAt: Instant;
+  /** The event of an issue is the product's own, with the whole grant, and about its task too; otherwise it is a small one. */
+  readonly wholeEvents?: boolean;
 }
 
 const GRANTS_PER_COMMIT = 250;
@@ -67,13 +69,19 @@ const taskCommit = (filling: Filling, from: number, to: number): Commit => {
   return { realm: filling.realm, expect: [], puts, events: [{ type: 'task.opened', about: [], ending: false, data: {} }] };
 };
 
+const issuedEvent = ({ wholeEvents }: Filling, grant: Grant): Commit['events'][number] => {
+  const { id, workload, task, direct, issuedBy } = grant;
+  if (wholeEvents !== true) return { type: 'grant.issued', about: [{ kind: 'grant', id }], ending: false, data: { id, workload } };
+  return { type: 'grant.issued', about: [grantRef(id), ...(task === undefined ? [] : [taskRef(task)])], ending: false, data: { grant: grant as unknown as JsonObject, by: issuedBy, direct } };
+};
+
 const grantsCommit = (filling: Filling, epoch: string, from: number, to: number): Commit => {
   const grants = Array.from({ length: to - from }, (_, offset) => grantOf(filling, epoch, from + offset));
   return {
     realm: filling.realm,
     expect: [],
     puts: grants.map(grantPut),
-    events: grants.map(({ id, workload }) => ({ type: 'grant.issued', about: [{ kind: 'grant', id }], ending: false, data: { id, workload } })),
+    events: grants.map((grant) => issuedEvent(filling, grant)),
   };
 };
 

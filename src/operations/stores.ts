@@ -122,7 +122,7 @@ export const withProvenance = async (config: Config, edit?: (provenance: Provena
       if (meta === undefined) throw new StoreUnavailable('there is no store in this database');
       if (edit === undefined) return meta;
       const provenance = edit(meta.provenance);
-      await writeProvenance(connection, timeoutMs, provenance);
+      await writeProvenance(connection, timeoutMs, { short: meta.short, provenance });
       return { ...meta, provenance };
     } finally {
       close();

@@ -47,7 +47,7 @@ describeWith(['redis'], 'a node whose Redis is not good', () => {
     expect(await start(`port: ${primary.port}`)).toMatch(/^2: .*(?:of another program|is not Curfew)/);
     const later = await server();
     await later.send('HSET cf:{}meta format 99 mode production epoch AAAAAAAAAAAAAAAA');
-    expect(await start(`port: ${later.port}`)).toMatch(/^2: .*the store has format 99, this version of Curfew reads format 2/);
+    expect(await start(`port: ${later.port}`)).toMatch(/^2: .*the store has format 99, this version of Curfew reads format 3/);
   });
 
   test('where it is configured to wait, it serves as soon as the server is there', { timeout: 60_000 }, async () => {

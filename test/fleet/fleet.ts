@@ -19,7 +19,6 @@ admin:
     issuers: [${LOGIN}]
     groups: {issuers: {roles: [issuer]}, responders: {roles: [responder]}, shop: {roles: [issuer], team: team:shop}, release: {roles: [approver], team: team:release}}
     persons: {oidc:login.example.org/rita: user:rita, oidc:login.example.org/ines: user:ines, oidc:login.example.org/sam: user:sam, oidc:login.example.org/rob: user:rob}
-lifecycle: {directory: {required: false}}
 identity:
   issuers:
     - {kind: spiffe, trustDomain: example.org, audiences: [curfew], bundle: {file: mesh.json}}
@@ -36,6 +35,10 @@ export interface FleetOptions {
   readonly limits?: string;
   /** More of the configuration, YAML. */
   readonly more?: string;
+  /** More of the configuration of a node, YAML; absent: owners need not be in the directory. A build before that setting refuses it. */
+  readonly ofNode?: (index: number) => string;
+  /** Each node is started when the one before it runs. */
+  readonly inTurns?: boolean;
   /** Another build of the program, or one for each node. */
   readonly entry?: string | ((index: number) => string | undefined);
   readonly workers?: number;
@@ -85,16 +88,25 @@ export const startFleet = async (redis: string, size = 2, options: FleetOptions 
   const start = (index: number): Promise<Curfew> =>
     startCurfew({
       directory: (directories[index] as { readonly path: string }).path,
-      config: configOf(options.store?.(index) ?? `{kind: redis, redis: ${redis}}`, options.limits === undefined ? '' : `, ${options.limits}`, options.more),
+      config: configOf(options.store?.(index) ?? `{kind: redis, redis: ${redis}}`, options.limits === undefined ? '' : `, ${options.limits}`, `${options.ofNode?.(index) ?? 'lifecycle: {directory: {required: false}}'}\n${options.more ?? ''}`),
       ...entryOf(index),
       ...(options.workers === undefined ? {} : { workers: options.workers }),
       ...(options.env === undefined ? {} : { env: options.env(index) }),
     });
-  const nodes = await Promise.all(directories.map(({ path }, index) => {
+  for (const { path } of directories) {
     writeFileSync(join(path, 'mesh.json'), JSON.stringify(bundleOf(meshKey)));
     writeFileSync(join(path, 'login.json'), JSON.stringify(jwksOf(loginKey)));
-    return start(index);
-  }));
+  }
+  const nodes: Curfew[] = [];
+  if (options.inTurns === true) {
+    for (const index of directories.keys()) {
+      nodes.push(await start(index).catch(async (error: unknown) => {
+        await Promise.all(nodes.map((node) => node.stop()));
+        for (const { remove } of directories) remove();
+        throw error;
+      }));
+    }
+  } else nodes.push(...(await Promise.all([...directories.keys()].map(start))));
 
   const admin = async (node: Curfew, credential: string, method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}, signal?: AbortSignal): Promise<Answer> => {
     const response = await fetch(`http://127.0.0.1:${node.ports.admin}/v1${path}`, {

@@ -4,8 +4,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeWith } from '../parts.ts';
 import { runCurfew, type Curfew } from '../runtime/curfew.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
-import { startFleet, type Fleet } from './fleet.ts';
+import { startFleet, type Fleet, type FleetOptions } from './fleet.ts';
 
+/** A setting that the old version does not have. */
+const OLD_SETTINGS = (isOld: (index: number) => boolean): Pick<FleetOptions, 'ofNode'> => ({ ofNode: (index) => (isOld(index) ? '' : 'lifecycle: {directory: {required: false}}') });
 const PREVIOUS = process.env['CURFEW_TEST_PREVIOUS'];
 
 describeWith(['redis'], 'the previous version and this one on one Redis', () => {
@@ -15,7 +17,11 @@ describeWith(['redis'], 'the previous version and this one on one Redis', () => 
   beforeAll(async () => {
     if (PREVIOUS === undefined) throw new Error('run it by `npm run test:rolling`, which builds the previous version');
     server = await startRedis();
-    fleet = await startFleet(`{port: ${server.port}}`, 2, { limits: 'maxFactsAgeMs: 1000', entry: (index) => (index === 0 && !replaced ? PREVIOUS : undefined) });
+    const isOld = (index: number): boolean => index === 0 && !replaced;
+    // The store is one that the old version made.
+    fleet = await startFleet(`{port: ${server.port}}`, 2, {
+      limits: 'maxFactsAgeMs: 1000', inTurns: true, entry: (index) => (isOld(index) ? PREVIOUS : undefined), ...OLD_SETTINGS(isOld),
+    });
   });
   afterAll(async () => {
     await fleet?.stop();
@@ -45,5 +51,14 @@ describeWith(['redis'], 'the previous version and this one on one Redis', () => 
     expect(await runCurfew(['backup', '--config', 'curfew.yaml', '--out', join(directory, 'backup')], { directory })).toMatchObject({ code: 0 });
     expect((await fleet.revoke(node(1), kept)).status).toBe(201);
     expect(await both()).toEqual([403, 403]);
+  });
+  test('a store that this version made is refused by the old one, by its format', { timeout: 120_000 }, async () => {
+    const empty = await startRedis();
+    try {
+      const made = startFleet(`{port: ${empty.port}}`, 2, { inTurns: true, entry: (index) => (index === 1 ? PREVIOUS : undefined), ...OLD_SETTINGS((index) => index === 1) });
+      await expect(made).rejects.toThrow(/the store has format 3, this version of Curfew reads format \d: use the version that wrote it/);
+    } finally {
+      await empty.stop();
+    }
   });
 });

@@ -226,7 +226,7 @@ describeWith(['redis'], 'a restored store', () => {
       const entries = source.copy('default');
       await entries.next();
       const sequence = Number(/\d+\r\n$/.exec((await old.server?.send(`HGET ${state} sequence`)) ?? '')?.[0]) + 1;
-      await old.server?.send(`XADD cf:{default}:events ${sequence}-0 e {"about":[],"at":1,"data":{},"sequence":${sequence},"type":"x"}`);
+      await old.server?.send(`XADD cf:{default}:events ${sequence}-0 e '{"about":[],"at":1,"data":{},"sequence":${sequence},"type":"x"}'`);
       await old.server?.send(`HSET ${state} sequence ${sequence}`);
       if (oursFollows) await store.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id: 'a' }, value: {} }], events: [] });
       expect(await messageOf((async () => { while ((await entries.next()).done !== true) { /* on */ } })())).toMatch(/older version/);

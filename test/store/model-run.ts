@@ -21,7 +21,7 @@ const command = (name: string, run: (world: World) => Promise<void>): Command =>
 const keys = fc.record({ kind: fc.constantFrom('grant', 'task', 'uses'), id: fc.constantFrom('a', 'a', 'b', 'b', '\ud800', 'x'.repeat(300)) });
 const owners = fc.constantFrom('w', 'v', 'w:1');
 const ends = fc.integer({ min: -2, max: 20 }).map((by) => (MODEL_START + by * 10) as Instant);
-const values = fc.oneof(fc.record({ n: fc.nat(9) }), fc.record({ count: fc.nat(3), text: fc.constantFrom('é', '"', '\\', '\u2028', '\ud800') }), fc.constant({}));
+const values = fc.oneof(fc.record({ n: fc.nat(9) }), fc.record({ count: fc.nat(3), text: fc.constantFrom('é', '"', '\\', '\u2028', '\ud800') }), fc.constant({}), fc.constant({ who: 'w of a and b' }));
 const store = fc.nat(1);
 
 interface CommitPlan {

@@ -37,6 +37,20 @@ describeWith(['redis'], 'model', () => {
     return [await one(), await one()];
   };
   test('the Redis store is what the model is', { timeout: 120_000 }, () => compareWithModel(open, RUNS));
+  test('a Redis store that an earlier version made is what the model is, and stays readable for that version', { timeout: 120_000 }, async () => {
+    const older = async (now: () => Instant): Promise<readonly [Store, Store]> => {
+      await server.send('FLUSHALL');
+      await server.send('HSET cf:{}meta format 1 mode development epoch madeByAnOlderOne');
+      const one = () => openTestRedis(JSON.stringify({ port: server.port }), clockOf(now));
+      return [await one(), await one()];
+    };
+    await compareWithModel(older, RUNS);
+    const [one] = await older(() => 1_800_000_000_000 as Instant);
+    await one?.commit({ realm: 'default', expect: [], puts: [{ key: { kind: 'thing', id: 'a' }, value: { who: 'w' }, index: { owner: 'w', end: 1_900_000_000_000 as Instant }, refs: [{ kind: 'thing', id: 'w' }] }], events: [] });
+    expect(await server.send("EVAL \"local r = cmsgpack.unpack(redis.call('HGET', KEYS[1], 'thing/.a')) return r[1] .. r[9] .. r[10][1] .. r[11]\" 1 cf:{default}:records"))
+      .toContain('1-["a",{"who":"w"}]thing/.w2:.w001900000000000thing/.a');
+    expect(await server.send('XRANGE cf:{default}:events - +')).toContain('"type":"changed"');
+  });
   test('the leased store is what the model is, and answers from memory', { timeout: 120_000 }, async () => {
     let remembered = 0;
     const leased = async (now: () => Instant): Promise<readonly [Store, Store]> => {

@@ -4,9 +4,9 @@ import { canonicalJson, type JsonValue } from '../../domain/json.ts';
 import { checkCommit, eventsOf } from '../commit-checks.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type CommitOutcome, type EventDraft } from '../port.ts';
 import { holdersOf } from './holders.ts';
-import { historyPrefix, idempotencyField, numberText, ownerPrefix, realmChannel, recordField } from './keys.ts';
-import { encodeBody } from './record.ts';
-import type { Seal } from './seal.ts';
+import { historyPrefix, idempotencyField, realmChannel, recordField } from './keys.ts';
+import { encodeBody, PLAIN_FORMAT, putArguments, SHORT_FORMAT, type Writing } from './record.ts';
+import { shorten } from './short-text.ts';
 
 const EVENT_BYTES_MAX = 1_000_000;
 /** The server hashes an ending's bytes itself, in about 0.5 us a byte; meanwhile nobody else is served. */
@@ -19,29 +19,32 @@ type Argument = string | number;
 const listed = <T>(items: readonly T[], each: (item: T) => readonly Argument[]): Argument[] => [items.length, ...items.flatMap(each)];
 
 /** The event's canonical JSON in three pieces, between which the script writes instant and sequences. */
-const eventArguments = (draft: EventDraft): readonly Argument[] => {
+const eventArguments = (draft: EventDraft, short: boolean): readonly Argument[] => {
   const head = `{"about":${canonicalJson(draft.about.map(recordKeyText))},"at":`;
   const middle = `,"data":${canonicalJson(draft.data)}`;
   const tail = `,"type":${canonicalJson(draft.type)}}`;
   const bytes = Buffer.byteLength(head + middle + tail, 'utf8') + STAMP_BYTES_MAX;
   if (bytes > (draft.ending ? ENDING_BYTES_MAX : EVENT_BYTES_MAX)) throw new TypeError(`store: an event of ${bytes} bytes`);
-  return [head, middle, tail, draft.ending ? '1' : '0', ...listed(draft.about, (about) => [historyPrefix(about)])];
+  // The server hashes an ending's own bytes.
+  const form = draft.ending ? '1' : short ? '2' : '0';
+  return [...[head, middle, tail].map((piece) => (form === '2' ? shorten(piece) : piece)), form, ...listed(draft.about, (about) => [historyPrefix(about)])];
 };
 
-export interface CommitContext {
+export interface CommitContext extends Writing {
   readonly epoch: string;
-  readonly seal: Seal;
   /** In place of the server's time; for tests. */
   readonly now?: Instant;
 }
 
 /** Throws a `TypeError` for what no commit may hold. */
-export const commitArguments = (commit: Commit, { epoch, seal, now }: CommitContext): readonly Argument[] => {
+export const commitArguments = (commit: Commit, context: CommitContext): readonly Argument[] => {
   checkCommit(commit);
+  const { epoch, seal, short, now } = context;
   const { realm, idempotency } = commit;
   const events = eventsOf(commit);
   return [
     epoch,
+    short ? SHORT_FORMAT : PLAIN_FORMAT,
     now ?? '',
     commit.before ?? '',
     ...(idempotency === undefined
@@ -54,15 +57,13 @@ export const commitArguments = (commit: Commit, { epoch, seal, now }: CommitCont
         ]),
     events.length,
     ...listed(commit.expect, ({ key, version }) => [recordField(key), version]),
-    ...listed(commit.puts, ({ key, value, index, refs, mark }) => {
-      const field = recordField(key);
-      const { body, count } = encodeBody(seal, realm, key, value);
-      const row = index === undefined ? '' : `${ownerPrefix(index.owner)}${numberText(index.end)}${field}`;
-      return [field, body, count, row, mark === true ? '1' : '0', ...(refs === undefined ? [-1] : listed(refs, (ref) => [recordField(ref)]))];
+    ...listed(commit.puts, (put) => {
+      const { field, body, count, row, owner, refs } = putArguments(context, realm, put);
+      return [field, body, count, row, owner, put.mark === true ? '1' : '0', ...refs];
     }),
-    ...listed(commit.increments ?? [], ({ key, max }) => [recordField(key), max, encodeBody(seal, realm, key, {}).body]),
+    ...listed(commit.increments ?? [], ({ key, max }) => [recordField(key), max, encodeBody(context, realm, key, {}).body]),
     ...listed(commit.drops ?? [], (key) => [recordField(key)]),
-    ...listed(events, eventArguments),
+    ...listed(events, (draft) => eventArguments(draft, short)),
     realmChannel(realm),
   ];
 };

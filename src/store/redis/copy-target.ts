@@ -6,9 +6,10 @@ import { PLAIN, type Provenance } from '../provenance.ts';
 import { writeClockMark } from './clock-mark.ts';
 import { scriptOf, type Script } from './connection.ts';
 import { text, type CopyParts } from './copy.ts';
-import { META_KEY, historyPrefix, numberText, ownerPrefix, realmField, realmKeys, recordField } from './keys.ts';
+import { META_KEY, historyPrefix, numberText, realmField, realmKeys, recordField } from './keys.ts';
 import { readMeta, writeProvenance, type Meta } from './marks.ts';
-import { encodeBody, RECORD_FORMAT } from './record.ts';
+import { PLAIN_FORMAT, putArguments, SHORT_FORMAT } from './record.ts';
+import { shorten } from './short-text.ts';
 import { loadLua, placeLua } from './scripts/copy.ts';
 
 const [LOAD_SCRIPT, PLACE_SCRIPT] = [scriptOf(loadLua), scriptOf(placeLua)];
@@ -32,6 +33,8 @@ const latest = (entries: readonly Entry[]): readonly Entry[] => {
 
 export const openRedisTarget = async ({ connection, timeoutMs, seal, replicas, close }: CopyParts): Promise<CopyTarget> => {
   const before = await readMeta(connection, timeoutMs);
+  /** A store that is there stays as it is: who else uses it may be older. */
+  const short = before?.short ?? true;
   let head: CopyHead | undefined;
   let loading = '';
   const begun = (): CopyHead => {
@@ -43,11 +46,9 @@ export const openRedisTarget = async ({ connection, timeoutMs, seal, replicas, c
     if (text(answer[0]) === 'epoch') throw new StoreUnavailable('the realm in the target is not the one that this copy began: begin again with an empty database');
   };
   const recordArguments = (realm: string, { key, created, modified, marked, value, refs, index }: CopiedRecord): readonly (string | number)[] => {
-    const field = recordField(key);
-    const { body, count } = encodeBody(seal, realm, key, value);
-    const numbers = [RECORD_FORMAT, created.sequence, created.at, modified.sequence, modified.at, marked?.sequence ?? 0, marked?.at ?? 0, count === '' ? -1 : Number(count)];
-    const row = index === undefined ? '' : `${ownerPrefix(index.owner)}${numberText(index.end)}${field}`;
-    return [field, JSON.stringify(numbers), row, body, ...listed(refs, (ref) => [recordField(ref)])];
+    const { field, body, count, row, owner, refs: names } = putArguments({ seal, short }, realm, { key, value, refs, ...(index === undefined ? {} : { index }) });
+    const numbers = [short ? SHORT_FORMAT : PLAIN_FORMAT, created.sequence, created.at, modified.sequence, modified.at, marked?.sequence ?? 0, marked?.at ?? 0, count === '' ? -1 : Number(count)];
+    return [field, JSON.stringify(numbers), row, owner, body, ...names];
   };
 
   return {
@@ -55,11 +56,11 @@ export const openRedisTarget = async ({ connection, timeoutMs, seal, replicas, c
     begin: async (from, source) => {
       head = from;
       loading = `${LOADING}${source}`;
-      const now: Meta = before ?? { epoch: from.epoch, mode: from.mode, provenance: { ...PLAIN, succeeds: from.succeeds ?? {} } };
+      const now: Meta = before ?? { epoch: from.epoch, mode: from.mode, short, provenance: { ...PLAIN, succeeds: from.succeeds ?? {} } };
       const provenance: Provenance = { ...now.provenance, loading: source };
       // The format goes last with a new store, first with one that is there: nobody takes it for whole.
       for (const [name, value] of [['epoch', now.epoch], ['mode', now.mode]] as const) await connection.command(timeoutMs, 'HSETNX', META_KEY, name, value);
-      await writeProvenance(connection, timeoutMs, provenance);
+      await writeProvenance(connection, timeoutMs, { short, provenance });
       const { clockMark } = from;
       if (clockMark !== undefined) await writeClockMark(connection, timeoutMs, clockMark);
     },
@@ -87,7 +88,9 @@ export const openRedisTarget = async ({ connection, timeoutMs, seal, replicas, c
           ...listed(only(some, 'dropped'), ({ key }) => [recordField(key)]),
           ...listed(only(some, 'event'), ({ event, about }) => {
             const mark = endings.get(event.sequence);
-            return [event.sequence, Buffer.from(event.bytes).toString('utf8'), mark?.sequence ?? '', mark?.hash ?? '', ...listed(about, (key) => [`${historyPrefix(key)}${numberText(event.sequence)}`])];
+            const bytes = Buffer.from(event.bytes).toString('utf8');
+            const shortened = short && mark === undefined;
+            return [event.sequence, shortened ? shorten(bytes) : bytes, shortened ? '1' : '0', mark?.sequence ?? '', mark?.hash ?? '', ...listed(about, (key) => [`${historyPrefix(key)}${numberText(event.sequence)}`])];
           }),
           ...listed(only(some, 'replay'), ({ replay: { hash, digest, done, until, reply } }) => [hash, digest, done.sequence, done.at, until, seal.close(`reply ${realm}`, hash, canonicalJson(reply))]),
         ]);
@@ -102,7 +105,7 @@ export const openRedisTarget = async ({ connection, timeoutMs, seal, replicas, c
       begun();
       const now = await readMeta(connection, timeoutMs);
       const { loading: _loading, ...rest } = now?.provenance ?? PLAIN;
-      await writeProvenance(connection, timeoutMs, { ...rest, ...(restored === undefined ? {} : { restored: { epoch: restored.epoch, realms: { ...restored.realms } } }) });
+      await writeProvenance(connection, timeoutMs, { short, provenance: { ...rest, ...(restored === undefined ? {} : { restored: { epoch: restored.epoch, realms: { ...restored.realms } } }) } });
       if (replicas === 0) return;
       const reached = await connection.command(timeoutMs, 'WAIT', replicas, timeoutMs);
       if (!(Number(reached) >= replicas)) throw new StoreUnavailable(`redis: ${Number(reached)} of ${replicas} replicas confirmed the copy in time: run the same command again`);

@@ -10,8 +10,9 @@ import { PLAIN, unreadyFault } from '../provenance.ts';
 import { readClockMark } from './clock-mark.ts';
 import { scriptOf, type Connection, type Script } from './connection.ts';
 import { holdersOf } from './holders.ts';
-import { NUMBER_DIGITS, ownerPrefix, realmKeys, recordField } from './keys.ts';
+import { NUMBER_DIGITS, ownerPrefix, plainId, realmKeys, recordField } from './keys.ts';
 import { readMeta, writeProvenance } from './marks.ts';
+import { eventBytesOf, type StreamEntry } from './stored-event.ts';
 import { decodeRecord } from './record.ts';
 import { copyBeginLua, copyPageLua, copyReplaysLua, copyRestLua, placeLua } from './scripts/copy.ts';
 import type { Seal } from './seal.ts';
@@ -34,10 +35,9 @@ export interface CopyParts {
 
 export const text = (value: unknown): string => (Buffer.isBuffer(value) ? value.toString('utf8') : String(value));
 
-/** The id in a field, unless the field holds its digest. */
 const keyOf = (field: string): RecordKey | undefined => {
-  const { kind, id } = parseKeyText(field);
-  return id.startsWith('.') ? { kind, id: id.slice(1) } : undefined;
+  const id = plainId(field);
+  return id === undefined ? undefined : { kind: parseKeyText(field).kind, id };
 };
 
 export const openRedisSource = async ({ connection, timeoutMs, seal, places, close }: CopyParts): Promise<CopySource> => {
@@ -92,9 +92,9 @@ export const openRedisSource = async ({ connection, timeoutMs, seal, places, clo
   };
   const eventsUpTo = async function* (realm: string, from: number, last: number): AsyncGenerator<readonly Entry[]> {
     for (let after = from; after < last; ) {
-      const entries = (await connection.command(timeoutMs, 'XRANGE', realmKeys(realm).events, `${after + 1}-0`, `${last}-0`, 'COUNT', PAGE)) as readonly (readonly [Buffer, readonly Buffer[]])[];
+      const entries = (await connection.command(timeoutMs, 'XRANGE', realmKeys(realm).events, `${after + 1}-0`, `${last}-0`, 'COUNT', PAGE)) as readonly StreamEntry[];
       if (entries.length === 0) throw new StoreUnavailable('the log of the realm has a gap: restore the store from a backup');
-      yield entries.map(([, fields]) => eventEntry(fields[1] as Buffer));
+      yield entries.map((entry) => eventEntry(eventBytesOf(entry)));
       after += entries.length;
     }
   };
@@ -149,8 +149,8 @@ export const openRedisSource = async ({ connection, timeoutMs, seal, places, clo
     },
     movedTo: (realm) => meta.provenance.moved[realm],
     retire: async (realm, to) => {
-      const now = await readMeta(connection, timeoutMs);
-      await writeProvenance(connection, timeoutMs, { ...(now?.provenance ?? PLAIN), moved: { ...now?.provenance.moved, [realm]: to } });
+      const now = (await readMeta(connection, timeoutMs)) ?? { ...meta, provenance: PLAIN };
+      await writeProvenance(connection, timeoutMs, { ...now, provenance: { ...now.provenance, moved: { ...now.provenance.moved, [realm]: to } } });
       // Every node that still runs is refused from here on.
       if ((await epochOf(realm)) === epoch) await run(PLACE_SCRIPT, [realmKeys(realm).state], [epoch, 'epoch', `${MOVED}${epoch}`]);
       // Except who answers from memory, until its lease is over; it gets no other.
@@ -160,8 +160,8 @@ export const openRedisSource = async ({ connection, timeoutMs, seal, places, clo
     },
     reinstate: async (realm) => {
       if ((await epochOf(realm)) === `${MOVED}${epoch}`) await run(PLACE_SCRIPT, [realmKeys(realm).state], [`${MOVED}${epoch}`, 'epoch', epoch]);
-      const now = await readMeta(connection, timeoutMs);
-      await writeProvenance(connection, timeoutMs, { ...(now?.provenance ?? PLAIN), moved: Object.fromEntries(Object.entries(now?.provenance.moved ?? {}).filter(([name]) => name !== realm)) });
+      const now = (await readMeta(connection, timeoutMs)) ?? { ...meta, provenance: PLAIN };
+      await writeProvenance(connection, timeoutMs, { ...now, provenance: { ...now.provenance, moved: Object.fromEntries(Object.entries(now.provenance.moved).filter(([name]) => name !== realm)) } });
     },
     close: async () => close(),
   };

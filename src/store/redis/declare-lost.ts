@@ -8,7 +8,7 @@ import { StoreUnavailable } from '../port.ts';
 import type { Provenance, Restored } from '../provenance.ts';
 import { scriptOf, type Connection } from './connection.ts';
 import { META_KEY, realmField, realmKeys } from './keys.ts';
-import { openMarks, readMeta } from './marks.ts';
+import { openMarks, readMeta, writeProvenance } from './marks.ts';
 import { placeLua } from './scripts/copy.ts';
 import type { Remembered } from './witness-file.ts';
 import type { Seen } from './witness.ts';
@@ -79,7 +79,7 @@ export const declareLost = async (parts: Parts, loss: Loss, realms: readonly str
   const { loading, ...rest } = meta.provenance;
   const begun = DECLARING.exec(loading ?? '');
   if (loading !== undefined && begun === null) throw new StoreUnavailable('the store is being filled: finish the restore or the move first');
-  const write = (epoch: string, provenance: Provenance): Promise<unknown> => connection.command(timeoutMs, 'HSET', META_KEY, 'epoch', epoch, 'provenance', JSON.stringify(provenance), 'format', '2');
+  const write = (epoch: string, provenance: Provenance): Promise<void> => writeProvenance(connection, timeoutMs, { short: meta.short, provenance }, 'epoch', epoch);
   const fields = ((await connection.command(timeoutMs, 'HGETALL', META_KEY)) as readonly Buffer[]).filter((_, index) => index % 2 === 0).map((field) => field.toString('utf8'));
   const known = new Set(realms.map(realmField));
   const unnamed = fields.filter((field) => field.startsWith('realm:') && !known.has(field));

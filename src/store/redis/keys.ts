@@ -86,6 +86,12 @@ export const kindField = (kind: string): string => {
 
 export const recordField = ({ kind, id }: RecordKey): string => `${kindField(kind)}${part(id)}`;
 
+/** The id in a field, unless the field holds its digest. */
+export const plainId = (field: string): string | undefined => {
+  const at = field.indexOf('/') + 1;
+  return at > 0 && field[at] === '.' ? field.slice(at + 1) : undefined;
+};
+
 /** A text that something follows, with its length in bytes. */
 const measured = (text: string): string => `${Buffer.byteLength(text, 'utf8')}:${text}`;
 

@@ -14,6 +14,9 @@ export type StoreMode = 'development' | 'production';
 const FORMAT = '1';
 /** Of a store that says where it comes from. */
 const FORMAT_WITH_PROVENANCE = '2';
+/** Of a store whose records are short, which may say where it comes from: every store that this version makes. */
+const SHORT = '3';
+const FORMATS: readonly string[] = [FORMAT, FORMAT_WITH_PROVENANCE, SHORT];
 const EPOCH = /^[A-Za-z0-9_-]{16}$/;
 
 const texts = (reply: unknown): readonly (string | undefined)[] =>
@@ -23,6 +26,8 @@ export interface Meta {
   readonly epoch: string;
   readonly mode: StoreMode;
   readonly provenance: Provenance;
+  /** Its records and events are written short, which versions before 0.2 can't read: they refuse the whole store. */
+  readonly short: boolean;
 }
 
 const damaged = (): StoreUnavailable => new StoreUnavailable('the marks of the store are damaged; restore it from a backup');
@@ -39,17 +44,19 @@ const provenanceOf = (text: string | undefined): Provenance => {
 export const readMeta = async (connection: Connection, timeoutMs: number): Promise<Meta | undefined> => {
   const [format, mode, epoch, provenance] = texts(await connection.command(timeoutMs, 'HMGET', META_KEY, 'format', 'mode', 'epoch', 'provenance'));
   if (format === undefined) return undefined;
-  if (format !== FORMAT && format !== FORMAT_WITH_PROVENANCE) {
-    throw new StoreUnavailable(`the store has format ${format}, this version of Curfew reads format ${FORMAT_WITH_PROVENANCE}: use the version that wrote it, or another database`);
+  if (!FORMATS.includes(format)) {
+    throw new StoreUnavailable(`the store has format ${format}, this version of Curfew reads format ${SHORT}: use the version that wrote it, or another database`);
   }
   if (epoch === undefined || !EPOCH.test(epoch) || (mode !== 'development' && mode !== 'production')) throw damaged();
-  return { epoch, mode, provenance: format === FORMAT ? PLAIN : provenanceOf(provenance) };
+  const short = format === SHORT;
+  return { epoch, mode, short, provenance: format === FORMAT || (short && provenance === undefined) ? PLAIN : provenanceOf(provenance) };
 };
 
-/** What it says is there before the format says that it must be read. */
-export const writeProvenance = async (connection: Connection, timeoutMs: number, provenance: Provenance): Promise<void> => {
-  const plain = isPlain(provenance);
-  await connection.command(timeoutMs, 'HSET', META_KEY, 'provenance', JSON.stringify(provenance), 'format', plain ? FORMAT : FORMAT_WITH_PROVENANCE);
+const formatOf = ({ short, provenance }: Pick<Meta, 'short' | 'provenance'>): string => (short ? SHORT : isPlain(provenance) ? FORMAT : FORMAT_WITH_PROVENANCE);
+
+/** What it says is there before the format says that it must be read. `more`: fields and values that change with it. */
+export const writeProvenance = async (connection: Connection, timeoutMs: number, meta: Pick<Meta, 'short' | 'provenance'>, ...more: readonly string[]): Promise<void> => {
+  await connection.command(timeoutMs, 'HSET', META_KEY, ...more, 'provenance', JSON.stringify(meta.provenance), 'format', formatOf(meta));
 };
 
 /** Makes the marks if there are none. Rejects for a format or mode that this process must not touch. */
@@ -58,7 +65,7 @@ export const openMarks = async (connection: Connection, timeoutMs: number, mode:
     // Whoever comes first says which; the others read it.
     await connection.command(timeoutMs, 'HSETNX', META_KEY, 'epoch', randomBytes(12).toString('base64url'));
     await connection.command(timeoutMs, 'HSETNX', META_KEY, 'mode', mode);
-    await connection.command(timeoutMs, 'HSETNX', META_KEY, 'format', FORMAT);
+    await connection.command(timeoutMs, 'HSETNX', META_KEY, 'format', SHORT);
   }
   const meta = await readMeta(connection, timeoutMs);
   if (meta === undefined) throw damaged();

@@ -155,7 +155,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock, witness: () => witness, onLost: () => { reads.again(); writes.again(); } });
       await fence.ready();
     }
-    const { epoch, provenance } = await openMarks(writes, commitTimeoutMs, mode);
+    const { epoch, provenance, short } = await openMarks(writes, commitTimeoutMs, mode);
     opened = epoch;
     refuseUnlessWhole(provenance, options.realms ?? []);
     const { memory } = options;
@@ -166,7 +166,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
     witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined, replicas > 0 ? writes.generation : undefined);
     const restored = provenance.restored !== undefined && options.asRestored !== true;
     const storeParts: RedisStoreParts = {
-      reads, writes, epoch, watch, witness, commitTimeoutMs, seal,
+      reads, writes, epoch, watch, witness, commitTimeoutMs, seal, short,
       readTimeoutMs: config.readTimeoutMs,
       replicas, clock,
       leaseMs: config.leaseMs,

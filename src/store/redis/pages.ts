@@ -3,6 +3,7 @@ import { parseEvent } from '../event.ts';
 import { CursorInvalid, StoreUnavailable, type RecordKey, type StoredEvent } from '../port.ts';
 import type { Connection } from './connection.ts';
 import { historyPrefix, kindField, NUMBER_DIGITS, numberText, ownerPrefix, realmKeys } from './keys.ts';
+import { eventBytesOf, type StreamEntry } from './stored-event.ts';
 
 const LIMIT_MAX = 1_000;
 const CURSOR_BYTES_MAX = 4_096;
@@ -85,13 +86,7 @@ interface EventsQuery {
   readonly about?: RecordKey;
 }
 
-type StreamEntry = readonly [id: Buffer, fields: readonly Buffer[]];
-
-const eventOf = (entry: StreamEntry | undefined): StoredEvent => {
-  const bytes = entry?.[1][1];
-  if (bytes === undefined) throw new StoreUnavailable('the history names an event that is not there; restore the store from a backup');
-  return parseEvent(bytes);
-};
+const eventOf = (entry: StreamEntry | undefined): StoredEvent => parseEvent(eventBytesOf(entry));
 
 export const eventsAfter = async ({ connection, timeoutMs, realm, epoch, after, limit, about }: EventsQuery): Promise<readonly StoredEvent[]> => {
   const { state, events, history } = realmKeys(realm);

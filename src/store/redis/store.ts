@@ -43,6 +43,8 @@ export interface RedisStoreParts {
   readonly writes: Connection;
   readonly epoch: string;
   readonly seal: Seal;
+  /** `Meta.short` */
+  readonly short: boolean;
   readonly watch: Watch;
   readonly witness: Witness;
   /** Where there are replicas. */
@@ -69,7 +71,7 @@ export interface RedisStore extends NodeStore {
 }
 
 export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
-  const { reads, writes, epoch, seal, watch, witness, fence, readTimeoutMs, commitTimeoutMs, replicas } = parts;
+  const { reads, writes, epoch, seal, short, watch, witness, fence, readTimeoutMs, commitTimeoutMs, replicas } = parts;
   const confirmed = createConfirm(writes, replicas);
   let closed = false;
   /** Realms whose last answer contradicted what is known. */
@@ -151,7 +153,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
 
   const commit = async (asked: Commit): Promise<ReturnType<typeof commitOutcome>> => {
     const now = parts.instant?.();
-    const context = { epoch, seal, ...(now === undefined ? {} : { now }) };
+    const context = { epoch, seal, short, ...(now === undefined ? {} : { now }) };
     const args = commitArguments(asked, context);
     const looking = ready();
     if (looking !== undefined) await looking;

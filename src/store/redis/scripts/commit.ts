@@ -3,17 +3,18 @@
  * counters, stamps and sequences, and no rule of the domain.
  *
  * KEYS: those of `realmKeys`, in its order. ARGV, read in order (a number before a list is its length):
- *   epoch, now ('' = the server's), before ('' = ever), replay field ('' = none), digest, reply, keep ms,
+ *   epoch, format of the records, now ('' = the server's), before ('' = ever), replay field ('' = none), digest, reply, keep ms,
  *   number of events,
- *   expect {field, version}, puts {field, body, count, row, mark, refs (-1 = as they are) {field}},
- *   increments {field, max, body}, drops {field}, events {head, middle, tail, ending, about {prefix}}, channel
+ *   expect {field, version}, puts {field, body, count, row, its owner packed, mark, refs (-1 = as they are, -2 = packed) {field}},
+ *   increments {field, max, body}, drops {field}, events {head, middle, tail, form (1 = an ending, 2 = shortened), about {prefix}}, channel
  *
  * Answers `committed`, sequence, instant, number of endings, rows of the holders (of a commit that ends something, and of a replay); or why not.
  */
-import { RECORD_FORMAT } from '../record.ts';
+import { SEQUENCE_CODE } from '../short-text.ts';
+import { SHORT_EVENT, WHOLE_EVENT } from '../stored-event.ts';
 import { CHANGES_KEPT } from './renew.ts';
 import { sha256Lua } from './sha256.ts';
-import { storedLua } from './stored.ts';
+import { givenLua, storedLua } from './stored.ts';
 
 export const commitLua = `
 ${sha256Lua}
@@ -23,7 +24,7 @@ local function take() taken = taken + 1 return ARGV[taken] end
 local function count() return tonumber(take()) end
 local function text(number) return string.format('%.0f', number) end
 
-local epoch, now, before = take(), tonumber(take()), tonumber(take())
+local epoch, format, now, before = take(), count(), tonumber(take()), tonumber(take())
 if not now then
   local time = redis.call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -46,6 +47,7 @@ if before and not (now < before) then return {'late'} end
 
 local changed, created, fields = {}, {}, {}
 ${storedLua}
+${givenLua}
 local function load(field)
   return changed[field] or stored(field)
 end
@@ -53,7 +55,7 @@ local stamp = sequence + count()
 local function change(field, previous, counter, body, refs, row, mark)
   local p = previous or {}
   if not changed[field] then fields[#fields + 1] = field end
-  changed[field] = {${RECORD_FORMAT}, p[2] or stamp, p[3] or at, stamp, at, mark and stamp or p[6] or 0, mark and at or p[7] or 0, counter, body, refs or p[10] or {}, row}
+  changed[field] = {format, p[2] or stamp, p[3] or at, stamp, at, mark and stamp or p[6] or 0, mark and at or p[7] or 0, counter, body, refs or p[10] or {}, row}
   created[field] = created[field] or not previous
 end
 
@@ -63,15 +65,13 @@ for i = 1, count() do
   if (record and record[4] or 0) ~= version then return {'conflict', text(i)} end
 end
 for i = 1, count() do
-  local field, body, counter, row, mark, refs = take(), take(), tonumber(take()) or -1, take(), take() == '1', nil
-  local many = count()
-  if many >= 0 then
-    refs = {}
-    for each = 1, many do refs[each] = take() end
-  end
+  local field, body, counter, row, owner, mark = take(), take(), tonumber(take()) or -1, take(), take(), take() == '1'
+  local refs = takeRefs()
   local previous = load(field)
-  if row ~= '' and previous and previous[11] ~= row then return {'index', text(i)} end
-  change(field, previous, counter, body, refs, previous and previous[11] or row, mark)
+  local was = previous and rowOf(field, previous)
+  if row ~= '' and previous and was ~= row then return {'index', text(i)} end
+  -- What is packed is packed by the body that it came with.
+  change(field, previous, counter, body, refs or previous and refsOf(previous), row ~= '' and placedRow(field, row, owner) or was or '', mark)
 end
 for i = 1, count() do
   local field, max, body = take(), count(), take()
@@ -88,15 +88,16 @@ end
 
 -- From here on it happens. The stream goes first: it refuses a sequence that it has already.
 for i = 1, count() do
-  local head, middle, tail, ending = take(), take(), take(), take() == '1'
+  local head, middle, tail, form = take(), take(), take(), take()
+  local ending, short = form == '1', form == '2'
   sequence = sequence + 1
   local bytes = head .. text(at) .. middle
   if ending then
     ended = ended + 1
     bytes = bytes .. ',"endingSequence":' .. text(ended)
   end
-  bytes = bytes .. ',"sequence":' .. text(sequence) .. tail
-  redis.call('XADD', events, text(sequence) .. '-0', 'e', bytes)
+  bytes = bytes .. (short and '\\${SEQUENCE_CODE.charCodeAt(0)}' or ',"sequence":') .. text(sequence) .. tail
+  redis.call('XADD', events, text(sequence) .. '-0', short and '${SHORT_EVENT}' or '${WHOLE_EVENT}', bytes)
   if ending then
     hash = sha256(hash .. bytes)
     redis.call('XADD', endings, text(ended) .. '-0', 's', text(sequence), 'h', hash)
@@ -109,20 +110,22 @@ for _, field in ipairs(fields) do
   local record = changed[field]
   if created[field] then
     redis.call('ZADD', kinds, 0, field)
-    if record[11] ~= '' then
-      redis.call('ZADD', index, 0, record[11])
-      place(field, record[11])
+    local row = rowOf(field, record)
+    if row ~= '' then
+      redis.call('ZADD', index, 0, row)
+      place(field, row)
     end
   end
-  redis.call('HSET', records, field, cmsgpack.pack(record))
+  store(field, record)
 end
 for _, drop in ipairs(drops) do
   redis.call('HDEL', records, drop[1])
   redis.call('ZREM', kinds, drop[1])
   fields[#fields + 1] = drop[1]
-  if drop[2] and drop[2][11] ~= '' then
-    redis.call('ZREM', index, drop[2][11])
-    place(drop[1], drop[2][11])
+  local row = drop[2] and rowOf(drop[1], drop[2]) or ''
+  if row ~= '' then
+    redis.call('ZREM', index, row)
+    place(drop[1], row)
   end
 end
 -- One that is refused leaves a gap, and whoever follows reads anew.

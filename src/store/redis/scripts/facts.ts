@@ -31,7 +31,7 @@ if prefix then
   local fieldAt = tonumber(prefix) + 16
   local function placed(row, field, record)
     local one = shown(field, record)
-    if places == '1' then one[10], one[11] = string.sub(row, fieldAt - 15, fieldAt - 1), record[10] end
+    if places == '1' then one[10], one[11] = string.sub(row, fieldAt - 15, fieldAt - 1), refsOf(record) end
     return one
   end
   for _, row in ipairs(redis.call('ZREVRANGEBYLEX', index, upper, lower, 'LIMIT', 0, most)) do
@@ -39,7 +39,7 @@ if prefix then
     local record = stored(field)
     if not record then error('CURFEW the time index names a record that is not there') end
     live[#live + 1] = placed(row, field, record)
-    for _, ref in ipairs(record[10]) do bring(ref) end
+    for _, ref in ipairs(refsOf(record)) do bring(ref) end
   end
   for _, row in ipairs(redis.call('ZREVRANGEBYLEX', index, endedUpper, endedLower, 'LIMIT', 0, back)) do
     local field = string.sub(row, fieldAt)

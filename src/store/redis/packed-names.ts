@@ -1,0 +1,48 @@
+/**
+ * Names of records that a record refers to, as they are kept on the server: most are a usual beginning and a text that stands in the
+ * record's own body, so place and length there say them. The scripts read them back (`stored.ts`) without understanding the body.
+ *
+ * A name is `code offset(2) length(1)`, or `! length(2) bytes`. Numbers are digits of base 64 from `0`. The list of beginnings is part of the
+ * store's format: entries are only ever added at its end, 70 at most.
+ */
+export const BEGINNINGS = [
+  '', 'spiffe://', 'ending/.grant:', 'ending/.task:', 'ending/.entitlement:', 'ending/.owner:', 'ending/.owner:user:', 'ending/.owner:team:', 'ending/.approver:', 'ending/.approver:user:',
+  'ending/.bundle-revision:', 'task/.', 'grant/.', 'uses/.', 'review/.', 'recertification/.', 'ending/.workload:', 'ending/.workload:spiffe://', 'ending/.workload-prefix:', 'ending/.workload-prefix:spiffe://',
+  'ending/.trust-domain:', 'ending/.issuer:',
+] as const;
+
+export const BASE = 64;
+export const ZERO = 48;
+export const LITERAL = '!';
+const LENGTH_MAX = BASE - 1;
+const OFFSET_MAX = BASE * BASE - 1;
+
+const digit = (value: number): string => String.fromCharCode(ZERO + value);
+const two = (value: number): string => `${digit(Math.floor(value / BASE))}${digit(value % BASE)}`;
+
+/** The longest ones first. */
+const BY_LENGTH = BEGINNINGS.map((beginning, code) => ({ beginning, code })).sort((a, b) => b.beginning.length - a.beginning.length);
+
+/** `undefined`: it can't be said by places in this body. */
+const placed = (name: string, body: Buffer): string | undefined => {
+  for (const { beginning, code } of BY_LENGTH) {
+    if (!name.startsWith(beginning)) continue;
+    const rest = Buffer.from(name.slice(beginning.length), 'utf8');
+    const at = rest.length > 0 && rest.length <= LENGTH_MAX ? body.indexOf(rest) : -1;
+    if (at >= 0 && at <= OFFSET_MAX) return `${digit(code)}${two(at)}${digit(rest.length)}`;
+  }
+  return undefined;
+};
+
+/** `undefined` where a name is too long to be packed. */
+export const packNames = (names: readonly string[], body: string): string | undefined => {
+  const bytes = Buffer.from(body, 'utf8');
+  let packed = '';
+  for (const name of names) {
+    const length = Buffer.byteLength(name, 'utf8');
+    const known = placed(name, bytes);
+    if (known === undefined && length > OFFSET_MAX) return undefined;
+    packed += known ?? `${LITERAL}${two(length)}${name}`;
+  }
+  return packed;
+};
