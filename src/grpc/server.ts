@@ -6,12 +6,13 @@
 import cluster from 'node:cluster';
 import { chmodSync } from 'node:fs';
 import { createSecureServer, createServer, type Http2SecureServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { serveCall } from './call.ts';
 import type { GrpcLimits } from './config.ts';
 import { boundConnections } from './connections.ts';
 import type { GrpcMethods, GrpcPeer } from './method.ts';
+import { NOTICE_MS, retire } from './retire.ts';
 import { secureContext, type ListenerTls } from './secure-context.ts';
 import { clearStaleSocket } from './stale-socket.ts';
 
@@ -33,8 +34,25 @@ export interface GrpcServer {
   readonly port: number;
   /** New connections use these certificates; open ones stay, unless they are to be cut. */
   reloadTls(tls: GrpcTls, cut?: boolean): void;
-  /** Takes no new connection or call, lets open calls end within `drainMs`, then cuts. */
+  /** Connections that nobody has asked to be opened anew. */
+  connections(): number;
+  /** Asks the peers of so many connections, oldest first, to open new ones; what they ask meanwhile is answered. */
+  shed(count: number): void;
+  /** Leaves new connections to the other workers that share the port; only where there are some. */
+  accept(accepting: boolean): void;
+  /** Takes no new connection, has peers open theirs elsewhere, lets open calls end within `drainMs`, then cuts. */
   close(): Promise<void>;
+}
+
+/** Of the age at which a connection is opened anew: so that those which came together don't go together. */
+const AGE_SPREAD = 0.1;
+
+interface Connected {
+  readonly peer: GrpcPeer;
+  readonly socket: Socket | undefined;
+  underWay: number;
+  /** Its peer was asked to open another one. */
+  leaving: boolean;
 }
 
 const peerOf = (session: ServerHttp2Session, unix: boolean): GrpcPeer => {
@@ -72,8 +90,17 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
   const unix = 'path' in listen;
   if (unix && cluster.isPrimary) await clearStaleSocket(listen.path);
   const server = create(options);
-  const sessions = new Map<ServerHttp2Session, GrpcPeer>();
+  const sessions = new Map<ServerHttp2Session, Connected>();
   let closing = false;
+  let accepting = true;
+  // Node makes the session while it tells of the connection.
+  let connecting: Socket | undefined;
+  server.prependListener('connection', (socket: Socket) => { connecting = socket; });
+  const leave = (session: ServerHttp2Session, connected: Connected, noticeMs: number): void => {
+    if (connected.leaving) return;
+    connected.leaving = true;
+    retire(session, connected.socket, noticeMs, () => connected.underWay);
+  };
 
   // Who reaches a Unix socket was let in by its permissions; there a session can't be told from its connection by name either.
   const connections = unix ? undefined : boundConnections(server, { max: limits.maxConnections, idleGiveWay: false });
@@ -81,21 +108,31 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
   const haveAsked = new WeakSet<ServerHttp2Session>();
   server.on('session', (session: ServerHttp2Session) => {
     if (closing) return session.destroy();
-    sessions.set(session, peerOf(session, unix));
+    const connected: Connected = { peer: peerOf(session, unix), socket: connecting, underWay: 0, leaving: false };
+    sessions.set(session, connected);
     session.on('error', () => undefined);
-    session.once('close', () => sessions.delete(session));
+    const aged = setTimeout(() => leave(session, connected, NOTICE_MS), limits.maxConnectionAgeMs * (1 - AGE_SPREAD * Math.random())).unref();
+    session.once('close', () => {
+      clearTimeout(aged);
+      sessions.delete(session);
+    });
     session.setLocalWindowSize(4 * 1_048_576);
     session.setTimeout(limits.idleTimeoutMs, () => session.close());
   });
   server.on('stream', (stream, headers) => {
     const session = stream.session as ServerHttp2Session | undefined;
-    const peer = session === undefined ? undefined : sessions.get(session);
+    const connected = session === undefined ? undefined : sessions.get(session);
     if (session !== undefined && !haveAsked.has(session)) {
       haveAsked.add(session);
       connections?.asked(session.socket);
     }
-    if (peer === undefined) stream.destroy();
-    else serveCall(stream, headers, methods, peer, limits);
+    if (connected === undefined) {
+      stream.destroy();
+      return;
+    }
+    connected.underWay += 1;
+    stream.once('close', () => { connected.underWay -= 1; });
+    serveCall(stream, headers, methods, connected.peer, limits);
   });
   server.on('sessionError', () => undefined);
   server.on('unknownProtocol', (socket: { destroy(): void }) => socket.destroy());
@@ -109,7 +146,8 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     if (unix) server.listen(listen.path, ready);
     else server.listen(listen.port, listen.host, ready);
   });
-  server.on('error', () => undefined);
+  // Told again, it tries to listen again.
+  server.on('error', () => { accepting = false; });
   if (unix) chmodSync(listen.path, listen.mode ?? 0o660);
 
   const bound = server.address();
@@ -123,17 +161,31 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
       server.setSecureContext(secureContext(tls));
       if (cut === true) for (const session of sessions.keys()) session.destroy();
     },
+    connections: () => [...sessions.values()].filter(({ leaving }) => !leaving).length,
+    shed: (count) => {
+      // A map keeps its order: those that came first.
+      const staying = [...sessions].filter(([, { leaving }]) => !leaving);
+      for (const [session, connected] of staying.slice(0, count)) leave(session, connected, NOTICE_MS);
+    },
+    accept: (wanted) => {
+      if (unix || closing || wanted === accepting) return;
+      accepting = wanted;
+      // The port stays open as long as one process listens. The server's own `close` might end sessions.
+      if (wanted) server.listen(port, listen.host);
+      else NetServer.prototype.close.call(server);
+    },
     close: () => {
       closed ??= new Promise((resolve) => {
         closing = true;
         const cut = setTimeout(() => {
           for (const session of sessions.keys()) session.destroy();
         }, limits.drainMs);
-        server.close(() => {
+        // Calls back when all connections have ended, also where it does not listen just now.
+        NetServer.prototype.close.call(server, () => {
           clearTimeout(cut);
           resolve();
         });
-        for (const session of sessions.keys()) session.close();
+        for (const [session, connected] of sessions) leave(session, connected, Math.min(NOTICE_MS, limits.drainMs / 2));
       });
       return closed;
     },

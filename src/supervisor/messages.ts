@@ -2,6 +2,7 @@
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { MetricsJson } from '../telemetry/metrics.ts';
+import type { Spread } from './spread.ts';
 import type { QuarantineList } from './watchdog/quarantine.ts';
 
 export type Mode = 'development' | 'production';
@@ -47,6 +48,7 @@ export type ToWorker =
   | { readonly type: 'reset-clock' }
   /** What the worker asked for; without a text it can't be had. */
   | { readonly type: 'exposition'; readonly id: number; readonly contentType: string; readonly text?: string }
+  | { readonly type: 'spread'; readonly spread: Spread }
   | { readonly type: 'drain' };
 
 export const CLOCK_UNTRUSTED = 'the clock is not trusted';
@@ -59,8 +61,8 @@ export interface WorkerHealth {
 
 export type FromWorker =
   | { readonly type: 'hello' }
-  /** Its event loop turns; every `PULSE_MS`. */
-  | { readonly type: 'pulse' }
+  /** Its event loop turns; every `PULSE_MS`. `connections`: of HTTP/2. */
+  | { readonly type: 'pulse'; readonly connections: number }
   | { readonly type: 'ready'; readonly ports: WorkerPorts }
   | { readonly type: 'failed'; readonly message: string; readonly kind: 'port-in-use' | 'other' }
   | { readonly type: 'bundle'; readonly digest: string; readonly fault?: string }

@@ -5,6 +5,7 @@
 import type { MetricsJson } from '../telemetry/metrics.ts';
 import { createBackoff, type Backoff } from './backoff.ts';
 import type { ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
+import { startSpreading, type Spread } from './spread.ts';
 import { startWorker, type EarlyWorker, type WorkerExit, type WorkerProcess } from './worker-process.ts';
 
 export interface WorkerPoolOptions {
@@ -107,6 +108,11 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
     });
   };
 
+  const spreading = startSpreading(
+    () => [...live].map((worker) => ({ connections: worker.connections, spread: (spread: Spread) => worker.send({ type: 'spread', spread }) })),
+    options.monotonicMs,
+  );
+
   const drain = async (worker: WorkerProcess): Promise<void> => {
     live.delete(worker);
     draining.add(worker);
@@ -160,6 +166,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
     pids: () => [...live].map(({ pid }) => pid),
     stop: async () => {
       stopping = true;
+      spreading.stop();
       for (const timer of timers) clearTimeout(timer);
       await Promise.all([...live].map(drain));
       await Promise.all([...draining].map((worker) => worker.drain(drainMs)));

@@ -28,6 +28,8 @@ export interface WorkerProcess {
   activate(bundle: Uint8Array, digest: string, withinMs: number): Promise<string | undefined>;
   /** Takes nothing new, ends open requests; killed after `withinMs`. */
   drain(withinMs: number): Promise<void>;
+  /** Of HTTP/2, as it told last. */
+  connections(): number;
   /** The metrics it last told, also after it has ended. */
   lastMetrics(): MetricsJson | undefined;
 }
@@ -79,6 +81,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
   let last: MetricsJson | undefined;
   let asked = 0;
   let freeze: Freeze | undefined;
+  let connections = 0;
   const watch = watchFreeze(child.pid ?? 0, (seen) => {
     freeze = seen;
     child.kill('SIGKILL');
@@ -126,7 +129,9 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
         return;
       // Answered where all workers are known.
       case 'want-exposition': return;
-      case 'pulse': return watch.pulse();
+      case 'pulse':
+        connections = message.connections;
+        return watch.pulse();
       case 'ready': return resolveReady(message.ports);
       case 'failed': return rejectReady(new WorkerFailed(message.message, message.kind));
       case 'metrics':
@@ -179,6 +184,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
       await exited;
       clearTimeout(timer);
     },
+    connections: () => connections,
     lastMetrics: () => last,
   };
 };

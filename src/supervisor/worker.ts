@@ -14,6 +14,7 @@ import { watchReadiness } from './readiness.ts';
 import { rehearse } from './rehearse.ts';
 import { openLog } from './open-log.ts';
 import { openShadow } from './open-shadow.ts';
+import { LEAVE_MS, type Spread } from './spread.ts';
 import { PULSE_MS } from './watchdog/freeze.ts';
 import { createWatchdog } from './watchdog/watchdog.ts';
 import { REPORT_FD } from './worker-process.ts';
@@ -24,6 +25,7 @@ const tell = (message: FromWorker): void => {
 
 interface RunningWorker {
   receive(message: ToWorker): void;
+  connections(): number;
 }
 
 const SINK_CLOSE_MS = 2_000;
@@ -136,8 +138,17 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     else tell({ type: 'health', id, health: readiness.now() });
   };
 
+  let leaving: NodeJS.Timeout | undefined;
+  const spread = (asked: Spread): void => {
+    clearTimeout(leaving);
+    started.grpc.spread(asked);
+    // The supervisor may be gone, or busy.
+    if (!asked.accept) leaving = setTimeout(() => started.grpc.spread({ accept: true, shed: 0 }), LEAVE_MS).unref();
+  };
+
   tell({ type: 'ready', ports: { http: config.http.port === false ? undefined : started.http.port, grpc: started.grpc.port } });
   return {
+    connections: started.grpc.connections,
     receive: (message) => {
       switch (message.type) {
         case 'start': return;
@@ -152,6 +163,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
         case 'reload-tls': return reloadTls(false);
         case 'reset-clock': return core.clock.reset();
         case 'exposition': return expositions.receive(message);
+        case 'spread': return spread(message.spread);
         case 'drain': return void drain().catch(fatal);
       }
     },
@@ -189,5 +201,5 @@ export const runWorker = (): void => {
     );
   });
   tell({ type: 'hello' });
-  setInterval(() => tell({ type: 'pulse' }), PULSE_MS).unref();
+  setInterval(() => tell({ type: 'pulse', connections: running?.connections() ?? 0 }), PULSE_MS).unref();
 };

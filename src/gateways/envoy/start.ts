@@ -13,6 +13,10 @@ export interface EnvoyListeners {
   readonly port: number | undefined;
   /** What the health service says; it starts with no. */
   setServing(serving: boolean): void;
+  /** Open connections, of all listeners. */
+  connections(): number;
+  /** Asks the peers of so many connections to open new ones, and leaves new ones to other workers, or not. */
+  spread(asked: { readonly accept: boolean; readonly shed: number }): void;
   /** For new connections; open ones keep theirs, unless they are to be cut. */
   reloadTls(tls: GrpcTls, cut?: boolean): void;
   /** Says "not serving", lets open calls end, then cuts them. */
@@ -56,6 +60,16 @@ export const startEnvoyGateway = async ({ config, gateway, tls }: EnvoyListeners
     port: overTcp?.port,
     setServing: health.setServing,
     reloadTls: (next, cut) => overTcp?.reloadTls(next, cut),
+    connections: () => servers.reduce((sum, server) => sum + server.connections(), 0),
+    spread: ({ accept, shed }) => {
+      let left = shed;
+      for (const server of servers) {
+        server.accept(accept);
+        const part = Math.min(left, server.connections());
+        server.shed(part);
+        left -= part;
+      }
+    },
     close,
   };
 };

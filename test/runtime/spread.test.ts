@@ -1,0 +1,129 @@
+/** HTTP/2 connections are spread over the workers, of real processes, and nothing that was asked on them is lost. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { connect, type ClientHttp2Session } from 'node:http2';
+import fc from 'fast-check';
+import { afterEach, expect, test } from 'vitest';
+import { spreadOf } from '../../src/supervisor/spread.ts';
+import { shippedConfiguration, startEnvoy } from '../support/envoy.ts';
+import { openConnection, rawGet } from '../support/raw-http.ts';
+import { startService } from '../support/service.ts';
+import { until } from '../support/until.ts';
+import { frame, rawCall, statusOf } from '../grpc/serve.ts';
+import { describeWith } from '../parts.ts';
+import { startCurfew, type Curfew } from './curfew.ts';
+
+const open: { close(): unknown }[] = [];
+afterEach(async () => {
+  for (const thing of open.splice(0).toReversed()) await thing.close();
+});
+
+const ESTABLISHED = '01';
+
+/** Established connections at this port, by worker. */
+const connectionsOf = (pids: readonly number[], port: number): readonly number[] => {
+  const inodes = new Set<string>();
+  for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1)) {
+    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
+    if (state === ESTABLISHED && Number.parseInt(local.split(':')[1] ?? '', 16) === port) inodes.add(`socket:[${inode}]`);
+  }
+  return pids.map((pid) => readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+    try {
+      return inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
+    } catch {
+      return false;
+    }
+  }).length);
+};
+
+const two = async (args: readonly string[] = []): Promise<Curfew> => {
+  const curfew = await startCurfew({ workers: 2, args });
+  open.push({ close: () => curfew.stop() });
+  await until('both workers', async () => (await curfew.metrics()).includes('curfew_workers_ready 2\n'));
+  return curfew;
+};
+
+const HEALTH = '/grpc.health.v1.Health/Check';
+
+test('connections that met in one worker are opened anew until both have as many, and every call is answered', { timeout: 120_000 }, async () => {
+  const curfew = await two();
+  const pids = curfew.workers();
+  const { grpc } = curfew.ports;
+  const seen = { answered: 0, failed: [] as unknown[] };
+  let stopped = false;
+  const client = () => {
+    const fresh = (): ClientHttp2Session => {
+      const made = connect(`http://127.0.0.1:${grpc}`);
+      made.on('error', (error) => seen.failed.push(error));
+      made.once('goaway', () => {
+        if (made === session) session = fresh();
+      });
+      return made;
+    };
+    let session = fresh();
+    const asked = (async () => {
+      while (!stopped) {
+        const call = await rawCall(session, [frame('')], { ':path': HEALTH });
+        if (statusOf(call) === '0') seen.answered += 1;
+        else seen.failed.push(call);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      session.destroy();
+    })();
+    return asked;
+  };
+  // One is stopped for a moment, shorter than it takes to be replaced, while all connect: the other has them all.
+  process.kill(pids[0] as number, 'SIGSTOP');
+  let clients: Promise<void>[];
+  try {
+    clients = Array.from({ length: 8 }, client);
+    await until('one has all', () => connectionsOf(pids, grpc)[1] === 8, 4_000);
+  } finally {
+    process.kill(pids[0] as number, 'SIGCONT');
+  }
+  await until('both have as many', () => connectionsOf(pids, grpc).every((count) => count === 4));
+  const before = seen.answered;
+  await until('they go on', () => seen.answered > before + 40);
+  stopped = true;
+  await Promise.all(clients);
+  expect(seen.failed).toEqual([]);
+  expect(curfew.workers()).toEqual(pids);
+});
+
+test('shares differ by one at most, none is asked for more than it has, and somebody always accepts (property)', () => {
+  fc.assert(fc.property(fc.array(fc.nat(50), { minLength: 1, maxLength: 16 }), (counts) => {
+    const plan = spreadOf(counts);
+    const after = counts.map((count, index) => count - (plan[index]?.shed ?? 0));
+    const share = Math.ceil(counts.reduce((sum, count) => sum + count, 0) / counts.length);
+    expect(Math.max(...after)).toBeLessThanOrEqual(Math.max(share, Math.min(...counts) + 1));
+    expect(Math.min(...after)).toBeGreaterThanOrEqual(0);
+    expect(plan.some(({ accept }) => accept)).toBe(true);
+    expect(plan.filter(({ accept, shed }) => accept && shed > 0)).toEqual([]);
+    if (Math.max(...counts) - Math.min(...counts) <= 1) expect(plan.every(({ accept, shed }) => accept && shed === 0)).toBe(true);
+  }));
+});
+
+describeWith(['envoy'], 'a real Envoy', () => {
+  test('whose connections to Curfew are old all the time denies nothing that is allowed', { timeout: 120_000 }, async () => {
+    const WHO = 'spiffe://dev.local/ci/envoy';
+    const curfew = await two(['--set', 'grpc.limits.maxConnectionAgeMs=1000']);
+    await curfew.grant(WHO);
+    const token = await curfew.mint(WHO);
+    const service = await startService();
+    open.push(service);
+    const envoy = await startEnvoy(shippedConfiguration({ curfew: curfew.ports.grpc, service: service.port }));
+    open.push({ close: () => envoy.stop() });
+    const statuses = new Map<number, number>();
+    let stopped = false;
+    const loops = Promise.all(Array.from({ length: 4 }, async () => {
+      const connection = await openConnection(envoy.port());
+      while (!stopped) {
+        const { status } = await connection.send(rawGet('/orders/1', [`authorization: Bearer ${token}`]));
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      }
+    }));
+    await until('it has opened many', async () => (await envoy.stat('cluster.curfew.upstream_cx_total')) >= 4);
+    stopped = true;
+    await loops;
+    expect([...statuses.keys()]).toEqual([200]);
+  });
+});
