@@ -14,8 +14,9 @@ export interface Generator {
   stop(): Promise<void>;
 }
 
-/** Beyond this a run says nothing about the server. */
+/** Beyond this share a run says nothing about the server; a share of fewer answers than these says nothing itself. */
 const UNAVAILABLE_SHARE_MAX = 0.05;
+const SHARE_OF_MIN = 1_000;
 
 /** `module`: the compiled load generator; tests, which run uncompiled, name it. */
 export const startGenerator = (module = join(import.meta.dirname, 'load-generator.js')): Generator => {
@@ -43,7 +44,7 @@ export const startGenerator = (module = join(import.meta.dirname, 'load-generato
       if (answer.type !== 'ran') throw new Error('the load generator did not run');
       const { wrong, unavailable, answered } = answer.result;
       if (wrong.length > 0) throw new Error(`wrong answers:\n${wrong.join('\n')}`);
-      if (run.anyLate !== true && unavailable > answered * UNAVAILABLE_SHARE_MAX) throw new Error(`${unavailable} of ${answered} answers were \`unavailable\`: the machine is too busy to measure`);
+      if (run.anyLate !== true && answered >= SHARE_OF_MIN && unavailable > answered * UNAVAILABLE_SHARE_MAX) throw new Error(`${unavailable} of ${answered} answers were \`unavailable\`: the machine is too busy to measure`);
       return answer.result;
     },
     stop: () => stopProcess(child),

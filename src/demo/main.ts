@@ -21,7 +21,7 @@ const run = async (): Promise<boolean> => {
         print(`\n${reached} requests reached the service, ${tour.allowed()} were allowed.`);
         tour.check(reached === tour.allowed(), 'the service must be reached by what was allowed and by nothing else');
       }
-      if (tour.unanswered() > 0) print(`${tour.unanswered()} requests got no answer in time on this busy machine: the gateway refused them, and they were sent again.`);
+      if (tour.unanswered() > 0) print(`${tour.unanswered()} requests got no decision in time on this busy machine: they were refused, and sent again.`);
       for (const wrong of tour.wrong) print(`WRONG  ${wrong}`);
       print(tour.wrong.length === 0 ? '\nEvery answer was right.' : `\n${tour.wrong.length} answers were wrong.`);
       return tour.wrong.length === 0;

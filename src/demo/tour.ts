@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../domain/json.ts';
 import type { CurfewProcess } from './curfew-process.ts';
+import { REASONS, wireReason } from '../domain/reasons.ts';
 import { systemSources } from '../time/clock.ts';
 import type { Answer, Gateway } from './gateway.ts';
 
@@ -27,7 +28,7 @@ export interface Tour {
   workload(name: string, method: string, host: string, path: string): Promise<Workload>;
   /** Requests that were answered with an allow. */
   allowed(): number;
-  /** Requests that the gateway refused because no answer came in its time (a busy machine); they were sent again. */
+  /** Requests that were refused because no decision came in its time (a busy machine); they were sent again, as a client does. */
   unanswered(): number;
   readonly wrong: readonly string[];
   readonly measurements: readonly (readonly [string, number])[];
@@ -37,6 +38,9 @@ export interface Tour {
 const UNANSWERED_MAX = 100;
 
 export const wait = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, Math.max(0, ms)));
+
+/** Whether it says of the access that it isn't there, and not only that nothing could be decided in time. */
+const isDecision = (reason: string): boolean => reason !== '' && REASONS.every((known) => known !== reason || wireReason(known) !== 'unavailable');
 
 export const shown = (answer: Answer): string => (answer.allowed ? '200 allowed' : `${answer.status} ${answer.reason || 'denied'}`);
 
@@ -87,7 +91,7 @@ export const createTour = (curfew: CurfewProcess, gateway: Gateway, print: (line
           for (;;) {
             const answer = await gateway.ask(token, method, host, path);
             if (answer.allowed) allowed += 1;
-            if (answer.allowed || answer.reason !== '' || unanswered >= UNANSWERED_MAX) return answer;
+            if (answer.allowed || isDecision(answer.reason) || unanswered >= UNANSWERED_MAX) return answer;
             unanswered += 1;
           }
         },
