@@ -17,6 +17,8 @@ const PEP_TOKEN = 'bench-token-0123456789';
 const WORKLOAD = 'spiffe://dev.local/bench/app';
 const CONFIG = `
 workers: 1
+# How much is carried is measured, not how long a busy machine lets one wait.
+limits: { decisionDeadlineMs: 5000 }
 peps: [{ id: bench, token: { env: BENCH_TOKEN }, asserts: ["spiffe://dev.local/bench/**"], hosts: [shop.local] }]
 opa: { paths: [{ path: curfew/access/decision, question: envoy }] }
 kubernetes: { enabled: true, user: "spiffe://dev.local/bench/{user}", opinions: [{ users: ["*"] }] }

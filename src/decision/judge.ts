@@ -20,6 +20,9 @@ export interface JudgeDeps {
   readonly limits: DecisionLimits;
 }
 
+/** Resources that are OPA's documents, one or all: values to read, where an entry stands for them. */
+const DATA_TYPES: ReadonlySet<string> = new Set(['opa', 'opa-root']);
+
 /** `claimed`: the use is counted already, so that an exhausted counter is no fault. */
 export type Judge = (evaluation: Evaluation, question: Question, progress: Progress, claimed: boolean) => Conclusion;
 
@@ -58,7 +61,7 @@ export const createJudge = (deps: JudgeDeps): Judge => {
     if (outcome.kind === 'undefined') throw new Denied('policy.undefined');
     if (outcome.kind === 'failed') throw new Denied(outcome.reason, outcome.detail);
     progress.result = outcome.value;
-    const data = evaluation.protocol === 'opa' && question.resource.type === 'opa' && excuse !== undefined;
+    const data = evaluation.protocol === 'opa' && DATA_TYPES.has(question.resource.type) && excuse !== undefined;
     const read = data ? plainVerdict(outcome.value) : readVerdict(outcome.value);
     if (!read.ok) throw new Denied(read.reason);
     // What was meant for the upstream on allow must not reach the client when the guard denies.

@@ -46,7 +46,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   pino: ['telemetry/'],
   'prom-client': ['telemetry/'],
   protobufjs: ['grpc/', 'gateways/envoy/'],
-  yaml: ['config/', 'policy/'],
+  yaml: ['config/', 'policy/', 'gateways/opa/'],
 };
 /** Where data from outside enters. */
 const ZOD_NOT_IN = ['domain/', 'decision/', 'time/', 'supervisor/'];

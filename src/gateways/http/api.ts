@@ -53,10 +53,12 @@ export interface BodyRules {
   readonly depthMax?: number;
   /** It came with `Content-Encoding: gzip`. */
   readonly gzip?: boolean;
+  /** What reads the text; absent: JSON. `undefined` is none, or one with two readings. */
+  readonly parse?: ((text: string) => JsonValue | undefined) | undefined;
 }
 
 /** Never rejects. A body that was not read to its end leaves the connection unfit for another question: close it. */
-export const readJsonBody = async (incoming: IncomingMessage, { bytesMax, depthMax, gzip = false }: BodyRules): Promise<Body> => {
+export const readJsonBody = async (incoming: IncomingMessage, { bytesMax, depthMax, gzip = false, parse }: BodyRules): Promise<Body> => {
   const received = await readBytes(incoming, bytesMax);
   if (received === undefined) return { kind: 'too_large' };
   const bytes = gzip && received.length > 0 ? await unzipped(received, bytesMax) : received;
@@ -68,7 +70,7 @@ export const readJsonBody = async (incoming: IncomingMessage, { bytesMax, depthM
     return { kind: 'malformed' };
   }
   if (text.trim() === '') return { kind: 'empty' };
-  const value = parseStrictJson(text, depthMax);
+  const value = parse === undefined ? parseStrictJson(text, depthMax) : parse(text);
   return value === undefined ? { kind: 'malformed' } : { kind: 'value', value };
 };
 

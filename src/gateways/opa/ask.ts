@@ -16,7 +16,6 @@ export interface Ask {
   readonly path: string | undefined;
   /** Of a query that binds the value to it. */
   readonly variable?: string | undefined;
-  readonly expression?: string | undefined;
   readonly input: JsonObject;
   readonly inputMissing: boolean;
   readonly parseNs: number;
@@ -52,12 +51,13 @@ interface Body {
 
 const bodyOf = async (request: HttpRequest, incoming: IncomingMessage, bytesMax: number): Promise<Body | Extract<AskOutcome, { ok: false }>> => {
   const no = (message: string, status = 400, unread = false) => fault(message, status, unread) as Extract<AskOutcome, { ok: false }>;
-  if (/yaml/i.test((request.headers.get('content-type') ?? []).join(','))) return no('bodies are JSON here', 400, true);
   const encodings = request.headers.get('content-encoding') ?? [];
   if (encodings.length > 1 || !/^(?:gzip|identity|)$/i.test(encodings[0] ?? '')) return no('content-encoding is gzip or none', 400, true);
-  const body = await readJsonBody(incoming, { bytesMax, gzip: /gzip/i.test(encodings[0] ?? '') });
+  const isYaml = (request.headers.get('content-type') ?? []).some((type) => /yaml/i.test(type));
+  const parse = isYaml ? (await import('./yaml-body.ts')).parseYamlBody : undefined;
+  const body = await readJsonBody(incoming, { bytesMax, gzip: /gzip/i.test(encodings[0] ?? ''), parse });
   if (body.kind === 'too_large') return no(`the body may have at most ${bytesMax} bytes`, 413, true);
-  if (body.kind === 'malformed') return no('the body is not JSON with one reading');
+  if (body.kind === 'malformed') return no(`the body is not ${isYaml ? 'YAML' : 'JSON'} with one reading`);
   return { ok: true, value: body.kind === 'value' ? body.value : undefined };
 };
 
@@ -98,5 +98,5 @@ export const readAsk = async (style: Style, path: string | undefined, request: H
   if (query === undefined || once(request.headers, 'host') === undefined) return fault('a query is missing');
   const reference = dataReference(query);
   if (reference === undefined) return { ok: false, fault: { status: 501, code: 'invalid_operation', message: 'queries are references here, such as data.a.b or x := data.a.b' } };
-  return { ok: true, ask: { ...common, path: reference.path, variable: reference.variable, expression: query.trim() } };
+  return { ok: true, ask: { ...common, path: reference.path, variable: reference.variable } };
 };

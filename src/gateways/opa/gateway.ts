@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import type { Decider } from '../../decision/decide.ts';
 import type { Decision } from '../../decision/evaluation.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { PepConfig } from '../config.ts';
 import { writeJson, type HttpApi } from '../http/api.ts';
@@ -68,6 +68,13 @@ const routeOf = (path: string, { defaultDecision }: OpaConfig): Route | undefine
   return undefined;
 };
 
+/** A query that binds nothing holds, or does not: OPA then tells no value. That of a denial does not hold, whatever else was said. */
+const bindingsOf = ({ variable }: Ask, decision: Decision, result: JsonValue | undefined): JsonObject | undefined => {
+  if (result === undefined) return undefined;
+  if (variable !== undefined) return { [variable]: result };
+  return decision.allow === true && result !== false ? {} : undefined;
+};
+
 /** Not served, whatever the method. */
 const ELSEWHERE = /^\/v1\/(?:compile|policies|batch)(?:\/|$)/;
 
@@ -118,9 +125,9 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
     }
     const members = extras(request, ask, decision, startedMs);
     if (ask.style === 'v1') return writeOpa(request, response, 200, { ...(result === undefined ? {} : { result }), ...members }, headers);
-    const binding = ask.variable === undefined ? { expressions: [{ value: result, text: ask.expression, location: { row: 1, col: 1 } }] } : { [ask.variable]: result };
     const { decision_id: _id, ...told } = members;
-    return writeOpa(request, response, 200, { ...(result === undefined ? {} : { result: [binding] }), ...told }, headers);
+    const bindings = bindingsOf(ask, decision, result);
+    return writeOpa(request, response, 200, { ...(bindings === undefined ? {} : { result: [bindings] }), ...told }, headers);
   };
 
   const answer = async (request: HttpRequest, incoming: IncomingMessage, response: ServerResponse): Promise<void> => {

@@ -11,9 +11,12 @@ import { readPresented } from '../presented.ts';
 import { accessFault } from '../resource.ts';
 import { pointerSteps, subjectOf, valueAt, without } from '../subject.ts';
 import type { OpaQuestionForm } from './config.ts';
+import { ROOT } from './path.ts';
 
 export const OPA_ACTION = 'query';
 export const OPA_TYPE = 'opa';
+/** All documents at once are asked for by a name of their own: what stands for single ones, or for `**`, does not let out everything. */
+const ROOT_RESOURCE = { type: 'opa-root', id: 'data' } as const;
 
 export interface OpaAsker {
   readonly caller: Caller;
@@ -88,6 +91,7 @@ const named = (action: string | undefined, type: string | undefined, id: string 
 
 const understand = (path: string, form: OpaQuestionForm | undefined, input: JsonObject, asker: OpaAsker): Understood => {
   const at = (pointer: string): string | undefined => text(valueAt(input, pointerSteps(pointer)));
+  if (path === ROOT) return named(OPA_ACTION, ROOT_RESOURCE.type, ROOT_RESOURCE.id, undefined, input, asker);
   if (form === undefined) return named(OPA_ACTION, OPA_TYPE, path, undefined, input, asker);
   if (form === 'envoy') return envoy(input, asker);
   if (form === 'apisix') return apisix(input, asker);
@@ -100,7 +104,7 @@ export const opaEvaluation = (id: string, rule: string, form: OpaQuestionForm | 
   const { caller: { pep, realm, fault }, base, credentialAt } = asker;
   const { question, presented, refused } = understand(rule, form, input, asker);
   // A path of documents is asked for by itself: what stands or is granted for one must not let out the value of another.
-  const elsewhere = form !== undefined && question?.resource.type === OPA_TYPE ? 'request.ambiguous' : undefined;
+  const elsewhere = form !== undefined && (question?.resource.type === OPA_TYPE || question?.resource.type === ROOT_RESOURCE.type) ? 'request.ambiguous' : undefined;
   const reason = fault ?? refused ?? elsewhere;
   return {
     ...base, id, realm, pep, protocol: 'opa', rule, presented,

@@ -90,7 +90,7 @@ describe('results', () => {
       await ask(path, KNOWN);
       expect([last().rule, last().question?.resource.id], path).toEqual(['a/b', 'a/b']);
     }
-    for (const path of ['', '/', 'a/%2f', 'a/b*', 'a/%00', 'a/%ff']) {
+    for (const path of ['a/%2f', 'a/b*', 'a/%00', 'a/%ff']) {
       expect((await ask(path, KNOWN)).json.result, path).toBeUndefined();
       expect(last().refused, path).toBe('request.malformed');
     }
@@ -165,14 +165,59 @@ describe('results', () => {
 
   test('queries are references to documents', async () => {
     decide = saying({ a: 1 });
-    expect((await send('/v1/query?q=data.a.b&input={"credential":"good"}', { method: 'GET' })).json).toEqual({ result: [{ expressions: [{ value: { a: 1 }, text: 'data.a.b', location: { row: 1, col: 1 } }] }] });
+    expect((await send('/v1/query?q=data.a.b&input={"credential":"good"}', { method: 'GET' })).json).toEqual({ result: [{}] });
     expect(last().rule).toBe('a/b');
     expect((await send('/v1/query', { body: JSON.stringify({ query: 'x := data.a["b c"].d', input: KNOWN }) })).json).toEqual({ result: [{ x: { a: 1 } }] });
     expect(last().rule).toBe('a/b c/d');
+    // What holds is told without its value; false does not hold, nor does what was denied.
+    for (const [said, holds] of [[saying(false), false], [saying(null), true], [(evaluation: Evaluation) => denying(evaluation, 'grant.none', { result: { allow: true } }), false]] as const) {
+      decide = said;
+      expect((await send('/v1/query?q=data.a.b&input={"credential":"good"}', { method: 'GET' })).json).toEqual(holds ? { result: [{}] } : {});
+    }
     decide = (evaluation) => denying(evaluation, 'policy.undefined');
     expect((await send('/v1/query?q=data.a', { method: 'GET' })).json).toEqual({});
-    for (const query of ['1 == 1', 'data', 'data[x]', 'data.a; true', 'http.send({})', 'data.a with input as {}']) expect((await send(`/v1/query?q=${encodeURIComponent(query)}`, { method: 'GET' })).status, query).toBe(501);
+    for (const query of ['1 == 1', 'data[x]', 'data.a; true', 'http.send({})', 'data.a with input as {}']) expect((await send(`/v1/query?q=${encodeURIComponent(query)}`, { method: 'GET' })).status, query).toBe(501);
     expect((await send('/v1/query', { method: 'GET' })).status).toBe(400);
+  });
+});
+
+describe('all documents, and YAML', () => {
+  test('the root is asked for by a name of its own, in every spelling, and answered like any other document', async () => {
+    decide = saying({ shop: { roles: ['a'] } }, { standing: 'everything' });
+    for (const path of ['/v1/data', '/v1/data/', '/v1/data//', '/v0/data', '/v1/query?q=data']) {
+      const query = path.includes('query');
+      await (query ? send(`${path}&input={"credential":"good"}`, { method: 'GET' }) : send(path, { body: JSON.stringify(path.includes('v0') ? KNOWN : { input: KNOWN }) }));
+      expect(last(), path).toMatchObject({ rule: '', question: { action: 'query', resource: { type: 'opa-root', id: 'data' } } });
+    }
+    expect((await send('/v1/data?input={"credential":"good"}', { method: 'GET' })).json).toMatchObject({ result: { shop: { roles: ['a'] } } });
+    expect((await send('/v1/query?q=x:=data&input={"credential":"good"}', { method: 'GET' })).json).toEqual({ result: [{ x: { shop: { roles: ['a'] } } }] });
+    decide = (evaluation) => denying(evaluation, 'grant.none', { result: { shop: { allow: true } } });
+    expect((await send('/v1/data', { method: 'GET' })).json).toEqual({ decision_id: expect.any(String) });
+    // An input does not name it.
+    await ask('authzen/allow', { subject: { type: 'x', id: APP }, action: { name: 'query' }, resource: { type: 'opa-root', id: 'data' } });
+    expect(last().refused).toBe('request.ambiguous');
+  });
+
+  test('a YAML body is read as JSON where YAML 1.1 and 1.2 agree, and refused in every other case', async () => {
+    const yaml = (body: string): Promise<Answered> => send('/v1/data/a/b', { body, headers: { 'content-type': 'application/x-yaml' } });
+    for (const [body, input] of [
+      ['input:\n  credential: good\n  list: [1, 2.5, null, "x"]\n  on_call: true\n', { list: [1, 2.5, null, 'x'], on_call: true }],
+      ['{"input": {"credential": "good", "y": 2}}', { y: 2 }], ['input:\n  text: |\n    two\n    lines\n', { text: 'two\nlines\n' }],
+    ] as const) {
+      expect((await yaml(body)).status, body).toBe(200);
+      expect(last().input).toEqual(input);
+    }
+    const refusedBodies = [
+      'input: {a: yes}', 'input: {a: off}', 'input: {no: 1}', 'input: {a: 017}', 'input: {a: 0o17}', 'input: {a: 1:30}', 'input: {a: 1_000}', 'input: {a: .inf}', 'input: {a: .nan}', 'input: {a: 2001-01-01}',
+      'input: {a: 12345678901234567890}', 'input: {a: 1, a: 2}', 'input: {}\ninput: {a: 1}', 'input: {}\n---\ninput: {a: 1}', 'a: &a {b: c}\ninput: *a', 'input: {<<: {a: 1}}', 'input: {1: a}', 'input: {a: !!binary aGk=}',
+      'input: {a: !x 1}', '%YAML 1.1\n---\ninput: {a: yes}', 'input: {__proto__: {x: 1}}', 'input: {a: "\\ud800"}', 'input: [', `input: ${'['.repeat(4_000)}`, `input: {a: ${'x'.repeat(9_000)}}`, 'input: {curfew: {}}', 'input: []',
+    ];
+    for (const body of refusedBodies) {
+      const answer = await yaml(body);
+      expect([answer.status, last().refused], body.slice(0, 40)).toEqual(body.length > 4_096 ? [413, 'request.too_large'] : [400, 'request.malformed']);
+    }
+    expect((await send('/v1/data/a/b', { body: gzipSync('input: {credential: good, z: 3}'), headers: { 'content-type': 'application/yaml', 'content-encoding': 'gzip' } })).status).toBe(200);
+    expect(last().input).toEqual({ z: 3 });
   });
 });
 
@@ -225,7 +270,7 @@ describe('errors', () => {
     for (const [options, status] of [
       [{ body: '{' }, 400], [{ body: '{"input":{},"input":{"a":1}}' }, 400], [{ body: '{"input":{"n":1e400}}' }, 400], [{ body: '{"input":{"__proto__":{"polluted":1}}}' }, 400],
       [{ body: `{"input":${'[['.repeat(40)}${']]'.repeat(40)}}` }, 400], [{ body: '[]' }, 400], [{ body: '{"input":[]}' }, 400], [{ body: '{"input":"x"}' }, 400],
-      [{ body: '{"input":{"curfew":{"grants":[]}}}' }, 400], [{ body: 'input: {}', headers: { 'content-type': 'application/yaml' } }, 400], [{ body: '{}', headers: { 'content-encoding': 'br' } }, 400],
+      [{ body: '{"input":{"curfew":{"grants":[]}}}' }, 400], [{ body: 'input: {a: yes}', headers: { 'content-type': 'application/yaml' } }, 400], [{ body: '{}', headers: { 'content-encoding': 'br' } }, 400],
       [{ body: 'not gzip', headers: { 'content-encoding': 'gzip' } }, 400], [{ body: `{"input":{"a":"${'x'.repeat(5_000)}"}}` }, 413],
       [{ body: gzipSync(`{"input":{"a":"${'x'.repeat(100_000)}"}}`), headers: { 'content-encoding': 'gzip' } }, 413],
     ] as const) {
