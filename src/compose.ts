@@ -18,6 +18,8 @@ import { createCheckReference } from './signals/check-reference.ts';
 import type { NodeStore } from './store/port.ts';
 import type { Mode } from './supervisor/messages.ts';
 import type { Log } from './telemetry/log.ts';
+import { openTracer } from './telemetry/traces/open-tracer.ts';
+import type { Tracer } from './telemetry/traces/tracer.ts';
 import { authorityClock } from './time/authority-clock.ts';
 import { createClock, type AdjustableClock } from './time/clock.ts';
 
@@ -29,6 +31,8 @@ export interface CoreOptions {
   readonly clockMark?: Instant;
   /** Development: where the key of the identities lies. */
   readonly developmentDir?: string | undefined;
+  /** Of the program, for traces. */
+  readonly version?: string;
 }
 
 /** What every process of one node has. */
@@ -40,6 +44,8 @@ export interface Core {
   /** Of the same store; may answer from memory. */
   readonly decidesBy: FactsStore;
   readonly authenticator: IdentityAuthenticator;
+  /** Absent where none are configured. */
+  readonly traces?: Tracer | undefined;
   close(): Promise<void>;
 }
 
@@ -73,6 +79,9 @@ const openStore = async ({ config: { store, realms }, mode, clockMark }: CoreOpt
   });
 };
 
+const openTraces = ({ config: { traces }, log, version = 'unknown' }: CoreOptions, clock: Clock): Tracer | undefined =>
+  traces && openTracer(traces, { clock, version, onError: (detail) => log.warn('traces are not sent now', { detail }) });
+
 export const openCore = async (options: CoreOptions): Promise<Core> => {
   const { config, mode, clockMark } = options;
   let own = createClock({ maxClockStepMs: config.limits.maxClockStepMs });
@@ -84,10 +93,12 @@ export const openCore = async (options: CoreOptions): Promise<Core> => {
   const clock = authority === undefined ? own : authorityClock(own, authority, config.store.redis.maxClockSkewMs);
   const authenticator = await openAuthenticator(options, clock);
   const remembering = store.changes === undefined ? store : (await import('./store/leased/remembering.ts')).openRememberingStore(store, { clock, bytesMax: config.store.redis.memoBytesMax });
+  const traces = openTraces(options, clock);
   return {
-    config, mode, clock, store, authenticator,
+    config, mode, clock, store, authenticator, traces,
     decidesBy: remembering,
     close: async () => {
+      await traces?.close();
       authenticator.close();
       await remembering.close();
     },
@@ -97,9 +108,11 @@ export const openCore = async (options: CoreOptions): Promise<Core> => {
 /** The same store and clock under another configuration. `close` the old authenticator when the new core is in use. */
 export const reconfigure = async (core: Core, options: CoreOptions): Promise<Core> => {
   const authenticator = await openAuthenticator(options, core.clock);
+  const traces = openTraces(options, core.clock);
   return {
-    ...core, config: options.config, authenticator,
+    ...core, config: options.config, authenticator, traces,
     close: async () => {
+      await traces?.close();
       authenticator.close();
       await core.store.close();
     },
@@ -136,6 +149,7 @@ export const composeDecider = (core: Core, parts: { readonly policy: () => Polic
     limits: decisionLimits(core.config),
     realms: new Set(core.config.realms),
     standing: core.config.standing,
+    watch: core.traces?.decision,
   }));
 
 /** Where it is said who there is, names that the configuration uses are known too. */
@@ -146,8 +160,8 @@ const knownOwners = (config: Config): NonNullable<LifecycleDeps['knownOwners']> 
   return (realm) => (directory.knownOwners ?? (directory.file !== undefined || signals.scim.some((feed) => (feed.realm ?? defaultRealm(config)) === realm)) ? named(realm) : undefined);
 };
 
-export const lifecycleDeps = ({ store, clock, config, mode }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
-  store, clock, policy,
+export const lifecycleDeps = ({ store, clock, config, mode, traces }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
+  store, clock, policy, watch: traces?.command,
   config: config.lifecycle,
   development: mode === 'development',
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,

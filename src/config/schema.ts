@@ -17,6 +17,7 @@ import { policyConfig } from '../policy/config.ts';
 import { signalsConfig } from '../signals/config.ts';
 import { storeConfig } from '../store/config.ts';
 import { logConfig } from '../telemetry/config.ts';
+import { tracesConfig } from '../telemetry/traces/config.ts';
 import { exceptionConfig } from './exceptions.ts';
 import { limitsConfig } from './limits.ts';
 import { standingConfig } from './standing.ts';
@@ -52,6 +53,7 @@ export const configSchema = z.strictObject({
   decisionLog: decisionLogConfig.prefault({}).describe('Where every decision is written down.'),
   accessLogs: accessLogsConfig.prefault({}),
   record: recordConfig.prefault({}),
+  traces: tracesConfig.optional(),
   log: logConfig.describe('What the process says about itself.'),
 });
 

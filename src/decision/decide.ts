@@ -8,18 +8,18 @@
  * the same function with claim and record switched off.
  */
 import type { Instant, TimeInterval } from '../domain/instant.ts';
-import type { Reason } from '../domain/reasons.ts';
 import { allowing, denying } from './answer.ts';
 import { claimFault, claimFor, firstUseTaken, type ClaimCommit, type ClaimOutcome } from './claim.ts';
 import { unchanged, youngEnough } from './confirm.ts';
 import { coverFault, coveringRefs } from './cover.ts';
 import { Denied, storeDenied } from './denied.ts';
 import { recordOf } from './describe.ts';
+import { createWithin } from './within.ts';
 import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
 import { createJudge, endedMeanwhile } from './judge.ts';
 import { takeTurn } from './loop-turns.ts';
-import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './ports.ts';
+import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine, StepWatch } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
 import type { DecisionRecord } from './record.ts';
 import { findStanding, observing, standingHolds, type StandingEntry } from './standing.ts';
@@ -46,6 +46,8 @@ export interface DecideDeps {
   readonly limits: DecisionLimits;
   readonly realms: ReadonlySet<string>;
   readonly standing: readonly StandingEntry[];
+  /** Which decisions are watched step by step; absent: none. */
+  readonly watch?: ((evaluation: Evaluation) => StepWatch | undefined) | undefined;
 }
 
 export interface ExplainOptions {
@@ -78,19 +80,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
   const { clock, store, limits } = deps;
   const judge = createJudge(deps);
 
-  /** Waits for `value` no longer than the decision's deadline; values that are there already cost nothing. */
-  const within = async <T>(value: Promise<T>, startedMs: number, late: Reason): Promise<T> => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const left = limits.decisionDeadlineMs - (clock.monotonicMs() - startedMs);
-    const timeout = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Denied(late)), Math.max(0, left));
-    });
-    try {
-      return await Promise.race([value, timeout]);
-    } finally {
-      clearTimeout(timer);
-    }
-  };
+  const within = createWithin(clock, limits.decisionDeadlineMs);
 
   const readStore = async <T>(read: () => T | Promise<T>, startedMs: number): Promise<T> => {
     try {
@@ -161,6 +151,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
       }
       const tooLate = deadlineFault(startedMs, clock.monotonicMs());
       if (tooLate !== undefined) throw tooLate;
+      progress.watch?.step('gather');
       await gather(evaluation, question, progress, startedMs);
       // Time went by, and what was read may tell of a later one.
       if (store.confirmsBy === 'age') progress.now = trustedNow(options?.at);
@@ -169,6 +160,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
       const claim = options !== undefined || claimed !== undefined ? undefined : claimFor(evaluation, progress.identity, conclusion.relied, progress.now.latest);
       if (claimed !== undefined && claimed !== grant) throw new Denied('facts.stale');
       if (claim !== undefined) {
+        progress.watch?.step('claim');
         const outcome = await within(store.commit(claim), startedMs, 'claim.unknown').catch((error: unknown) => {
           throw error instanceof Denied ? error : new Denied('claim.unknown', error);
         });
@@ -181,6 +173,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
           conclusion = observed;
         }
       }
+      progress.watch?.step('re-check');
       const same = holds(evaluation, progress, startedMs);
       const seen = (same instanceof Promise ? await same : same) ? trustedNow(options?.at) : undefined;
       const lastMs = clock.monotonicMs();
@@ -210,13 +203,15 @@ export const createDecider = (deps: DecideDeps): Decider => {
     progress.policy = policy;
     const standing = findStanding(deps.standing, evaluation, question);
     if (standing !== undefined) progress.standing = standing;
+    progress.watch?.step('authenticate');
     const identity = options?.identity ?? (await authenticate(evaluation, progress, startedMs));
     if (identity !== undefined) progress.identity = identity;
     await conclude(evaluation, question, progress, startedMs, options, allow);
   };
 
-  const run = async (evaluation: Evaluation, options?: ExplainOptions, write?: (decision: Decision) => void): Promise<{ decision: Decision; record: DecisionRecord }> => {
+  const run = async (evaluation: Evaluation, options?: ExplainOptions, write?: (decision: Decision) => void, watch?: StepWatch): Promise<{ decision: Decision; record: DecisionRecord }> => {
     const progress: Progress = { now: NO_TIME, faults: new Map(), live: [], denial: EMPTY_SHAPING };
+    if (watch !== undefined) progress.watch = watch;
     let decision: Decision | undefined;
     let startedMs = 0;
     const tell = (made: Decision): Decision => {
@@ -241,8 +236,11 @@ export const createDecider = (deps: DecideDeps): Decider => {
 
   return {
     decide: async (evaluation, write) => {
-      const { decision, record } = await run(evaluation, undefined, write);
+      const watch = deps.watch?.(evaluation);
+      const { decision, record } = await run(evaluation, undefined, write, watch);
+      watch?.step('record');
       deps.sink.write(record);
+      watch?.end(record);
       return decision;
     },
     explain: async (evaluation, options = {}) => run(evaluation, options),

@@ -41,6 +41,7 @@ export const endedMeanwhile = (judge: Judge, evaluation: Evaluation, question: Q
 export const createJudge = (deps: JudgeDeps): Judge => {
   const evaluate = (evaluation: Evaluation, question: Question, progress: Progress): Verdict => {
     const { policy, identity, facts, now } = progress;
+    progress.watch?.step('evaluate');
     if (policy === undefined || facts === undefined) throw new Denied('policy.unavailable');
     // What is observed is decided in full: the policy is not told of an excuse.
     const excuse = progress.standing?.observe === false ? progress.standing.id : undefined;
@@ -86,7 +87,9 @@ export const createJudge = (deps: JudgeDeps): Judge => {
       const { standing } = progress;
       if (standing?.observe === true && progress.identity === undefined) throw withoutGrant(evaluation, question, progress, 'credential.missing');
       if (progress.live.length === 0 && (standing === undefined || standing.observe)) throw withoutGrant(evaluation, question, progress, missing);
-      return guard(evaluation, question, progress, deps.limits, evaluate(evaluation, question, progress));
+      const verdict = evaluate(evaluation, question, progress);
+      progress.watch?.step('guard');
+      return guard(evaluation, question, progress, deps.limits, verdict);
     } catch (error) {
       const observed = error instanceof Denied ? observing(progress, error.reason) : undefined;
       if (observed === undefined) throw error;

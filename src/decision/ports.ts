@@ -48,6 +48,16 @@ export interface DecisionSink {
   place?(): Promise<boolean> | undefined;
 }
 
+/** The steps of the pipeline, as traces name them. */
+export type Step = 'authenticate' | 'gather' | 'evaluate' | 'guard' | 'claim' | 're-check' | 'record';
+
+/** Watches one decision; neither waits nor throws. */
+export interface StepWatch {
+  /** This step begins; the one before it is over. */
+  step(name: Step): void;
+  end(record: DecisionRecord): void;
+}
+
 /** Evaluations that stopped a worker before. */
 export interface Quarantine {
   /** Notes what is about to be evaluated, for the watchdog; false when it must not be evaluated again. */

@@ -6,12 +6,14 @@ import type { Reason } from '../domain/reasons.ts';
 import type { Identity, Shaping } from './evaluation.ts';
 import type { FactsAnswer } from './gather.ts';
 import type { LiveGrant } from './input.ts';
-import type { Policy } from './ports.ts';
+import type { Policy, StepWatch } from './ports.ts';
 import type { StandingEntry } from './standing.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface Progress {
   now: TimeInterval;
+  /** Absent: not watched. */
+  watch?: StepWatch;
   policy?: Policy;
   identity?: Identity;
   facts?: Facts;

@@ -10,6 +10,7 @@ import type { Call, LifecycleDeps } from './lifecycle.ts';
 import { newId } from './new-id.ts';
 import { createRun } from './run.ts';
 import { createSettle } from './settle.ts';
+import { watchEnforced } from './watched.ts';
 
 export interface Directory {
   /** `source`: who says so; `api`, or the name of a people source. */
@@ -29,7 +30,7 @@ export const createDirectory = (deps: LifecycleDeps): Directory => {
   const { store, clock, config, enforcementMs } = deps;
   const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
   const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
-  const enforce = createEnforce({ store, clock, run, settle: deps.settle ?? createSettle(clock), enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 });
+  const enforce = watchEnforced(deps.watch, createEnforce({ store, clock, run, settle: deps.settle ?? createSettle(clock), enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 }));
   const setting = (source: string, realm: string) => ({ source, knownOwners: deps.knownOwners?.(realm), newId: () => (deps.newId ?? newId)(clock.now().latest), settleMs: enforcedMs(), onTransfer: config.directory.onTransfer });
   const one = async (realm: string, kind: 'person' | 'workload', id: string): Promise<JsonObject | undefined> => {
     const [record] = await store.read(realm, [kind === 'person' ? personRef(id) : workloadRef(id)]);
@@ -37,9 +38,9 @@ export const createDirectory = (deps: LifecycleDeps): Directory => {
   };
   return {
     setPerson: (call, person, source, respondAsync = false) =>
-      enforce(call.realm, 0, !respondAsync && call.actor.kind !== 'system' && !person.active, () => run(call, 'person.set', `person/${person.id}`, setPerson(person, call.actor, setting(source, call.realm)))),
+      enforce({ ...call, command: 'person.set' }, 0, !respondAsync && call.actor.kind !== 'system' && !person.active, () => run(call, 'person.set', `person/${person.id}`, setPerson(person, call.actor, setting(source, call.realm)))),
     setWorkload: (call, workload, respondAsync = false) =>
-      enforce(call.realm, 0, !respondAsync && call.actor.kind !== 'system' && !workload.active, () => run(call, 'workload.set', `workload/${workload.id}`, setWorkload(workload, call.actor, setting('api', call.realm)))),
+      enforce({ ...call, command: 'workload.set' }, 0, !respondAsync && call.actor.kind !== 'system' && !workload.active, () => run(call, 'workload.set', `workload/${workload.id}`, setWorkload(workload, call.actor, setting('api', call.realm)))),
     person: (realm, id) => one(realm, 'person', id),
     workload: (realm, id) => one(realm, 'workload', id),
     list: async (realm, kind, { after, limit }) => {

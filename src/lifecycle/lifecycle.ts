@@ -28,6 +28,7 @@ import { newId } from './new-id.ts';
 import type { NoteRefusal } from './note-refusals.ts';
 import { createRun } from './run.ts';
 import { createSettle, type Settle } from './settle.ts';
+import { watchEnforced, type WatchCommand } from './watched.ts';
 import { createWatchCommands, type WatchCommands } from './watch-commands.ts';
 
 export interface LifecycleDeps {
@@ -56,6 +57,8 @@ export interface LifecycleDeps {
   readonly knownOwners?: (realm: string) => KnownOwners;
   /** Names of the enforcement points, where they are known. */
   readonly peps?: ReadonlySet<string>;
+  /** Watches commands that end access, for traces; neither waits nor throws. */
+  readonly watch?: WatchCommand | undefined;
   /** Ids in place of random ones, for what must come out the same twice. */
   readonly newId?: (now: Instant) => string;
 }
@@ -99,7 +102,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const settle = deps.settle ?? createSettle(clock);
   const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
   const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
-  const enforce = createEnforce({ store, clock, run, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 });
+  const enforce = watchEnforced(deps.watch, createEnforce({ store, clock, run, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 }));
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
 
   const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string, remember?: JsonObject): Promise<Executed> =>
@@ -107,7 +110,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
 
   const taskEnd = (command: string, rule: (task: TaskCommand) => Rule) => async (call: Call, id: string, respondAsync = false): Promise<Executed> => {
     const waits = !respondAsync && call.actor.kind !== 'system';
-    return enforce(call.realm, 0, waits, () => taskCommand(command, rule)(call, id, { respondAsync }));
+    return enforce({ ...call, command }, 0, waits, () => taskCommand(command, rule)(call, id, { respondAsync }));
   };
 
   /**
@@ -140,7 +143,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     const settleMs = Math.max(least, await leasesMs(store, call.realm));
     const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs, notes: await unknownNote(call.realm, selector) };
     // A replay waits too: the first call may still be waiting, or its process may have ended before it could.
-    return enforce(call.realm, least, !respondAsync, () => run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync }));
+    return enforce({ ...call, command: name }, least, !respondAsync, () => run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync }));
   };
 
   const knownEntitlement = (id: string) => {

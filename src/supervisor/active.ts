@@ -77,5 +77,5 @@ export const makeActive = async ({ raw, config }: ValidConfig, core: Core, parts
 export const closeActive = async ({ administration, core, policy, sink, sources }: Active): Promise<void> => {
   await administration.housekeeping.stop();
   core.authenticator.close();
-  await Promise.all([sources.close(), policy.close(), sink.close(SINK_CLOSE_MS)]);
+  await Promise.all([core.traces?.close(), sources.close(), policy.close(), sink.close(SINK_CLOSE_MS)]);
 };

@@ -154,6 +154,7 @@ export const createChanges = (deps: ChangeDeps): Changes => {
       holder.active = await makeActive(next, core, deps.parts, deps.toolchain, log);
     } catch (error) {
       core.authenticator.close();
+      await core.traces?.close();
       return refuse(errorText(error));
     }
     giveHeap(heapMegabytes(next.config));

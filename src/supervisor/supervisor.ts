@@ -68,7 +68,7 @@ const workerCount = ({ workers }: Config): number => workers ?? availableParalle
 export const startSupervisor = async (options: SupervisorOptions): Promise<RunningSupervisor> => {
   const { mode, loaded } = options;
   const log = createLog(loaded.config.log, { pid: process.pid });
-  const coreOptions = (config: Config): CoreOptions => ({ config, mode, log, developmentDir: options.developmentDir });
+  const coreOptions = (config: Config): CoreOptions => ({ config, mode, log, developmentDir: options.developmentDir, version: options.version });
   const cleanUps: (() => unknown)[] = [];
   const cleanUp = async (): Promise<void> => {
     for (const undo of cleanUps.splice(0).toReversed()) await undo();

@@ -32,7 +32,7 @@ const SINK_CLOSE_MS = 2_000;
 
 const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const config = configSchema.parse(start.rawConfig);
-  const core = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir });
+  const core = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir, version: start.version });
   let policy: LoadedPolicy | undefined;
   const decisionLog = openLog(config, log, () => policy);
   // However it ends, short of a kill: what it held is written, and the chain closed.
@@ -41,7 +41,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const watched = start.mode === 'production' || process.env['CURFEW_TEST_WATCHDOG'] !== 'off';
   const watchdog = createWatchdog({ evaluationBudgetMs: config.limits.evaluationBudgetMs, reportFd: watched ? REPORT_FD : undefined });
   watchdog.replace(start.quarantine);
-  const metrics = createWorkerMetrics({ sink: decisionLog.stats, quarantined: watchdog.size });
+  const metrics = createWorkerMetrics({ sink: decisionLog.stats, quarantined: watchdog.size, spansDropped: () => core.traces?.stats().dropped ?? 0 });
   const shadow = openShadow(core, log);
   const useNotes = createUseNotes({ store: core.store, clock: core.clock, everyMs: config.lifecycle.useNotesMs, onError: (error) => log.warn('what was used can not be noted now', { detail: errorText(error) }) });
   const sink: DecisionSink = {

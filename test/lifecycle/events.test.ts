@@ -68,7 +68,7 @@ test('demand(24): every command tells its own event, endings as endings, under g
   expect(events.at(-1)?.data).toEqual({ count: 1 });
   for (const { type, data } of events.slice(0, -1)) expect(type.endsWith('.used') ? data['decision'] : data['by'], type).toBe(type.endsWith('.used') ? 'decision-1' : CALL.actor.id);
   // The bootstrap credential is made where a store is opened for production, not by a command; what housekeeping, emergencies and sources outside tell has tests of its own.
-  const elsewhere = EVENT_TYPES.filter((type) => ['emergency.', 'signal.', 'records.', 'record.', 'audit.', 'alert.', 'endings.', 'store.', 'use.', 'manual.', 'group.', 'nodes.', 'lease.', 'feed.', 'command.'].some((family) => type.startsWith(family)));
+  const elsewhere = EVENT_TYPES.filter((type) => ['emergency.', 'signal.', 'records.', 'record.', 'audit.', 'alert.', 'endings.', 'store.', 'use.', 'manual.', 'group.', 'nodes.', 'lease.', 'feed.', 'command.', 'canary.'].some((family) => type.startsWith(family)));
   // So have people, workloads and requests.
   const directory = EVENT_TYPES.filter((type) => /^(?:person|workload|request)\.|^grant\.(?:delegated|graced|recertified)$/.test(type));
   expect(new Set([...events.map(({ type }) => type), 'credential.forgotten', 'bootstrap.made', ...elsewhere, ...directory])).toEqual(new Set(EVENT_TYPES));
