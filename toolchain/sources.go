@@ -38,14 +38,35 @@ func isTest(name string) bool { return strings.HasSuffix(name, testSuffix) }
 // withoutTests is a loader's filter: it says what to leave out.
 func withoutTests(_ string, info fs.FileInfo, _ int) bool { return isTest(info.Name()) }
 
+// versions answers with which version of Rego a file is to be read: what the manifest says of it, else the current one.
+func (s sources) versions() (func(string) (ast.RegoVersion, error), error) {
+	var described bundle.Bundle
+	if text, ok := s.Files[".manifest"]; ok {
+		if err := util.Unmarshal([]byte(text), &described.Manifest); err != nil {
+			return nil, fmt.Errorf(".manifest: %w", err)
+		}
+	}
+	return func(name string) (ast.RegoVersion, error) {
+		return described.RegoVersionForFile(path.Join("/", name), ast.RegoV1)
+	}, nil
+}
+
 // load reads the sources as a bundle, with tests and annotations. It parses every file first: the loader ends at the first fault.
 func (s sources) load() (*bundle.Bundle, error) {
+	versionOf, err := s.versions()
+	if err != nil {
+		return nil, err
+	}
 	var faults ast.Errors
 	for _, name := range util.KeysSorted(s.Files) {
 		if !strings.HasSuffix(name, ".rego") {
 			continue
 		}
-		_, err := ast.ParseModuleWithOpts(name, s.Files[name], ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1})
+		version, err := versionOf(name)
+		if err != nil {
+			return nil, err
+		}
+		_, err = ast.ParseModuleWithOpts(name, s.Files[name], ast.ParserOptions{ProcessAnnotation: true, RegoVersion: version})
 		var many ast.Errors
 		if errors.As(err, &many) {
 			faults = append(faults, many...)

@@ -65,6 +65,22 @@ describeWith(['go'], 'preparing bundles', () => {
     expect(Buffer.from(made).equals(readFileSync(join(repositoryRoot, 'bundles/curfew.tar.gz')))).toBe(true);
   });
 
+  test('Rego of the first version is compiled where the manifest says so: of all, of one file, of one bundle among several; nowhere else', async () => {
+    const old = 'package old\n\np {\n\tinput.x > 1\n}\n';
+    const asks = async (bundles: readonly SourceBundle[], entrypoint: string): Promise<unknown> => {
+      const policy = await loadPolicy((await prepare(bundles, entrypoint)).archive, { entrypoints: [entrypoint] });
+      return [1, 2].map((x) => policy.evaluate(entrypoint, { x }, NOW)).map((outcome) => (outcome.kind === 'value' ? outcome.value : outcome.kind));
+    };
+    expect(await asks([folder('one', { 'old.rego': old, '.manifest': '{"rego_version": 0}' })], 'old/p')).toEqual(['undefined', true]);
+    expect(await asks([folder('one', { 'old.rego': old, 'a.rego': 'package a\n\nq if input.x == 1\n', '.manifest': '{"file_rego_versions": {"/old.rego": 0}}' })], 'a/q')).toEqual([true, 'undefined']);
+    const several = [folder('older', { 'old.rego': old, '.manifest': '{"roots": ["old"], "rego_version": 0}' }), folder('newer', { 'a.rego': 'package a\n\nq if data.old.p\n', '.manifest': '{"roots": ["a"]}' })];
+    expect(await asks(several, 'a/q')).toEqual(['undefined', true]);
+    expect((await refusal([folder('one', { 'old.rego': old })])).message).toContain('`if` keyword is required');
+    expect((await refusal([folder('one', { 'old.rego': old, 'b.rego': old.replace('old', 'b'), '.manifest': '{"file_rego_versions": {"/old.rego": 0}}' })])).message).toContain('b.rego');
+    expect((await refusal([folder('one', { 'old.rego': old, '.manifest': '{"roots": ["old"], "file_rego_versions": {"/old.rego": 0}}' }), several[1] as SourceBundle])).message).toContain('only where there is one bundle');
+    expect(() => folder('one', { 'old.rego': old, '.manifest': '{"rego_version": 7}' })).toThrow('rego_version');
+  });
+
   test('an archive of plain Rego is compiled, and keeps the revision of its manifest', async () => {
     const bundle = await archive('plain', { 'a.rego': RULES, 'data.json': '{"limits": {"most": 7}}', '.manifest': '{"revision": "v7", "roots": ["a", "limits"]}' });
     expect(await readBundle((await prepare([bundle])).archive)).toMatchObject({ revision: 'v7', data: { limits: { most: 7 } }, entrypoints: ['a/p'] });

@@ -97,6 +97,6 @@ export const readAsk = async (style: Style, path: string | undefined, request: H
   if (style !== 'query') return { ok: true, ask: { ...common, path: documentPath(path ?? '') } };
   if (query === undefined || once(request.headers, 'host') === undefined) return fault('a query is missing');
   const reference = dataReference(query);
-  if (reference === undefined) return { ok: false, fault: { status: 501, code: 'invalid_operation', message: 'queries are references here, such as data.a.b or x := data.a.b' } };
+  if (reference === undefined) return fault('queries are references here, such as data.a.b or x := data.a.b');
   return { ok: true, ask: { ...common, path: reference.path, variable: reference.variable } };
 };

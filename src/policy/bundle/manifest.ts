@@ -11,6 +11,9 @@ const manifestSchema = z.object({
     .array(z.object({ entrypoint: z.string().min(1).max(1024), module: z.enum(['/policy.wasm', 'policy.wasm']) }))
     .max(1000)
     .optional(),
+  // Which version of Rego the modules are in: the compiler reads both members from the manifest's text.
+  rego_version: z.union([z.literal(0), z.literal(1)]).optional(),
+  file_rego_versions: z.record(z.string().max(1024), z.union([z.literal(0), z.literal(1)])).optional(),
 });
 
 export type Manifest = z.output<typeof manifestSchema>;

@@ -75,12 +75,18 @@ const gather = async (bundles: readonly SourceBundle[], toolchain: Toolchain): P
     const files = [...only.files.keys()].filter((file) => file.endsWith('.rego') || isDataFile(file) || file === '.manifest');
     return { sources: noPrototype(files.map((file) => [file, textOf(only, file)])), nameOf: (file) => inBundle(only, file) };
   }
+  for (const bundle of bundles) {
+    if (bundle.manifest.file_rego_versions !== undefined) throw new SourcesRefused([{ code: 'sources', message: '`file_rego_versions` counts only where there is one bundle; give the whole bundle a `rego_version`', file: inBundle(bundle, '.manifest') }]);
+  }
   const modules = bundles.flatMap((bundle) => [...bundle.files.keys()].filter((file) => file.endsWith('.rego')).map((file) => [bundle, file] as const));
   const names = new Map(modules.map(([bundle, file]) => [`${bundle.name}/${file}`, inBundle(bundle, file)]));
   const sources = noPrototype([
     ...modules.map(([bundle, file]) => [`${bundle.name}/${file}`, textOf(bundle, file)] as const),
     ['data.json', await mergeData(bundles, toolchain.yaml)],
-    ['.manifest', JSON.stringify({ roots: bundles.flatMap(({ manifest }) => manifest.roots) })],
+    ['.manifest', JSON.stringify({
+      roots: bundles.flatMap(({ manifest }) => manifest.roots),
+      file_rego_versions: Object.fromEntries(modules.flatMap(([{ name, manifest }, file]) => (manifest.rego_version === undefined ? [] : [[`/${name}/${file}`, manifest.rego_version]]))),
+    })],
   ]);
   return { sources, nameOf: (file) => names.get(file) ?? file };
 };

@@ -11,47 +11,45 @@ import { rawRequest, type RawAnswer } from '../../support/raw-http.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
 
-/** The shape of the plugin's quick start: people and roles of a token that is the policy's own business. */
+/** The shape of the plugin's quick start: people and roles of a token that is the policy's own business; in the first version of Rego, as the plugin's examples are. */
 const QUICK_START = `package envoy.authz
-
-import rego.v1
 
 import input.attributes.request.http
 
-default allow := false
+default allow = false
 
-allow if {
+allow {
 	is_token_valid
 	action_allowed
 }
 
-is_token_valid if {
+is_token_valid {
 	token.valid
 	now := time.now_ns() / 1000000000
 	token.payload.nbf <= now
 	now < token.payload.exp
 }
 
-action_allowed if {
+action_allowed {
 	http.method == "GET"
 	token.payload.role == "guest"
 	glob.match("/people/*", ["/"], http.path)
 }
 
-action_allowed if {
+action_allowed {
 	http.method == "GET"
 	token.payload.role == "admin"
 	glob.match("/people/*", ["/"], http.path)
 }
 
-action_allowed if {
+action_allowed {
 	http.method == "POST"
 	token.payload.role == "admin"
 	glob.match("/people", ["/"], http.path)
 	lower(input.parsed_body.firstname) != base64url.decode(token.payload.sub)
 }
 
-token := {"valid": valid, "payload": payload} if {
+token = {"valid": valid, "payload": payload} {
 	[_, encoded] := split(http.headers.authorization, " ")
 	[valid, _, payload] := io.jwt.decode_verify(encoded, {"secret": "secret"})
 }
@@ -107,6 +105,7 @@ describeWith(['envoy', 'go'], 'stock policies', () => {
     mkdirSync(join(directory.path, 'policy'));
     writeFileSync(join(directory.path, 'policy/policy.rego'), QUICK_START);
     writeFileSync(join(directory.path, 'policy/other.rego'), OBJECT);
+    writeFileSync(join(directory.path, 'policy/.manifest'), JSON.stringify({ rego_version: 0, file_rego_versions: { '/other.rego': 1 } }));
     writeFileSync(join(directory.path, 'curfew.yaml'), config('2099-01-01T00:00:00Z'));
     service = await startService();
     curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'], env: { MESH_TOKEN: TOKEN } });
