@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from './config/schema.ts';
 import type { Decider } from './decision/decide.ts';
+import { createAdmission, type ShedCause } from './gateways/admission.ts';
 import { createAuthzen } from './gateways/authzen/gateway.ts';
 import { createEnvoyGateway } from './gateways/envoy/gateway.ts';
 import type { GrpcBodies } from './gateways/envoy/grpc-body.ts';
@@ -63,6 +64,8 @@ export interface GatewayParts extends Decider {
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   /** A Kubernetes review was left to the other authorizers. */
   readonly onNoOpinion: () => void;
+  /** A question was refused for want of room or time. */
+  readonly onShed: (protocol: string, cause: ShedCause) => void;
   /** The answer to this decision could not be sent. */
   readonly notEmitted: (decision: string) => void;
 }
@@ -87,10 +90,12 @@ export const startGateways = async (core: Core, parts: GatewayParts): Promise<Ga
   const peps = createPepAuthenticator(config.peps, { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => process.env[name] });
   const fineReasons = mode === 'development';
   const selfService = composeSelfService(core, policy);
+  const admission = createAdmission({ underWayMax: config.limits.questionsMax, turnMsMax: config.limits.decisionDeadlineMs, monotonicMs: core.clock.monotonicMs, onShed: parts.onShed });
+  const counted: Decider['decide'] = (evaluation, write) => admission.during(decide(evaluation, write));
   const httpPeps = tls.guarded(peps, config.http.tls);
-  const http = await createHttpGateway({ decide, emitted: createEmission(parts.notEmitted), ready, selfService, config: config.http, peps: httpPeps, tls: tls.read, routes: config.routes, fineReasons, apis: composeApis(core, parts, httpPeps) }).listen();
+  const http = await createHttpGateway({ decide, admission, emitted: createEmission(parts.notEmitted), ready, selfService, config: config.http, peps: httpPeps, tls: tls.read, routes: config.routes, fineReasons, apis: composeApis(core, { ...parts, decide: counted }, httpPeps) }).listen();
   try {
-    const gateway = createEnvoyGateway({ decide, notEmitted: parts.notEmitted, config: config.grpc, pep: tls.guarded(peps, config.grpc.tls), rulesFor: httpRules(config.routes), fineReasons, grpcBodies: await readDescriptorSet(config.grpc), patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
+    const gateway = createEnvoyGateway({ decide, admission, notEmitted: parts.notEmitted, config: config.grpc, pep: tls.guarded(peps, config.grpc.tls), rulesFor: httpRules(config.routes), fineReasons, grpcBodies: await readDescriptorSet(config.grpc), patience: { monotonicMs: core.clock.monotonicMs, deadlineMs: config.limits.decisionDeadlineMs } });
     const grpc = await startEnvoyGateway({ config: config.grpc, gateway, tls: config.grpc.tls && tls.read(config.grpc.tls) });
     return {
       http, grpc,

@@ -166,7 +166,7 @@ export const serveCall = (stream: ServerHttp2Stream, metadata: IncomingHttpHeade
   } catch (error) {
     return fail(stream, asFault(error));
   }
-  const call: GrpcCall = { path, metadata, peer, timeoutMs };
+  const call: GrpcCall = { path, metadata, peer, timeoutMs, over: () => !open(stream) || stream.headersSent };
   if (method.kind === 'unary') serveUnary(stream, method, call, limits);
   else serveStream(stream, method, call, limits);
 };

@@ -18,6 +18,8 @@ export interface GrpcCall {
   readonly peer: GrpcPeer;
   /** What the caller gives us, from the arrival of the call. */
   readonly timeoutMs: number | undefined;
+  /** Nobody waits for the answer any more: the caller has gone, or the call was ended at its deadline. */
+  readonly over: () => boolean;
 }
 
 /** Writes the answer; false when there is nobody to send it to any more. */

@@ -84,6 +84,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     version: start.version,
     metrics: expositions.ask,
     onNoOpinion: metrics.noOpinion,
+    onShed: metrics.shed,
     notEmitted: decisionLog.notEmitted,
     policy: activePolicy,
     ready: () => {

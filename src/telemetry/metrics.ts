@@ -14,6 +14,8 @@ export interface WorkerMetrics {
   readonly sink: DecisionSink;
   /** Counts a Kubernetes review that is left to the other authorizers. */
   noOpinion(): void;
+  /** Counts a question that was refused without deciding it. */
+  shed(protocol: string, cause: string): void;
   /** `scrape`: what counts since the last scrape begins anew; default true. */
   json(scrape?: boolean): Promise<MetricsJson>;
   close(): void;
@@ -54,6 +56,7 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
   });
   const storeErrors = new Counter({ name: 'curfew_store_errors_total', help: 'Decisions denied because the store could not be read or written.', registers });
   const noOpinion = new Counter({ name: 'curfew_kubernetes_no_opinion_total', help: 'Reviews of Kubernetes that were left to the other authorizers.', registers });
+  const shed = new Counter({ name: 'curfew_shed_total', help: 'Questions that were refused without deciding them, for want of room or time.', labelNames: ['protocol', 'cause'], registers });
   const loop = monitorEventLoopDelay({ resolution: 10 });
   let scraped = true;
   loop.enable();
@@ -90,6 +93,7 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
       },
     },
     noOpinion: () => noOpinion.inc(),
+    shed: (protocol, cause) => shed.inc({ protocol, cause }),
     json: async (scrape = true) => {
       // The gauge reads it before anything is waited for.
       scraped = scrape;

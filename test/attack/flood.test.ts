@@ -57,7 +57,7 @@ const ask = async (waitedMs: number): Promise<Evaluation | undefined> => {
     turn: async () => { now += waitedMs; },
   });
   const check = gateway.methods[0]?.[1] as UnaryMethod;
-  await check.handle(Buffer.from('not a message'), { path: '', metadata: {}, peer: { transport: 'plain', address: '127.0.0.1', certificate: undefined }, timeoutMs: undefined }, () => true);
+  await check.handle(Buffer.from('not a message'), { path: '', metadata: {}, peer: { transport: 'plain', address: '127.0.0.1', certificate: undefined }, timeoutMs: undefined, over: () => false }, () => true);
   return seen;
 };
 

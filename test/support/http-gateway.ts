@@ -51,6 +51,7 @@ export interface TestGatewayOptions {
   readonly fineReasons?: boolean;
   readonly selfService?: HttpGatewayDeps['selfService'];
   readonly ready?: HttpGatewayDeps['ready'];
+  readonly admission?: HttpGatewayDeps['admission'];
   /** Protocols that ask in JSON, made of the decider and the rest. */
   readonly apis?: (parts: ApiParts) => HttpGatewayDeps['apis'];
 }
@@ -83,6 +84,7 @@ export const startGateway = async (options: TestGatewayOptions = {}): Promise<Te
     apis: options.apis?.({ decide, peps: authenticator, rulesFor: httpRules(routes), realm: config.realm, fineReasons, monotonicMs: () => performance.now() }),
     ready: options.ready ?? (() => ({ ready: true })),
     selfService: options.selfService,
+    ...(options.admission === undefined ? {} : { admission: options.admission }),
   });
   const running = await gateway.listen();
   return { port: running.port, evaluations, running, close: () => running.close() };

@@ -10,6 +10,7 @@ import type { Decision, Evaluation } from '../../decision/evaluation.ts';
 import { canonicalAuthority } from '../../domain/authority.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
+import { RETRY_AFTER_S } from '../admission.ts';
 import { readJsonBody, writeJson, type HttpApi } from '../http/api.ts';
 import type { Emission } from '../http/emission.ts';
 import { identifyCaller, traceOf } from '../http/caller.ts';
@@ -181,6 +182,12 @@ export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
 
   return {
     serves: (target) => PATHS.has(pathOf(target)) || pathOf(target) === METADATA_PATH,
+    shed: (request, response) => {
+      if (!PATHS.has(pathOf(request.target))) return false;
+      response.shouldKeepAlive = false;
+      writeFault(response, 503, 'too many questions are under way', [...echoOf(request), 'retry-after', RETRY_AFTER_S]);
+      return true;
+    },
     handle: async (request, incoming, response) => {
       try {
         const endpoint = PATHS.get(pathOf(request.target));

@@ -5,9 +5,10 @@
 import type { Decision, Deny } from '../../decision/evaluation.ts';
 import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
-import { wireReason } from '../../domain/reasons.ts';
+import { wireReason, type Reason } from '../../domain/reasons.ts';
 import { encoder } from '../../grpc/proto/schema.ts';
-import { GRPC_STATUS } from '../../grpc/status.ts';
+import { GRPC_STATUS, type GrpcStatus } from '../../grpc/status.ts';
+import { RETRY_AFTER_S } from '../admission.ts';
 import { challenge, denialBody, denialStatus, toldReason } from '../denial.ts';
 import { CLIENT_CARRIAGE, STREAM_TIMEOUT } from '../envoy-carriage.ts';
 
@@ -127,12 +128,14 @@ export const checkResponse = (decision: Decision, answer: AnswerOptions): Uint8A
   });
 };
 
-/** A denial that depends on nothing, for when there is no decision or no way to write it. */
-export const bareDenial = (id: string): Uint8Array =>
+const emptyDenial = (id: string, code: GrpcStatus, status: number, reason: Reason, ...more: readonly HeaderOption[]): Uint8Array =>
   encode({
-    status: { code: GRPC_STATUS.PERMISSION_DENIED },
-    deniedResponse: {
-      status: { code: 403 },
-      headers: [option('cache-control', 'no-store'), option('x-curfew-decision-id', id), option('x-curfew-reason', wireReason('decision.failed'))],
-    },
+    status: { code },
+    deniedResponse: { status: { code: status }, headers: [option('cache-control', 'no-store'), option('x-curfew-decision-id', id), option('x-curfew-reason', wireReason(reason)), ...more] },
   });
+
+/** A denial that depends on nothing, for when there is no decision or no way to write it. */
+export const bareDenial = (id: string): Uint8Array => emptyDenial(id, GRPC_STATUS.PERMISSION_DENIED, 403, 'decision.failed');
+
+/** There is no room for one more question. A denial, since Envoy may be told to let failed calls pass. */
+export const shedDenial = (id: string): Uint8Array => emptyDenial(id, GRPC_STATUS.RESOURCE_EXHAUSTED, 429, 'decision.shed', option('retry-after', RETRY_AFTER_S));

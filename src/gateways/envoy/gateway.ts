@@ -8,12 +8,13 @@ import type { Decision, Evaluation } from '../../decision/evaluation.ts';
 import { ownTurn } from '../../decision/loop-turns.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { GrpcCall, GrpcMethod, GrpcPeer, Send } from '../../grpc/method.ts';
-import { GRPC_STATUS } from '../../grpc/status.ts';
+import { GRPC_STATUS, GrpcFault } from '../../grpc/status.ts';
 import type { PepConfig } from '../config.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import { pepCertificateOf } from '../pep-certificate.ts';
 import { PEP_TOKEN_HEADER, reachOf, type ListenerBinding, type PepAuthenticator, type PepCertificate, type PepOutcome } from '../pep.ts';
-import { bareDenial, checkResponse, type AnswerOptions } from './answer.ts';
+import { ADMITS_ALL, type Admission } from '../admission.ts';
+import { bareDenial, checkResponse, shedDenial, type AnswerOptions } from './answer.ts';
 import { readCheckRequest } from './check-request.ts';
 import type { EnvoyGatewayConfig } from './config.ts';
 import type { GrpcBodies } from './grpc-body.ts';
@@ -34,6 +35,8 @@ export interface EnvoyGatewayDeps {
   readonly patience?: { readonly monotonicMs: () => number; readonly deadlineMs: number } | undefined;
   /** Describes messages of gRPC, where it is configured. */
   readonly grpcBodies?: GrpcBodies | undefined;
+  /** Is there room for one more question? Absent: always. */
+  readonly admission?: Admission | undefined;
   /** For tests: how a question gets its turn of the loop. */
   readonly turn?: (() => Promise<void>) | undefined;
 }
@@ -45,7 +48,9 @@ export interface EnvoyGateway {
 
 export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
 
-export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, fineReasons, patience, grpcBodies, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
+const PROTOCOL = 'ext-authz-grpc';
+
+export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, fineReasons, patience, grpcBodies, admission = ADMITS_ALL, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
   const certificates = new WeakMap<GrpcPeer, PepCertificate>();
   const certificateFor = (peer: GrpcPeer): PepCertificate | undefined => {
     if (peer.certificate === undefined) return undefined;
@@ -67,12 +72,19 @@ export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, 
 
   const refusing = (reason: Reason) => (context: AskContext): Asked => ({ evaluation: refusedEvaluation(context, reason), ownHeaders: [] });
 
-  /** Never rejects: what breaks here is a denial, since Envoy might be told to let errors pass. */
+  /** Rejects only for a question that nobody waits for: what breaks here is a denial, since Envoy might be told to let errors pass. */
   const answer = async (call: GrpcCall, send: Send, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
     const id = randomUUID();
+    if (!admission.enter(PROTOCOL)) return shedDenial(id);
     try {
       const arrivedMs = patience?.monotonicMs();
       await turn();
+      // Its own timer may be late, on a loop with much to do.
+      const passed = patience !== undefined && arrivedMs !== undefined && call.timeoutMs !== undefined && !(patience.monotonicMs() - arrivedMs < call.timeoutMs);
+      if (passed || call.over()) {
+        admission.expired(PROTOCOL);
+        throw new GrpcFault(GRPC_STATUS.DEADLINE_EXCEEDED, 'the deadline has passed');
+      }
       const tooLate = patience !== undefined && arrivedMs !== undefined && !(patience.monotonicMs() - arrivedMs < patience.deadlineMs);
       const { evaluation: asked, ownHeaders } = (tooLate ? refusing('decision.deadline') : ask)({ id, pep: identify(call), config, rulesFor, grpcBodies });
       const evaluation = arrivedMs === undefined ? asked : { ...asked, arrivedMs };
@@ -84,8 +96,11 @@ export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, 
       });
       if (sent !== undefined && !left) notEmitted?.(id);
       return sent ?? checkResponse(decision, options);
-    } catch {
+    } catch (error) {
+      if (error instanceof GrpcFault) throw error;
       return bareDenial(id);
+    } finally {
+      admission.leave();
     }
   };
 

@@ -6,6 +6,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Allow, Decision, Deny } from '../../decision/evaluation.ts';
 import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
+import { wireReason } from '../../domain/reasons.ts';
+import { RETRY_AFTER_S } from '../admission.ts';
 import { challenge, denialBody, denialStatus, toldReason } from '../denial.ts';
 import { CLIENT_CARRIAGE } from '../envoy-carriage.ts';
 import { isSteering } from './protocols.ts';
@@ -76,6 +78,17 @@ export const writeDecision = (response: ServerResponse, decision: Decision, opti
   if (response.headersSent || response.destroyed) return;
   if (decision.allow === true) writeAllow(response, decision, options);
   else writeDeny(response, decision, options);
+};
+
+const SHED_BODY = JSON.stringify({ title: 'too many questions are under way', status: 429, reason: wireReason('decision.shed') });
+
+/** There is no room for one more question: nothing was decided. */
+export const writeShed = (response: ServerResponse, plainDenials: boolean): void => {
+  const body = plainDenials ? '' : SHED_BODY;
+  const headers = ['cache-control', 'no-store', 'x-curfew-reason', wireReason('decision.shed'), 'retry-after', RETRY_AFTER_S, 'content-length', String(body.length)];
+  if (!plainDenials) headers.push('content-type', 'application/problem+json');
+  response.writeHead(plainDenials ? 403 : 429, headers);
+  response.end(body);
 };
 
 /** The answer when there is no decision: something broke that must not. Reads nothing of the request. */

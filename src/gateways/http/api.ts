@@ -11,6 +11,8 @@ import type { HttpRequest } from './request.ts';
 export interface HttpApi {
   /** Is the target, verbatim, one of this protocol's? What it takes it answers, also with an error. */
   serves(target: string): boolean;
+  /** Says, at once and without deciding, that there is no room for a question now: no yes. False: what is asked is no question for a decision. */
+  shed(request: HttpRequest, response: ServerResponse): boolean;
   /** Total: writes exactly one answer. */
   handle(request: HttpRequest, incoming: IncomingMessage, response: ServerResponse): Promise<void>;
 }

@@ -17,7 +17,8 @@ import { httpRules } from '../http-question.ts';
 import { pepCertificateOf } from '../pep-certificate.ts';
 import { tlsFromFiles, type ListenerTls, type TlsSetting } from '../../grpc/secure-context.ts';
 import { reachOf, type ListenerBinding, type PepAuthenticator, type PepCertificate } from '../pep.ts';
-import { writeDecision, writeFailure } from './answer.ts';
+import { ADMITS_ALL, type Admission } from '../admission.ts';
+import { writeDecision, writeFailure, writeShed } from './answer.ts';
 import type { HttpApi } from './api.ts';
 import { createApp } from './app.ts';
 import type { Emission } from './emission.ts';
@@ -35,6 +36,8 @@ import type { HttpHandler, HttpServer, HttpTls } from './server.ts';
 export interface HttpGatewayDeps extends AppDeps {
   /** Calls `write` in the breath of its re-check, and resolves to the same decision. */
   readonly decide: (evaluation: Evaluation, write: (decision: Decision) => void) => Promise<Decision>;
+  /** Is there room for one more question? Absent: always. */
+  readonly admission?: Admission;
   /** Told of every answer; absent: nobody wants to know. */
   readonly emitted?: Emission;
   readonly config: HttpListenerConfig;
@@ -82,6 +85,8 @@ const certificateOf = (socket: Socket): PepCertificate | undefined => {
   return known === 'none' ? undefined : known;
 };
 
+const NGINX_HEADER = 'x-original-uri';
+
 const startsPath = (target: string, path: string): boolean => target === path || target.startsWith(`${path}?`);
 
 const protocolOf = (target: string): HttpProtocol | undefined => {
@@ -96,7 +101,7 @@ const notHere = (response: ServerResponse): void => {
 };
 
 export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
-  const { config, decide, fineReasons } = deps;
+  const { config, decide, fineReasons, admission = ADMITS_ALL } = deps;
   const context: HttpContext = { authenticatePep: deps.peps, rulesFor: httpRules(deps.routes), realm: config.realm, subject: config.subject };
   const app = getRequestListener(createApp(deps).fetch, { overrideGlobalObjects: false });
 
@@ -105,9 +110,15 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     protocolOf(target) === undefined && (apiOf(target) !== undefined || (deps.selfService !== undefined && takesBody(method, target)));
 
   const decideOn = (request: HttpRequest, protocol: HttpProtocol, response: ServerResponse): void => {
-    const evaluation = httpEvaluation(randomUUID(), request, protocol, context);
+    let evaluation: Evaluation;
+    try {
+      evaluation = httpEvaluation(randomUUID(), request, protocol, context);
+    } catch (error) {
+      admission.leave();
+      throw error;
+    }
     // nginx answers 500 to its client for any other denial.
-    const plainDenials = request.headers.has('x-original-uri');
+    const plainDenials = request.headers.has(NGINX_HEADER);
     const removeByEnvoy = protocol.name === 'ext-authz-http';
     // A second call finds the answer written.
     const write = (decision: Decision): void => writeDecision(response, decision, { fineReasons, plainDenials, removeByEnvoy });
@@ -116,7 +127,8 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
         write(decision);
         deps.emitted?.(response, decision.id);
       })
-      .catch(() => writeFailure(response));
+      .catch(() => writeFailure(response))
+      .finally(admission.leave);
   };
 
   const readTls = (): HttpTls | undefined => {
@@ -132,8 +144,12 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
         const request = readRequest(incoming, evidence, { headerLinesMax: config.limits.headerLinesMax, bodyTooLarge });
         const protocol = protocolOf(request.target);
         const api = protocol === undefined ? apiOf(request.target) : undefined;
-        if (protocol !== undefined) decideOn(request, protocol, response);
-        else if (api !== undefined) api.handle(request, incoming, response).catch(() => writeFailure(response));
+        if (protocol !== undefined) {
+          if (admission.enter(protocol.name)) decideOn(request, protocol, response);
+          else writeShed(response, request.headers.has(NGINX_HEADER));
+        } else if (api !== undefined) {
+          if (admission.room('api') || !api.shed(request, response)) api.handle(request, incoming, response).catch(() => writeFailure(response));
+        }
         else if (!request.tooLarge && judgeTarget(request.target).ok) void app(incoming, response);
         else notHere(response);
       } catch {

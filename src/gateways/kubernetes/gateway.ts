@@ -95,6 +95,12 @@ export const createKubernetes = (deps: KubernetesDeps): HttpApi => {
 
   return {
     serves: (target) => target.split('?', 1)[0] === AUTHORIZE_PATH,
+    shed: (_request, response) => {
+      // A status of failure leaves the decision to the next authorizer.
+      response.shouldKeepAlive = false;
+      writeJson(response, 200, BROKEN);
+      return true;
+    },
     handle: async (request, incoming, response) => {
       try {
         await answer(request, incoming, response);

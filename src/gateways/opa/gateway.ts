@@ -10,6 +10,7 @@ import type { Decision } from '../../decision/evaluation.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { PepConfig } from '../config.ts';
+import { RETRY_AFTER_S } from '../admission.ts';
 import { writeJson, type HttpApi } from '../http/api.ts';
 import type { Emission } from '../http/emission.ts';
 import { identifyCaller, traceOf } from '../http/caller.ts';
@@ -160,6 +161,12 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
     serves: (target) => {
       const path = pathOf(target);
       return routeOf(path, config) !== undefined || ELSEWHERE.test(path) || deps.node.serves(path);
+    },
+    shed: (request, response) => {
+      if (deps.node.serves(pathOf(request.target))) return false;
+      response.shouldKeepAlive = false;
+      writeJson(response, 503, JSON.stringify(opaError('internal_error', 'too many questions are under way')), ['retry-after', RETRY_AFTER_S]);
+      return true;
     },
     handle: async (request, incoming, response) => {
       try {
