@@ -134,6 +134,7 @@ export const createExecute = (deps: ExecuteDeps): Execute => {
     store.commit({
       realm: execution.realm, expect, puts: change.puts, events: traced(change.events, execution.traceparent),
       ...(change.drops === undefined ? {} : { drops: change.drops }),
+      ...(change.increments === undefined ? {} : { increments: change.increments.map(({ key, max }) => ({ key, max })) }),
       ...(change.before === undefined ? {} : { before: change.before }),
       ...(execution.idempotency === undefined ? {} : { idempotency: boundTo(execution.idempotency, execution.realm, reply, deps.idempotencyKeepMs) }),
     });
@@ -158,7 +159,10 @@ export const createExecute = (deps: ExecuteDeps): Execute => {
       if (ruling.change === undefined) throw new Error('a ruling without any change');
       const reply = execution.remember === undefined ? ruling.change.reply : { ...ruling.change.reply, ...execution.remember };
       sent = true;
-      return conclude(await commit(execution, ruling.change, reply, expect), reply);
+      const outcome = await commit(execution, ruling.change, reply, expect);
+      if (outcome.outcome !== 'exhausted') return conclude(outcome, reply);
+      const { kind, id } = outcome.key;
+      return failed('limit', ruling.change.increments?.find(({ key }) => key.kind === kind && key.id === id)?.over ?? 'a count of its own is at its limit');
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
       return sent

@@ -2,9 +2,10 @@
  * A people source that is fed to us, over the lifecycle: users, groups, and who is in which. Each message about one user is one commit; one about a
  * group's members is one commit a member, repeated safely, so that what is reported as failed can simply be sent again.
  */
+import { createHash } from 'node:crypto';
 import type { Actor } from '../domain/lifecycle/change.ts';
 import { changeFeedGroup, changeFeedUser, type FeedGroupTerms, type FeedSetting, type FeedUserTerms } from '../domain/lifecycle/feed-rules.ts';
-import { FEED_GROUP, FEED_MEMBER, FEED_USER, feedGroupRef, feedKeyRef, feedMemberOwner, feedMemberRef, feedPrefix, feedUserRef, readFeedGroup, readFeedUser, type FeedGroup, type FeedKey, type FeedUser } from '../domain/lifecycle/feed.ts';
+import { FEED_GROUP, FEED_MEMBER, FEED_USER, feedCountRef, feedGroupRef, feedKeyRef, feedMemberOwner, feedMemberRef, feedPrefix, feedUserRef, readFeedGroup, readFeedUser, type FeedGroup, type FeedKey, type FeedUser } from '../domain/lifecycle/feed.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Store, StoredRecord } from '../store/port.ts';
 import { readTarget } from '../domain/lifecycle/directory.ts';
@@ -22,6 +23,9 @@ export interface FeedOf {
   readonly accountsOf: FeedSetting['accountsOf'];
   readonly teamOf: FeedSetting['teamOf'];
   readonly adopt: boolean;
+  readonly most: FeedSetting['most'];
+  /** Everything in the configuration that says what users and groups mean, as text: another one, another meaning. */
+  readonly meaning: string;
 }
 
 /** What is to become of a group's members. `whole`: whoever is not in `add` leaves. */
@@ -53,11 +57,12 @@ export interface PeopleFeed {
   createGroup(terms: FeedGroupTerms): Promise<Executed>;
   changeGroup(id: string, change: (group: FeedGroup) => FeedGroupTerms): Promise<Executed>;
   removeGroup(id: string): Promise<Executed>;
+  /** What is known of every user becomes what it means by this configuration; at most once for each. Resolves to how many were looked at, or rejects with the first failure. */
+  remap(): Promise<number>;
   /** The first failure, or `undefined`. Those who leave go first. */
   changeMembers(group: string, change: MemberChange): Promise<Executed | undefined>;
 }
 
-export const FEED_PEOPLE_MAX = 100_000;
 const PAGE = 1_000;
 const AT_ONCE = 8;
 
@@ -75,7 +80,14 @@ export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | '
   const call: Call = { realm, actor };
   const run = createRun({ store: deps.store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
   const freshId = (): string => newId(clock.now().latest);
-  const setting = (): FeedSetting => ({
+  /** A store from before there was a count is counted once, as it is. */
+  const countOnce = async (kind: 'user' | 'group'): Promise<void> => {
+    const key = feedCountRef(feed.id, kind, 'made');
+    if ((await read(key)) !== undefined) return;
+    const count = (await idsOf(kind)).length;
+    await deps.store.commit({ realm, expect: [{ key, version: 0 }], puts: [{ key, value: { version: 1, count } }], events: [{ type: 'feed.changed', about: [key], ending: false, data: { feed: feed.id, counted: kind, count, by: actor.id } }] });
+  };
+  const setting = (): FeedSetting => ({ most: feed.most,
     feed: feed.id, source, newId: freshId, settleMs: deps.enforcementMs + (store.fenceMs?.() ?? 0), onTransfer: config.directory.onTransfer,
     personOf: feed.personOf, accountsOf: feed.accountsOf, teamOf: feed.teamOf, adopt: feed.adopt,
   });
@@ -89,13 +101,17 @@ export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | '
 
   const allOf = async (kind: string, owner?: string): Promise<readonly StoredRecord[]> => {
     const records: StoredRecord[] = [];
-    for (let after: string | undefined; records.length <= FEED_PEOPLE_MAX; ) {
+    for (let after: string | undefined; ; ) {
       const page = await store.list(realm, { kind, limit: PAGE, ...(owner === undefined ? {} : { owner }), ...(after === undefined ? {} : { after }) });
       records.push(...page.items);
       if (page.next === undefined) break;
       after = page.next;
     }
     return records;
+  };
+  const idsOf = async (kind: 'user' | 'group'): Promise<readonly string[]> => {
+    const prefix = feedPrefix(feed.id);
+    return (await allOf(kind === 'user' ? FEED_USER : FEED_GROUP)).flatMap(({ key }) => (key.id.startsWith(prefix) ? [key.id.slice(prefix.length)] : []));
   };
   const members = async (id: string): Promise<readonly string[]> =>
     (await allOf(FEED_MEMBER, feedMemberOwner(feed.id, id))).flatMap(({ value: { user: member } }) => (typeof member === 'string' ? [member] : []));
@@ -125,16 +141,34 @@ export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | '
     },
     find: async (key, value) => readTarget((await read(feedKeyRef(feed.id, key, value)))?.value),
     page: async (kind, start, count) => {
-      const prefix = feedPrefix(feed.id);
-      const ids = (await allOf(kind === 'user' ? FEED_USER : FEED_GROUP)).flatMap(({ key }) => (key.id.startsWith(prefix) ? [key.id.slice(prefix.length)] : []));
+      const ids = await idsOf(kind);
       return { ids: ids.slice(start - 1, start - 1 + count), total: ids.length };
     },
     members,
     isMember: async (id, member) => (await read(feedMemberRef(feed.id, id, member))) !== undefined,
-    createUser: (terms) => user(freshId(), (known) => (known === undefined ? { ...terms, groups: [] } : known), false),
+    createUser: async (terms) => {
+      await countOnce('user');
+      return user(freshId(), (known) => (known === undefined ? { ...terms, groups: [] } : known), false);
+    },
     changeUser: (id, change, ends) => user(id, (known) => known && { ...change(known), groups: known.groups }, ends),
     removeUser: (id) => user(id, () => undefined, true),
-    createGroup: (terms) => group(freshId(), (known) => known ?? terms),
+    createGroup: async (terms) => {
+      await countOnce('group');
+      return group(freshId(), (known) => known ?? terms);
+    },
+    remap: async () => {
+      const key = { kind: 'feed-meaning', id: feed.id };
+      const digest = createHash('sha256').update(feed.meaning).digest('hex');
+      const held = await read(key);
+      if (held?.value['digest'] === digest) return 0;
+      const ids = await idsOf('user');
+      // As ending: it is one for whoever loses a team by it.
+      const failure = await eachOf(ids, (id) => user(id, (known) => known, true));
+      if (failure?.ok === false) throw new Error(failure.failure.detail);
+      const noted = await deps.store.commit({ realm, expect: [{ key, version: held?.modified.sequence ?? 0 }], puts: [{ key, value: { version: 1, digest } }], events: [{ type: 'feed.changed', about: [key], ending: false, data: { feed: feed.id, remapped: ids.length, by: actor.id } }] });
+      if (noted.outcome !== 'committed') throw new Error('others changed the meaning of this source meanwhile');
+      return ids.length;
+    },
     changeGroup: async (id, change) => {
       const changed = await group(id, (known) => known && (known.ended === true ? known : change(known)));
       if (!changed.ok) return changed;

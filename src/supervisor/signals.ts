@@ -9,7 +9,7 @@ import type { Executed } from '../lifecycle/execute.ts';
 import type { Call, Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { Requests } from '../lifecycle/requests.ts';
 import { newId } from '../lifecycle/new-id.ts';
-import { createRounds, type Rounds } from '../lifecycle/rounds.ts';
+import { createRounds, together, type Rounds } from '../lifecycle/rounds.ts';
 import { createPoll, type PollDeps } from '../signals/poll.ts';
 import { createPeopleFeed } from '../lifecycle/people-feed.ts';
 import { createReceive, type SignalPort, type Taken } from '../signals/receive.ts';
@@ -30,25 +30,47 @@ export interface Signals {
   readonly rounds: Rounds;
 }
 
-/** People sources that send to us. Groups mean what they mean in the tokens of operators. */
-const createScim = (core: Core, log: Log): ((request: Request) => Promise<Response | undefined>) => {
+const REMAP_AGAIN_MS = 5_000;
+const REMAPPED_MS = 24 * 3_600_000;
+
+/** People sources that send to us. Groups mean what they mean in the tokens of operators; `rounds` makes of everybody what they mean since the last reload. */
+const createScim = (core: Core, log: Log): { readonly serve: (request: Request) => Promise<Response | undefined>; readonly rounds: Rounds } => {
   const { config } = core;
-  const teamOf = (realm: string) => (group: string): string | undefined => {
-    const { groups } = config.admin.operators;
-    const entry = Object.hasOwn(groups, group) ? groups[group] : undefined;
-    return entry?.realms?.includes(realm) === false ? undefined : entry?.team;
-  };
-  return createServeScim({
-    bodyBytesMax: config.signals.bodyBytesMax, secrets: { env },
-    feeds: config.signals.scim.map((feed) => {
-      const realm = feed.realm ?? defaultRealm(config);
-      return { config: feed, port: createPeopleFeed(lifecycleDeps(core, () => undefined), { id: feed.id, realm, ...feedNames(feed), teamOf: teamOf(realm), adopt: feed.adopt }) };
-    }),
+  const meaningIn = (realm: string): ReadonlyMap<string, string> =>
+    new Map(Object.entries(config.admin.operators.groups).flatMap(([group, { team, realms }]) => (team === undefined || realms?.includes(realm) === false ? [] : [[group, team]])));
+  const feeds = config.signals.scim.map((feed) => {
+    const realm = feed.realm ?? defaultRealm(config);
+    const teams = meaningIn(realm);
+    const { accounts, adopt, maxUsers: user, maxGroups: group } = feed;
+    const port = createPeopleFeed(lifecycleDeps(core, () => undefined), {
+      id: feed.id, realm, ...feedNames(feed), teamOf: (name) => teams.get(name), adopt, most: { user, group }, meaning: JSON.stringify([accounts, [...teams].sort()]),
+    });
+    return { config: feed, port };
+  });
+  const serve = createServeScim({
+    bodyBytesMax: config.signals.bodyBytesMax, secrets: { env }, feeds,
     onOutcome: (feed, outcome, detail) => {
       if (outcome === 'unauthorized') log.warn('a people source shows a wrong token', { source: feed });
       else if (outcome !== 'done') log.warn('a people source was refused', { source: feed, detail: detail ?? outcome });
     },
   });
+  return {
+    serve,
+    rounds: together(feeds.map(({ config: { id }, port }) => {
+      let [done, tried] = [false, false];
+      return createRounds({
+        round: async () => {
+          if (done) return;
+          tried = true;
+          const count = await port.remap();
+          done = true;
+          if (count > 0) log.info('people of a source have the teams and accounts that the configuration gives them now', { source: id, users: count });
+        },
+        pauseMs: () => (done ? REMAPPED_MS : tried ? REMAP_AGAIN_MS : 0), monotonicMs: core.clock.monotonicMs,
+        onError: (error) => log.error('people of a source could not be brought to what the configuration says now; it is tried again', { source: id, detail: errorText(error) }),
+      });
+    })),
+  };
 };
 
 export interface ChatDecisions {
@@ -100,12 +122,15 @@ export const createSignals = (core: Core, lifecycle: Pick<Lifecycle, 'signalTask
   const poll = createPoll({ store, config: signals, realms, port, secrets: { env }, holder: newId(clock.now().latest) });
   const rounds = createRounds({ round: poll.round, pauseMs: () => signals.pollMs, monotonicMs: clock.monotonicMs, onError: (error) => log.error('sources of signals can not be asked', { detail: errorText(error) }) });
   return {
-    receive: async (request) => (await scim(request)) ?? receive(request),
+    receive: async (request) => (await scim.serve(request)) ?? receive(request),
     rounds: {
-      start: rounds.start,
+      start: () => {
+        rounds.start();
+        scim.rounds.start();
+      },
       stop: async () => {
         poll.stop();
-        await rounds.stop();
+        await Promise.all([rounds.stop(), scim.rounds.stop()]);
       },
     },
   };

@@ -14,6 +14,7 @@ import { createSignals } from '../../src/supervisor/signals.ts';
 import { evaluationOf, identityOf } from '../decision/world.ts';
 import { committedPolicy } from '../lifecycle/world.ts';
 import type { OpenStore } from '../support/both-stores.ts';
+import { until } from '../support/until.ts';
 
 export const TOKEN = 'the-token-of-the-people-source';
 process.env['TEST_SCIM_TOKEN'] = TOKEN;
@@ -25,23 +26,41 @@ export interface Got {
   readonly body: any;
 }
 
-export const createPeopleWorld = async (open: OpenStore, over: { scim?: object; groups?: object; persons?: object; directory?: object } = {}) => {
+type OpenedStore = Awaited<ReturnType<OpenStore>>;
+interface Over {
+  readonly scim?: object;
+  readonly groups?: object;
+  readonly persons?: object;
+  readonly directory?: object;
+}
+
+export const createPeopleWorld = async (open: OpenStore, over: Over = {}) => {
   const at = { now: T0 };
   const clock: Clock = { now: () => ({ earliest: at.now as Instant, latest: at.now as Instant, trusted: true }), monotonicMs: () => performance.now() };
   const store = await open(clock);
   const policy = await committedPolicy();
-  const config = configSchema.parse({
+  const configOf = (over: Over) => configSchema.parse({
     http: {},
     authzen: undefined, opa: undefined, kubernetes: undefined, limits: undefined, log: undefined,
     signals: { port: 0, scim: [{ id: 'idp', token: { env: 'TEST_SCIM_TOKEN' }, accounts: ['oidc:idp.example/{externalId}'], ...over.scim }] },
     lifecycle: { directory: over.directory ?? {} },
     admin: { operators: { issuers: ['https://idp.example'], groups: { 'Shop DBAs': { team: 'team:dba', roles: ['approver'] }, SRE: { team: 'team:sre', roles: ['approver'] }, Data: { team: 'team:data' }, Shop: { team: 'team:shop' }, Platform: { team: 'team:platform' }, ...over.groups }, persons: over.persons ?? {} } },
   });
+  const config = configOf(over);
   const named = lifecycleDeps({ store, clock, config, mode: 'production' } as unknown as Core, () => policy).knownOwners;
   const deps: LifecycleDeps = { store, clock, config: config.lifecycle, policy: () => policy, development: false, enforcementMs: 0, settle: async () => undefined, ...(named === undefined ? {} : { knownOwners: named }) };
   const lifecycle = createLifecycle({ ...deps, development: true });
   const log = { debug: () => undefined, info: () => undefined, warn: (text: string, fields?: object) => void (process.env['PEOPLE_DEBUG'] === undefined ? 0 : console.log(text, fields)), error: () => undefined };
-  const { receive } = createSignals({ config, clock, store, mode: 'production' } as unknown as Core, lifecycle, log);
+  const signalsOf = (own: typeof config, within: OpenedStore = store) => createSignals({ config: own, clock, store: within, mode: 'production' } as unknown as Core, lifecycle, log);
+  const { receive } = signalsOf(config);
+  /** As after a reload: its rounds have begun; `settled` ends them once the round under way is over. */
+  const withConfiguration = async (more: Over) => {
+    let looked = false;
+    const watched: OpenedStore = { ...store, read: (realm, keys) => { looked ||= keys.some(({ kind }) => kind === 'feed-meaning'); return store.read(realm, keys); } };
+    const { rounds } = signalsOf(configOf({ ...over, ...more }), watched);
+    rounds.start();
+    return { settled: async () => { await until('a round', () => looked); await rounds.stop(); } };
+  };
   const raw = async (method: string, path: string, body?: string, headers: Readonly<Record<string, string>> = {}): Promise<Got> => {
     const response = await receive(new Request(`http://localhost/scim/idp/v2${path}`, { method, ...(body === undefined ? {} : { body }), headers: { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { 'content-type': 'application/scim+json' }), ...headers } }));
     const text = await response.text();
@@ -81,7 +100,7 @@ export const createPeopleWorld = async (open: OpenStore, over: { scim?: object; 
   const events = async (after = 0) => (await store.events('default', { after, limit: 1_000 })).map(({ type, data }) => ({ type, data }));
   const sequence = async (): Promise<number> => (await store.facts({ realm: 'default', keys: [] })).position.sequence;
   return {
-    at, clock, store, config, receive, raw, scim, patch, user, group, ask, principal, person, events, sequence, lifecycle,
+    at, clock, store, config, receive, withConfiguration, raw, scim, patch, user, group, ask, principal, person, events, sequence, lifecycle,
     directory: createDirectory(deps), requests: createRequests(deps), inspect: createInspect({ store, clock, policy: () => policy }),
   };
 };

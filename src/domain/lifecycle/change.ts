@@ -71,6 +71,8 @@ export interface Change {
     readonly ending: boolean;
     readonly data: JsonObject;
   }[];
+  /** Counted up by one each, without waiting for others who count: the change is refused, saying `over`, where that would be more than `max`. */
+  readonly increments?: readonly { readonly key: RecordRef; readonly max: number; readonly over: string }[];
   /** Records that are there no more. */
   readonly drops?: readonly RecordRef[];
   /** Committed before this instant, or judged again: what it relies on ends then. */

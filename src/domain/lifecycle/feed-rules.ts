@@ -8,7 +8,7 @@ import { canonicalJson, type JsonObject } from '../json.ts';
 import { invalid, refuse, type Actor, type Change, type Loaded, type Rule, type Ruling } from './change.ts';
 import { personRef, readPerson } from './directory.ts';
 import { setPerson, type DirectorySetting, type SetPerson } from './directory-rules.ts';
-import { feedGroupRef, feedKeyRef, feedMemberOwner, feedMemberRef, feedUserRef, readFeedGroup, readFeedUser, type FeedGroup, type FeedKey, type FeedUser } from './feed.ts';
+import { feedCountRef, feedGroupRef, feedKeyRef, feedMemberOwner, feedMemberRef, feedUserRef, readFeedGroup, readFeedUser, type FeedGroup, type FeedKey, type FeedUser } from './feed.ts';
 import { faultsOf, textFault } from './fields.ts';
 
 export const FEED_NAME_CHARS_MAX = 256;
@@ -21,6 +21,8 @@ export interface FeedSetting extends DirectorySetting {
   readonly accountsOf: (user: Pick<FeedUser, 'userName' | 'externalId'>) => readonly string[];
   /** The team that a group of this name is, if any. */
   readonly teamOf: (group: string) => string | undefined;
+  /** How many users and groups it may have. */
+  readonly most: { readonly user: number; readonly group: number };
   /** Takes over persons of this name that came from elsewhere. */
   readonly adopt: boolean;
 }
@@ -47,6 +49,15 @@ const keyed = (feed: string, loaded: Loaded, id: string, before: Keyed, after: K
   };
 };
 const keyRefs = (feed: string, keys: Keyed) => keys.flatMap(([key, value]) => (value === undefined ? [] : [feedKeyRef(feed, key, value)]));
+
+/** One more is counted, and at most so many more than are gone; one that goes is counted as gone. `before` and `after`: is it there? */
+const counting = (loaded: Loaded, { feed, most }: Pick<FeedSetting, 'feed' | 'most'>, kind: 'user' | 'group', before: boolean, after: boolean): Pick<Change, 'increments'> => {
+  if (before === after) return {};
+  if (before) return { increments: [{ key: feedCountRef(feed, kind, 'gone'), max: Number.MAX_SAFE_INTEGER, over: '' }] };
+  const gone = loaded.record(feedCountRef(feed, kind, 'gone'))?.value['count'];
+  return { increments: [{ key: feedCountRef(feed, kind, 'made'), max: most[kind] + (typeof gone === 'number' ? gone : 0), over: `this source may have at most ${most[kind]} ${kind}s` }] };
+};
+const countNeeds = (feed: string, kind: 'user' | 'group', before: boolean, after: boolean) => (!before && after ? [feedCountRef(feed, kind, 'gone')] : []);
 
 export interface UserChange {
   /** What the user is to be, by what it is; `undefined`: it is taken away. A new one has no former. Pure, and called whenever something moved in between. */
@@ -89,7 +100,7 @@ export const changeFeedUser = (id: string, { change, ends }: UserChange, actor: 
       const [before, user] = [former(loaded), next(loaded)];
       if (before === undefined && user === undefined) return [own];
       return [
-        own, ...[before, user].flatMap((one) => (one === undefined ? [] : [...keyRefs(feed, userKeys(one)), ...one.groups.map((group) => feedGroupRef(feed, group))])),
+        own, ...countNeeds(feed, 'user', before !== undefined, user !== undefined), ...[before, user].flatMap((one) => (one === undefined ? [] : [...keyRefs(feed, userKeys(one)), ...one.groups.map((group) => feedGroupRef(feed, group))])),
         ...personRule(loaded, before, user).needs(loaded),
       ];
     },
@@ -115,6 +126,7 @@ export const changeFeedUser = (id: string, { change, ends }: UserChange, actor: 
       if (user !== undefined && same(before, user) && ruling.change === undefined) return { ok: true, unchanged: { sequence: loaded.record(own)?.modified.sequence ?? 0, reply } };
       const [was, is] = [before?.groups ?? [], user?.groups ?? []];
       const made: Change = {
+        ...counting(loaded, setting, 'user', before !== undefined, user !== undefined),
         puts: [
           ...(user === undefined ? [] : [{ key: own, value: asJson(user) }]), ...puts,
           ...is.filter((group) => !was.includes(group)).map((group) => ({ key: feedMemberRef(feed, group, id), value: { version: 1, user: id }, index: { owner: feedMemberOwner(feed, group), end: INSTANT_MAX } })),
@@ -135,7 +147,8 @@ export const changeFeedUser = (id: string, { change, ends }: UserChange, actor: 
 export type FeedGroupTerms = Pick<FeedGroup, 'displayName' | 'externalId' | 'ended'>;
 
 /** As for users. A group is emptied before it is taken away; meanwhile it is `ended`. */
-export const changeFeedGroup = (id: string, change: (group: FeedGroup | undefined) => FeedGroupTerms | undefined, actor: Actor, { feed }: Pick<FeedSetting, 'feed'>): Rule => {
+export const changeFeedGroup = (id: string, change: (group: FeedGroup | undefined) => FeedGroupTerms | undefined, actor: Actor, setting: Pick<FeedSetting, 'feed' | 'most'>): Rule => {
+  const { feed } = setting;
   const own = feedGroupRef(feed, id);
   const former = (loaded: Loaded): FeedGroup | undefined => readFeedGroup(loaded.record(own)?.value);
   const next = (loaded: Loaded): FeedGroup | undefined => {
@@ -146,7 +159,7 @@ export const changeFeedGroup = (id: string, change: (group: FeedGroup | undefine
   };
   return {
     ends: true,
-    needs: (loaded) => [own, ...[former(loaded), next(loaded)].flatMap((group) => (group === undefined ? [] : keyRefs(feed, groupKeys(group))))],
+    needs: (loaded) => [own, ...countNeeds(feed, 'group', former(loaded) !== undefined, next(loaded) !== undefined), ...[former(loaded), next(loaded)].flatMap((group) => (group === undefined ? [] : keyRefs(feed, groupKeys(group))))],
     judge: (loaded): Ruling => {
       const before = former(loaded);
       if (loaded.record(own) !== undefined && before === undefined) return refuse('unavailable', 'the record of the group could not be understood');
@@ -161,6 +174,7 @@ export const changeFeedGroup = (id: string, change: (group: FeedGroup | undefine
       const reply = { group: group === undefined ? null : asJson(group), of: id };
       if (group !== undefined && same(before, group)) return { ok: true, unchanged: { sequence: loaded.record(own)?.modified.sequence ?? 0, reply } };
       const made: Change = {
+        ...counting(loaded, setting, 'group', before !== undefined, group !== undefined),
         puts: [...(group === undefined ? [] : [{ key: own, value: asJson(group) }]), ...puts],
         drops: [...(group === undefined ? [own] : []), ...drops],
         events: [{ type: 'feed.changed', about: [own], ending: false, data: { feed, group: group === undefined ? { id, gone: true } : asJson(group), by: actor.id } }],

@@ -45,6 +45,9 @@ export const feedMemberRef = (feed: string, group: string, user: string): Record
 export const feedMemberOwner = (feed: string, group: string): string => `feed-group:${feed}:${group}`;
 export const feedKeyRef = (feed: string, key: FeedKey, value: string): RecordRef => ({ kind: 'feed-key', id: `${feed}:${key}:${FOLDED.has(key) ? foldName(value) : value}` });
 
+/** How many users, or groups, the source ever made, and how many of them are gone. */
+export const feedCountRef = (feed: string, kind: 'user' | 'group', of: 'made' | 'gone'): RecordRef => ({ kind: 'feed-count', id: `${feed}:${kind}:${of}` });
+
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isTextOrAbsent = (value: unknown): boolean => value === undefined || typeof value === 'string';
 

@@ -22,6 +22,8 @@ export const scimConfig = z.strictObject({
     .describe('which person a new user is; names in small letters'),
   accounts: z.array(z.string().max(500).refine((template) => named(template) && isOidcId(filled(template, sample, encodeURIComponent) ?? ''), 'must be such as oidc:idp.example/{externalId}')).max(8).default([])
     .describe('accounts of a user, from what the source says of it: `oidc:idp.example/{externalId}`'),
+  maxUsers: z.int().min(1).max(1_000_000).default(100_000).describe('users that it may have; one more is refused'),
+  maxGroups: z.int().min(1).max(100_000).default(10_000).describe('groups that it may have'),
   adopt: z.boolean().default(false).describe('takes over persons of the same name that came from elsewhere; otherwise such users are refused'),
 });
 export type ScimConfig = z.output<typeof scimConfig>;
