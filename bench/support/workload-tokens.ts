@@ -52,5 +52,6 @@ export const issuerConfigOf = (jwks: string): IssuerConfig => ({
   maxCertificateAgeMs: 3_600_000,
   leewayMs: 0,
   oneTime: false,
+  actorsOf: [],
   peers: true,
 });

@@ -16,9 +16,11 @@ const surroundings = (evaluation: Evaluation): readonly Selector[] => [
   ...(evaluation.pep.id === undefined ? [] : [{ kind: 'pep', value: evaluation.pep.id } as const]),
 ];
 
+const issuersBehind = (actsFor: Identity['actsFor']): readonly Selector[] => (actsFor?.issuers ?? []).map((value): Selector => ({ kind: 'issuer', value }));
+
 /** Those for whom it acts, and who acted before: what ended for any of them ended for all. */
 const behind = ({ actsFor }: Identity): readonly Selector[] =>
-  actsFor === undefined ? [] : [actsFor.subject, ...actsFor.priorActors, ...actsFor.alsoKnownAs].flatMap(workloadSelectors);
+  actsFor === undefined ? [] : [...[actsFor.subject, ...actsFor.priorActors, ...actsFor.alsoKnownAs].flatMap(workloadSelectors), ...issuersBehind(actsFor)];
 
 /** Without its credential. */
 const standsFor = (identity: Identity): readonly Selector[] => [
@@ -69,7 +71,7 @@ export const coveringRefs = (evaluation: Evaluation, identity: Identity | undefi
 
 /** Those of them that also cover every grant of the question, by position. */
 export const grantSelectorsOf = (evaluation: Evaluation, identity: Identity): readonly Selector[] => [
-  ...surroundings(evaluation), { kind: 'issuer', value: identity.issuer },
+  ...surroundings(evaluation), { kind: 'issuer', value: identity.issuer }, ...issuersBehind(identity.actsFor),
 ];
 
 const reasons: Record<'revoked' | 'suspended', (kind: SelectorKind) => Reason> = {

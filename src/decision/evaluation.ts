@@ -97,6 +97,8 @@ export interface ActsFor {
   readonly subject: string;
   /** Who acted before the one who acts now, the latest first. */
   readonly priorActors: readonly string[];
+  /** Issuers of actors, beside the credential's own. */
+  readonly issuers: readonly string[];
   /** Other ids of any of them, by which something may have been ended. */
   readonly alsoKnownAs: readonly string[];
 }

@@ -68,7 +68,7 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
   const certificates = createRemembered<CertificateFacts>(REMEMBERED_CERTIFICATES_MAX);
 
   const stillKnown = (token: VerifiedToken, realm: string, now: TimeInterval): boolean =>
-    token.issuer.servesRealm(realm) && token.issuer.keys.current(now.latest)?.digest === token.keysDigest;
+    token.issuer.servesRealm(realm) && token.actorIssuers.every((one) => one.servesRealm(realm)) && token.issuer.keys.current(now.latest)?.digest === token.keysDigest;
 
   const judgeDpop = async (verified: VerifiedToken, raw: string, proof: ProofOfPossession, now: TimeInterval): Promise<Authenticated> => {
     const proved = proof.dpop === undefined ? undefined : await verifyProof(proof.dpop, raw, now, config.dpop);

@@ -43,6 +43,7 @@ const common = {
   realms: z.array(text(128)).min(1).max(256).optional().describe('realms in which this issuer counts; without it every realm'),
   audiences: z.array(text(1024)).min(1).max(32).describe('a token must be for at least one of these'),
   leewayMs: durationMs(0, 5 * MINUTE_MS).default(0).describe('distrust of clocks: tokens begin later and end earlier by this much'),
+  actorsOf: z.array(text(1024)).max(64).default([]).describe('other issuers (`https://...`, or `spiffe://<trust domain>`) whose workloads its tokens may name as actors, by `iss` in `act`; it speaks for them then'),
   oneTime: z.boolean().default(false).describe('each token may be used once; it must carry a jti'),
 };
 
@@ -141,6 +142,9 @@ export const identityConfig = z.strictObject({
       for (const other of issuers.slice(0, index)) {
         const fault = clash(one, other);
         if (fault !== undefined) fail(fault, [one.kind === 'spiffe' ? 'trustDomain' : 'issuer']);
+      }
+      for (const [at, name] of one.actorsOf.entries()) {
+        if (!issuers.some((other) => other !== one && (other.kind === 'spiffe' ? `spiffe://${other.trustDomain}` : other.issuer) === name && share(one, other))) fail('is no other issuer of its realms', ['actorsOf', at]);
       }
       if (one.kind === 'spiffe' && one.trustDomain === DEVELOPMENT_TRUST_DOMAIN) fail('is kept for development identities', ['trustDomain']);
       const keys = one.kind === 'spiffe' ? one.bundle : one.keys;

@@ -91,7 +91,7 @@ export const developmentIssuer = ({ jwk }: DevelopmentKey, audiences: readonly s
     maxCredentialAgeMs: DEVELOPMENT_TTL_MS_MAX,
     maxCertificateAgeMs: DEVELOPMENT_TTL_MS_MAX,
     leewayMs: 0,
-    oneTime: false,
+    oneTime: false, actorsOf: [],
     peers: true,
   };
 };

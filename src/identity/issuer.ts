@@ -69,6 +69,7 @@ export interface Issuers {
   readonly all: readonly Issuer[];
   ofToken(token: UnverifiedToken, realm: string): Issuer | undefined;
   ofTrustDomain(trustDomain: string, realm: string): Issuer | undefined;
+  named(name: string, realm: string): Issuer | undefined;
 }
 
 export const issuersOf = (all: readonly Issuer[]): Issuers => {
@@ -78,6 +79,7 @@ export const issuersOf = (all: readonly Issuer[]): Issuers => {
   const ofTrustDomain = (trustDomain: string, realm: string) => named(`spiffe://${trustDomain}`, realm);
   return {
     all,
+    named,
     ofTrustDomain,
     ofToken: ({ claims: { iss, sub } }, realm) => {
       // An OIDC issuer by `iss` first; a JWT-SVID need not have one and belongs to the trust domain of its `sub`.

@@ -19,6 +19,8 @@ import type { TokenTimes } from './token-time.ts';
 
 export interface VerifiedToken {
   readonly issuer: Issuer;
+  /** Of actors that other issuers know. */
+  readonly actorIssuers: readonly Issuer[];
   /** Digest of the key set it was verified with. */
   readonly keysDigest: string;
   readonly times: TokenTimes;
@@ -72,7 +74,7 @@ export const verifyToken = async (raw: string, issuers: Issuers, realm: string, 
   const { jti } = claims;
   const jtiFits = jti === undefined ? !config.oneTime : typeof jti === 'string' && jti !== '' && jti.length <= JTI_CHARS_MAX;
   if (workload === undefined || times === undefined || !jtiFits) return 'credential.claims';
-  const actors = Object.hasOwn(claims, 'act') ? readActors(claims, workload, issuer) : undefined;
+  const actors = Object.hasOwn(claims, 'act') ? readActors(claims, workload, issuer, (name) => issuers.named(name, realm)) : undefined;
   if (actors === undefined && Object.hasOwn(claims, 'act')) return 'credential.claims';
   const confirmation = Object.hasOwn(claims, 'cnf') ? confirmationOf(claims['cnf']) : undefined;
   if (confirmation === 'unsupported') return 'credential.proof';
@@ -95,5 +97,5 @@ export const verifyToken = async (raw: string, issuers: Issuers, realm: string, 
     },
     confirmed: {},
   };
-  return { issuer, keysDigest: found.keys.digest, times, confirmation, identity };
+  return { issuer, actorIssuers: actors?.issuers ?? [], keysDigest: found.keys.digest, times, confirmation, identity };
 };

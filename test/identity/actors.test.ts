@@ -9,6 +9,7 @@ import { createAdmit } from '../../src/lifecycle/admit.ts';
 import { policyInput } from '../../src/policy/input-schema.ts';
 import { createWorld, evaluationOf, T0 } from '../decision/world.ts';
 import { b64, bundleOf, jwksOf, newKey, signed } from './forge.ts';
+import { identityConfig } from '../../src/identity/config.ts';
 import { authenticatorWith } from './spiffe-fixture.ts';
 
 const key = newKey();
@@ -27,8 +28,8 @@ const svid = (claims: object, by = key) => signed({ alg: by.alg, kid: by.kid, ty
 const ofSts = (claims: object) => signed({ alg: 'RS256', kid: 'r1', typ: 'JWT' }, { ...times, iss: STS, jti: 'j1', ...claims }, rsa);
 const actors = (...ids: readonly string[]): object => ids.toReversed().reduce<object>((act, sub) => ({ act: { sub, ...act } }), {});
 
-const createActorWorld = () => {
-  const world = createWorld({ authenticator });
+const createActorWorld = (by = authenticator) => {
+  const world = createWorld({ authenticator: by });
   const inputs: JsonObject[] = [];
   world.state.policy = (input) => {
     inputs.push(input);
@@ -136,5 +137,56 @@ describe('demand(15): a token with actors', () => {
     const at = { realm: 'default', now: { earliest: T0, latest: T0 } };
     expect(await admit(await identity(svid({ sub: USER, ...actors(AGENT) })), at)).toBe('credential.type');
     expect(await admit(await identity(svid({ sub: AGENT })), at)).toBeUndefined();
+  });
+
+  const [agent, subject, outside] = [AGENT, 'ann', 'spiffe://partner.example/x'] as const;
+  const trusting = authenticatorWith([
+    { kind: 'spiffe', trustDomain: 'example.org', audiences: ['curfew'], bundle: { jwks: bundleOf(key) } },
+    { kind: 'spiffe', trustDomain: 'partner.example', audiences: ['curfew'], bundle: { jwks: bundleOf(other) }, realms: ['red'] },
+    { kind: 'oidc', issuer: STS, audiences: ['curfew'], keys: { jwks: jwksOf(rsa) }, actorsOf: ['spiffe://example.org', 'spiffe://partner.example', 'https://ci.example'] },
+    { kind: 'oidc', issuer: 'https://ci.example', audiences: ['curfew'], keys: { jwks: jwksOf(newKey('RS256', 'c1')) }, match: { tier: 'prod' } },
+  ]);
+  const act = (iss: string, sub: string, more: object = {}) => ({ act: { sub, iss, ...more } });
+
+  test('an actor of another issuer counts where the token\'s issuer may name it: as who the other issuer\'s rules make of it, in the realms of both, and whatever ends the other issuer ends it', async () => {
+    const { world, ask } = createActorWorld(trusting);
+    world.issue({ workload: agent });
+    const token = ofSts({ sub: subject, ...act('spiffe://example.org', agent) });
+    expect(await ask(token)).toBe('allow');
+    expect(world.state.records[0]).toMatchObject({ workload: agent, onBehalfOf: { subject: 'oidc:sts.example/ann', priorActors: [] } });
+    expect(await ask(ofSts({ sub: subject, ...act(STS, 'gw', act('spiffe://example.org', agent)) })), 'a prior actor gives nothing').toBe('grant.none');
+    expect(await ask(ofSts({ sub: subject, ...act('spiffe://example.org', agent, act(STS, 'gw')) }))).toBe('allow');
+    expect(await ask(ofSts({ sub: subject, ...act('https://ci.example', 'job', { tier: 'prod' }) })), 'known, without a grant').toBe('grant.none');
+    for (const bad of [
+      act('spiffe://example.org', outside), act('https://elsewhere.example', agent), act('spiffe://partner.example', outside), act('https://ci.example', 'job'), act('https://ci.example', 'job', { tier: 'dev' }),
+      act('SPIFFE://example.org', agent), act('spiffe://example.org', 'ann'), act('spiffe://example.org', agent, { act: { sub: outside, iss: 'spiffe://partner.example' } }),
+    ]) expect(await ask(ofSts({ sub: subject, ...bad })), JSON.stringify(bad)).toBe('credential.claims');
+    // A trust domain that was not told that it may, names nobody else's.
+    expect(await ask(svid({ sub: USER, ...act(STS, 'gw') }))).toBe('credential.claims');
+    world.suspend({ kind: 'issuer', value: 'spiffe://example.org' });
+    expect(await ask(token)).toBe('credential.suspended');
+  });
+
+  test('an issuer of actors that is revoked takes along what they were granted; a remembered token is judged anew in another realm', async () => {
+    const { world, ask } = createActorWorld(trusting);
+    world.issue({ workload: 'oidc:ci.example/job' });
+    const token = ofSts({ sub: subject, ...act('https://ci.example', 'job', { tier: 'prod' }) });
+    expect(await ask(token)).toBe('allow');
+    world.revoke({ kind: 'issuer', value: 'https://ci.example' });
+    expect(await ask(token)).toMatch(/revoked$/);
+    expect(await ask(ofSts({ sub: subject, jti: 'later', ...act('https://ci.example', 'job', { tier: 'prod' }) }))).toMatch(/revoked$/);
+    const inRealm = async (realm: string) => {
+      const answer = await trusting.authenticate({ kind: 'bearer', token: ofSts({ sub: subject, jti: 'same', ...act('spiffe://partner.example', outside) }) }, { realm, now: { earliest: T0, latest: T0 } });
+      return answer.ok ? answer.identity.workload : answer.reason;
+    };
+    expect([await inRealm('default'), await inRealm('red'), await inRealm('default'), await inRealm('red')]).toEqual(['credential.claims', outside, 'credential.claims', outside]);
+  });
+
+  test('whom an issuer may name as actors is another issuer of the configuration, in a realm of both', () => {
+    const sts = (actorsOf: readonly string[]) => ({ kind: 'oidc', issuer: STS, audiences: ['curfew'], keys: { jwks: jwksOf(rsa) }, realms: ['default'], actorsOf });
+    const red = { kind: 'spiffe', trustDomain: 'red.example', audiences: ['curfew'], bundle: { jwks: bundleOf(key) }, realms: ['red'] };
+    const faults = (actorsOf: readonly string[]) => identityConfig.safeParse({ issuers: [sts(actorsOf), red] }).error?.issues.map(({ path, message }) => [path.join('.'), message]) ?? [];
+    expect(faults([])).toEqual([]);
+    for (const name of [STS, 'spiffe://red.example', 'red.example', 'https://nobody.example']) expect(faults([name]), name).toEqual([['issuers.0.actorsOf.0', 'is no other issuer of its realms']]);
   });
 });

@@ -37,7 +37,7 @@ const full = (): Promise<readonly JsonObject[]> =>
       evaluationOf(),
     ],
     (world) => {
-      world.state.identity = { ok: true, identity: identityOf({ claims: { sub: 'x' }, confirmed: { x5t: 'aa', jkt: 'bb' }, actsFor: { subject: 'spiffe://dev.local/user', priorActors: ['spiffe://dev.local/gateway'], alsoKnownAs: [] } }) };
+      world.state.identity = { ok: true, identity: identityOf({ claims: { sub: 'x' }, confirmed: { x5t: 'aa', jkt: 'bb' }, actsFor: { subject: 'spiffe://dev.local/user', priorActors: ['spiffe://dev.local/gateway'], alsoKnownAs: [], issuers: [] } }) };
       world.task({ reference: 'CHG-1' });
       world.issue({ id: 'g1', task: 't1', model: 'jit', reference: 'INC-1', entitlement: 'known', uses: 3 });
       world.issue({ id: 'g2' });
