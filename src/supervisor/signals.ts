@@ -43,7 +43,7 @@ const createScim = (core: Core, log: Log): { readonly serve: (request: Request) 
     const teams = meaningIn(realm);
     const { accounts, adopt, maxUsers: user, maxGroups: group } = feed;
     const port = createPeopleFeed(lifecycleDeps(core, () => undefined), {
-      id: feed.id, realm, ...feedNames(feed), teamOf: (name) => teams.get(name), adopt, most: { user, group }, meaning: JSON.stringify([accounts, [...teams].sort()]),
+      id: feed.id, realm, ...feedNames(feed), teamOf: (name) => teams.get(name), adopt, most: { user, group }, meaning: JSON.stringify([accounts, [...teams].map(([name, team]) => `${name}=${team}`).toSorted((a, b) => (a < b ? -1 : 1))]),
     });
     return { config: feed, port };
   });

@@ -3,6 +3,7 @@
  * in the record. Through the real authenticator and the real pipeline. F5: a chain that is dropped, reordered, forged or too deep gains nothing.
  */
 import { describe, expect, test } from 'vitest';
+import type { DurationMs } from '../../src/domain/instant.ts';
 import type { Selector } from '../../src/domain/selector.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { createAdmit } from '../../src/lifecycle/admit.ts';
@@ -29,7 +30,7 @@ const ofSts = (claims: object) => signed({ alg: 'RS256', kid: 'r1', typ: 'JWT' }
 const actors = (...ids: readonly string[]): object => ids.toReversed().reduce<object>((act, sub) => ({ act: { sub, ...act } }), {});
 
 const createActorWorld = (by = authenticator) => {
-  const world = createWorld({ authenticator: by });
+  const world = createWorld({ authenticator: by, limits: { decisionDeadlineMs: 10_000 as DurationMs, maxFactsAgeMs: 10_000 as DurationMs, credentialSkewMs: 1_000, pepCacheMaxMs: 0, policyMaySet: [] } });
   const inputs: JsonObject[] = [];
   world.state.policy = (input) => {
     inputs.push(input);

@@ -29,7 +29,8 @@ onBothStores('SCIM limits', (open) => {
     expect((await scim('POST', '/Users', { ...NEW_USER, userName: 'late' })).status).toBe(201);
     expect((await scim('POST', '/Users', { ...NEW_USER, userName: 'later' })).status).toBe(400);
     const groups = await Promise.all(['SRE', 'Data', 'Shop'].map((displayName) => scim('POST', '/Groups', { displayName })));
-    expect(groups.map(({ status }) => status).sort()).toEqual([201, 201, 400]);
+    expect(groups.filter(({ status }) => status === 201)).toHaveLength(2);
+    expect(groups.filter(({ status }) => status === 400)).toHaveLength(1);
     expect((await scim('DELETE', `/Groups/${groups.find(({ status }) => status === 201)?.body.id as string}`)).status).toBe(204);
     expect((await scim('POST', '/Groups', { displayName: 'Platform' })).status).toBe(201);
     // A store from before there was a count: they are counted as they are.
