@@ -12,6 +12,8 @@ export interface Fault {
   readonly loses?: true;
   /** The node's own notes of the time say nothing from then on. */
   readonly setsClock?: true;
+  /** The server's time went wrong: nobody's notes of the time say anything, and the world is not played in again. */
+  readonly setsServerClock?: true;
   /** While it lasts, nothing may be allowed from this long after its begin. */
   readonly deniesAfterMs?: number;
 }

@@ -1,8 +1,10 @@
 /** What goes wrong in a history, and how it is put right again: nodes, their clocks, their wires; and which of all faults are played where. */
+import { scriptOf } from '../../src/store/redis/connection.ts';
+import { commitLua } from '../../src/store/redis/scripts/commit.ts';
 import { until } from '../support/until.ts';
 import { pause, type Fault } from './fault.ts';
 import type { Random } from './random.ts';
-import { FAILOVERS, ROLLED_BACK, SERVER_FAULTS } from './server-faults.ts';
+import { FAILOVERS, ROLLED_BACK, SERVER_CLOCK, SERVER_FAULTS } from './server-faults.ts';
 import type { World } from './world.ts';
 
 const signal = (pids: readonly number[], name: NodeJS.Signals): void => {
@@ -22,12 +24,16 @@ const wire = (name: string, mostMs: number, change: (wire: World['wires'][number
     change(cut, random);
     return async () => {
       const dropped = cut.up === 'drop' || cut.down === 'drop';
-      Object.assign(cut, { up: 'pass', down: 'pass', delayMs: 0, refuse: false });
+      const swallowed = cut.swallows !== undefined;
+      Object.assign(cut, { up: 'pass', down: 'pass', delayMs: 0, refuse: false, swallows: undefined });
       // What was dropped is missing in the stream.
-      if (dropped) cut.reset();
+      if (dropped || swallowed) cut.reset();
     };
   },
 });
+
+/** In what a node sends to commit something. */
+const COMMITS = scriptOf(commitLua).sha;
 
 const NOTHING: Fault = { name: 'nothing', mostMs: 50, begin: async () => async () => undefined };
 
@@ -109,6 +115,9 @@ const WIRE_FAULTS: readonly Fault[] = [
   wire('a node is very far away', 2_500, (cut, random) => { cut.delayMs = random.between(200, 560); }),
   wire('connections are reset after they sent', 400, (cut) => cut.resetAfterSend()),
   wire('connections are reset', 300, (cut) => cut.reset()),
+  // Reads and leases go on: only who commits notices.
+  wire('commits of a node are lost', 1_500, (cut) => { cut.swallows = { text: COMMITS, reset: false }; }),
+  wire('connections are reset before a commit arrives', 1_500, (cut) => { cut.swallows = { text: COMMITS, reset: true }; }),
 ];
 
 const BURSTS: Fault = {
@@ -137,7 +146,7 @@ export const faultsFor = (world: World): readonly Fault[] => {
   if (world.replica !== undefined) return [NOTHING, ...FAILOVERS, ...FAILOVERS, ...NODE_FAULTS.slice(0, 2), ...clock];
   if (world.server === undefined) return [NOTHING, ...NODE_FAULTS, ...NODE_FAULTS, AGAIN_AND_AGAIN, ...clock];
   const usual = [BURSTS, ...WIRE_FAULTS, ...WIRE_FAULTS, ...SERVER_FAULTS.slice(0, 2), ...NODE_FAULTS.slice(0, 3), ...clock];
-  return [NOTHING, ...usual, ...usual, ...SERVER_FAULTS, ROLLED_BACK, ...NODE_FAULTS, AGAIN_AND_AGAIN];
+  return [NOTHING, ...usual, ...usual, ...SERVER_FAULTS, ROLLED_BACK, ...(world.serverWall === undefined ? [] : SERVER_CLOCK), ...NODE_FAULTS, AGAIN_AND_AGAIN];
 };
 
 export const faultNamed = (world: World, name: string): Fault => {

@@ -55,6 +55,10 @@ export const playMany = async (kind: WorldKind, firstSeed: number, count: number
         world = undefined;
         continue;
       }
+      if (faultNamed(world, history.fault).setsServerClock === true) {
+        await world.close();
+        world = undefined;
+      }
       const found = violations(history);
       const allowed = history.asks.filter(({ status }) => status === 200).length;
       const ended = history.commands.filter(({ what, outcome }) => what !== 'issue' && what !== 'approve' && outcome === 'done').length;

@@ -44,12 +44,16 @@ export const PLANTED: readonly Planted[] = [
     changes: [{ file: 'lifecycle/settle.js', from: 'left = ms; left > 0;', to: 'left = 0; left > 0;' }],
   },
   {
-    name: 'a command is confirmed although the store did not confirm it', world: 'strict', faults: ['what a node sends is lost', 'a node is cut off'],
+    name: 'a command is confirmed although the store did not confirm it', world: 'strict', faults: ['commits of a node are lost', 'connections are reset before a commit arrives'],
     changes: [{ file: 'store/redis/store.js', from: COMMITTED, to: `${COMMITTED}.catch(() => ["committed", "1", String(Date.now())].map((text) => Buffer.from(text)))` }],
   },
   {
     name: 'weaker settings of the server are not noticed', world: 'strict', faults: ['CONFIG SET maxmemory-policy'],
     changes: [{ file: 'store/redis/settings.js', from: 'if (evicting !== undefined)', to: 'if (evicting === null)' }],
+  },
+  {
+    name: "the server's clock is believed whatever ours says", world: 'strict', faults: ["the server's wall clock is set"],
+    changes: [{ file: 'time/authority-clock.js', from: 'trusted && skewMs <= maxSkewMs', to: 'trusted' }],
   },
   {
     name: 'endings are compared by number only', world: 'strict', faults: ['the server is put back, and written to by others'],

@@ -206,7 +206,7 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     asks: asks.filter(({ ended }) => ended < accepting),
     written: records.flatMap(writtenOf).filter(({ earliest }) => earliest < accepting),
     denied: records.flatMap((of, node) => deniedOf(of, node, healedAt)),
-    wrongClocks: fault.setsClock === true ? [faulty] : [],
+    wrongClocks: fault.setsServerClock === true ? [...fleet.nodes.keys()] : fault.setsClock === true ? [faulty] : [],
     finally: states,
     healed: fault.loses === true ? undefined : { at: healedAt, allowed },
   };

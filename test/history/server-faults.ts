@@ -66,6 +66,24 @@ export const SERVER_FAULTS: readonly Fault[] = [
   },
 ];
 
+/** Time goes back at its end, which no clock of ours follows: what was reached stays. */
+export const SERVER_CLOCK: readonly Fault[] = [
+  {
+    name: "the server's wall clock is set", mostMs: 1_500, setsServerClock: true, deniesAfterMs: 2_200,
+    begin: async ({ serverWall }, _node, random) => {
+      serverWall?.set(random.pick([-120, -30, -3, 3, 30, 120]));
+      return async () => serverWall?.set(0);
+    },
+  },
+  {
+    name: "the server's wall clock is set a little", mostMs: 1_500, setsServerClock: true,
+    begin: async ({ serverWall }, _node, random) => {
+      serverWall?.set(random.pick([-0.6, -0.2, 0.2, 0.6]));
+      return async () => serverWall?.set(0);
+    },
+  },
+];
+
 /** Commits as many endings as `count` on the server itself. */
 const writeEndings = async (port: number, count: number): Promise<void> => {
   const store = await openRedisStore({

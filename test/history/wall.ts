@@ -1,5 +1,6 @@
-/** The wall clock of a process under test, set by libfaketime: its monotonic clock goes on as it is. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+/** The wall clock of a process under test, set by libfaketime or a library of our own: its monotonic clock goes on as it is. */
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requirePart } from '../parts.ts';
@@ -22,4 +23,25 @@ export const createWall = (): Wall => {
     set,
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
+};
+
+/** That of a Redis server, by a library of our own (`server-wall.c`); `undefined` where there is no C compiler to build it. */
+export const createServerWall = (): Wall | undefined => {
+  const folder = mkdtempSync(join(tmpdir(), 'curfew-server-wall-'));
+  const [library, file] = [join(folder, 'wall.so'), join(folder, 'ahead')];
+  const set = (seconds: number): void => {
+    const micros = Buffer.alloc(8);
+    micros.writeBigInt64LE(BigInt(Math.round(seconds * 1_000_000)));
+    // In place: the server has it mapped.
+    const open = openSync(file, 'r+');
+    writeSync(open, micros, 0, 8, 0);
+    closeSync(open);
+  };
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  writeFileSync(file, Buffer.alloc(8));
+  if (spawnSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, join(import.meta.dirname, 'server-wall.c')]).status !== 0) {
+    remove();
+    return undefined;
+  }
+  return { env: { LD_PRELOAD: library, SERVER_WALL: file }, set, remove };
 };

@@ -5,7 +5,7 @@ import type { Curfew } from '../runtime/curfew.ts';
 import { FSYNC, REPLICATED, startRedis, startSentinels, type RedisServer } from '../support/redis.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
-import { createWall, type Wall } from './wall.ts';
+import { createServerWall, createWall, type Wall } from './wall.ts';
 
 export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels'] as const;
 export type WorldKind = (typeof WORLDS)[number];
@@ -21,6 +21,8 @@ export interface World {
   readonly wires: readonly TcpProxy[];
   /** The wall clock of each node, where it can be set. */
   readonly walls: readonly (Wall | undefined)[];
+  /** That of the server, where it can be set: with a C compiler. */
+  readonly serverWall: Wall | undefined;
   /** No allow may rest on older facts, nor on an older proof that memory is right. */
   readonly maxFactsAgeMs: number;
   node(index: number): Curfew;
@@ -44,7 +46,9 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     const size = kind === 'embedded' ? 1 : NODES;
     const behindSentinels = kind === 'sentinels' || kind === 'leased-sentinels';
     const leased = kind === 'leased' || kind === 'leased-sentinels';
-    const server = kind === 'embedded' ? undefined : await startRedis(behindSentinels ? REPLICATED : FSYNC);
+    const serverWall = kind === 'strict' || kind === 'leased' ? createServerWall() : undefined;
+    if (serverWall !== undefined) cleanups.push(serverWall.remove);
+    const server = kind === 'embedded' ? undefined : await startRedis(behindSentinels ? REPLICATED : FSYNC, undefined, undefined, serverWall?.env);
     if (server !== undefined) cleanups.push(server.stop);
     let replica: RedisServer | undefined;
     let sentinels: readonly RedisServer[] = [];
@@ -77,7 +81,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     cleanups.push(fleet.stop);
     const node = (index: number): Curfew => fleet.nodes[index] as Curfew;
     return {
-      kind, fleet, server, replica, wires, walls, node, close,
+      kind, fleet, server, replica, wires, walls, serverWall, node, close,
       maxFactsAgeMs: kind === 'embedded' ? Number.POSITIVE_INFINITY : leased ? LEASE_MS : MAX_FACTS_AGE_MS,
       processes: (index) => [node(index).pid, ...node(index).workers()],
     };

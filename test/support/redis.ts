@@ -52,8 +52,8 @@ const send = (port: number, command: string, login?: string): Promise<string> =>
     return inline(port, command, login);
   });
 
-/** `args` may begin with a configuration file. */
-export const startRedis = async (args: readonly string[] = FSYNC, program = requirePart('redis'), givenPort?: number): Promise<RedisServer> => {
+/** `args` may begin with a configuration file; `env`: of its process, besides ours. */
+export const startRedis = async (args: readonly string[] = FSYNC, program = requirePart('redis'), givenPort?: number, env: Readonly<Record<string, string>> = {}): Promise<RedisServer> => {
   const directory = mkdtempSync(join(tmpdir(), 'curfew-redis-'));
   const port = givenPort ?? (await freePorts(1))[0] ?? 0;
   const own = args.includes('--sentinel') ? [] : ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--maxmemory-policy', 'noeviction'];
@@ -61,7 +61,7 @@ export const startRedis = async (args: readonly string[] = FSYNC, program = requ
   let gone: Promise<unknown> = Promise.resolve();
   const start = async (): Promise<void> => {
     let output = '';
-    const started = spawn(program, [...own, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const started = spawn(program, [...own, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     child = started;
     started.stdout.on('data', (chunk: Buffer) => { output += String(chunk); });
     let ended = false;

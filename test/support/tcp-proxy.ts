@@ -16,6 +16,11 @@ export interface TcpProxy {
   reset(): void;
   /** The next bytes that go up arrive; then their connection is reset, before any answer. */
   resetAfterSend(): void;
+  /**
+   * What goes up with this text does not arrive, nor does anything on its connection from then on: as if the wire had been cut behind
+   * it, or, with `reset`, as if the connection had been reset before it arrived.
+   */
+  swallows: { readonly text: string; readonly reset: boolean } | undefined;
   /** While true, new connections are reset at once. */
   refuse: boolean;
   close(): Promise<void>;
@@ -40,6 +45,8 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
       client.destroy();
       target.destroy();
     };
+    /** What it carried swallowed it. */
+    let deaf = false;
     const pump = (from: Socket, to: Socket, way: 'up' | 'down'): void => {
       /** What has not arrived yet: no chunk overtakes another one. */
       const waiting: { readonly chunk: Buffer; readonly from: number }[] = [];
@@ -54,7 +61,12 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
             return;
           }
           waiting.shift();
-          if (proxy[way] === 'drop') continue;
+          if (proxy[way] === 'drop' || (way === 'up' && deaf)) continue;
+          if (way === 'up' && proxy.swallows !== undefined && chunk.includes(proxy.swallows.text)) {
+            deaf = true;
+            if (proxy.swallows.reset) client.resetAndDestroy();
+            continue;
+          }
           to.write(chunk);
           if (way === 'up' && resetsNext) {
             resetsNext = false;
@@ -77,7 +89,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const proxy: TcpProxy = {
     port: (server.address() as AddressInfo).port,
-    up: 'pass', down: 'pass', delayMs: 0, refuse: false, targetPort,
+    up: 'pass', down: 'pass', delayMs: 0, refuse: false, targetPort, swallows: undefined,
     sent: () => sent,
     reset: () => {
       for (const [client, target] of pairs) {
