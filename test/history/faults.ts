@@ -4,7 +4,7 @@ import { commitLua } from '../../src/store/redis/scripts/commit.ts';
 import { until } from '../support/until.ts';
 import { pause, type Fault } from './fault.ts';
 import type { Random } from './random.ts';
-import { FAILOVERS, ROLLED_BACK, SERVER_CLOCK, SERVER_FAULTS } from './server-faults.ts';
+import { FAILOVERS, MOVED, ROLLED_BACK, SERVER_CLOCK, SERVER_FAULTS } from './server-faults.ts';
 import type { World } from './world.ts';
 
 const signal = (pids: readonly number[], name: NodeJS.Signals): void => {
@@ -144,6 +144,7 @@ const BURSTS: Fault = {
 export const faultsFor = (world: World): readonly Fault[] => {
   const clock = world.walls.some((wall) => wall !== undefined) ? [CLOCK, CLOCK] : [];
   if (world.replica !== undefined) return [NOTHING, ...FAILOVERS, ...FAILOVERS, ...NODE_FAULTS.slice(0, 2), ...clock];
+  if (world.roles !== undefined) return [NOTHING, MOVED, MOVED, MOVED, ...NODE_FAULTS.slice(0, 2)];
   if (world.server === undefined) return [NOTHING, ...NODE_FAULTS, ...NODE_FAULTS, AGAIN_AND_AGAIN, ...clock];
   const usual = [BURSTS, ...WIRE_FAULTS, ...WIRE_FAULTS, ...SERVER_FAULTS.slice(0, 2), ...NODE_FAULTS.slice(0, 3), ...clock];
   return [NOTHING, ...usual, ...usual, ...SERVER_FAULTS, ROLLED_BACK, ...(world.serverWall === undefined ? [] : SERVER_CLOCK), ...NODE_FAULTS, AGAIN_AND_AGAIN];

@@ -52,6 +52,10 @@ export const PLANTED: readonly Planted[] = [
     changes: [{ file: 'store/redis/settings.js', from: 'if (evicting !== undefined)', to: 'if (evicting === null)' }],
   },
   {
+    name: 'facts come from another connection than the renewal', world: 'moved', faults: ['a node reads from the old primary and commits to the new one'], play: PROMPTLY,
+    changes: [{ file: 'store/redis/fence.js', from: 'const same = Number(number) >= lease.number;', to: 'const same = true;' }],
+  },
+  {
     name: "the server's clock is believed whatever ours says", world: 'strict', faults: ["the server's wall clock is set"],
     changes: [{ file: 'time/authority-clock.js', from: 'trusted && skewMs <= maxSkewMs', to: 'trusted' }],
   },

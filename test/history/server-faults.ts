@@ -7,7 +7,8 @@ import { createClock } from '../../src/time/clock.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { pause, type Fault } from './fault.ts';
-import type { World } from './world.ts';
+import type { TcpProxy } from '../support/tcp-proxy.ts';
+import type { Roles, World } from './world.ts';
 
 /** What an operator does who accepts that the server lost something. */
 const acceptLoss = async ({ fleet }: World): Promise<void> => {
@@ -145,6 +146,35 @@ const failover = (name: string, lag: boolean, lose: NodeJS.Signals): Fault => ({
     };
   },
 });
+
+/**
+ * The primary is cut off from its replica, which takes its place, and goes on as if nothing had happened. Nodes' addresses are moved; one
+ * node keeps its connections to the old one, but for the one that commits and renews its lease.
+ */
+export const MOVED: Fault = {
+  name: 'a node reads from the old primary and commits to the new one', mostMs: 2_500,
+  begin: async (world, node) => {
+    const roles = world.roles as Roles;
+    const { primary: old, replica: next, spare, link, nextLink } = roles;
+    Object.assign(link, { up: 'drop', down: 'drop', refuse: true });
+    nextLink.targetPort = next.port;
+    await next.send('REPLICAOF NO ONE');
+    await spare.send(`REPLICAOF 127.0.0.1 ${nextLink.port}`);
+    await until('the next replica', followed(next), 30_000);
+    for (const [index, wire] of world.wires.entries()) {
+      wire.targetPort = next.port;
+      if (index !== node) wire.reset();
+    }
+    await (world.wires[node] as TcpProxy).resetOn('\r\nSET\r\n');
+    Object.assign(roles, { primary: next, replica: spare, spare: old, link: nextLink, nextLink: link });
+    return async () => {
+      for (const wire of world.wires) wire.reset();
+      // Whoever still comes finds no primary of theirs there.
+      Object.assign(link, { up: 'pass', down: 'pass', refuse: false });
+      link.reset();
+    };
+  },
+};
 
 export const FAILOVERS: readonly Fault[] = [
   failover('failover: the primary is killed', false, 'SIGKILL'),

@@ -7,8 +7,19 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 import { createServerWall, createWall, type Wall } from './wall.ts';
 
-export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels'] as const;
+export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels', 'moved'] as const;
 export type WorldKind = (typeof WORLDS)[number];
+
+/** Servers behind addresses that an operator moves; who is what changes. */
+export interface Roles {
+  primary: RedisServer;
+  replica: RedisServer;
+  /** Takes the replica's place when that is promoted. */
+  spare: RedisServer;
+  /** From the replica to its primary, and one for the next pair. */
+  link: TcpProxy;
+  nextLink: TcpProxy;
+}
 
 export interface World {
   readonly kind: WorldKind;
@@ -17,6 +28,8 @@ export interface World {
   readonly server: RedisServer | undefined;
   /** Behind Sentinels: the other one; which of the two is primary changes. */
   readonly replica: RedisServer | undefined;
+  /** In the world of moved addresses. */
+  readonly roles: Roles | undefined;
   /** From each node to the server. */
   readonly wires: readonly TcpProxy[];
   /** The wall clock of each node, where it can be set. */
@@ -37,6 +50,17 @@ const MAX_FACTS_AGE_MS = 150;
 const LEASE_MS = 600;
 const TIMES = 'readTimeoutMs: 600, commitTimeoutMs: 1000, connectTimeoutMs: 1000';
 
+const startRoles = async (primary: RedisServer, cleanups: (() => unknown)[]): Promise<Roles> => {
+  const [link, nextLink] = [await startTcpProxy(primary.port), await startTcpProxy(primary.port)];
+  cleanups.push(link.close, nextLink.close);
+  const replica = await startRedis([...REPLICATED, '--replicaof', '127.0.0.1', String(link.port)]);
+  cleanups.push(replica.stop);
+  const spare = await startRedis(REPLICATED);
+  cleanups.push(spare.stop);
+  await until('the replica', async () => (await primary.send('INFO replication')).includes('state=online'));
+  return { primary, replica, spare, link, nextLink };
+};
+
 export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entry' | 'more'> = {}): Promise<World> => {
   const cleanups: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
@@ -48,7 +72,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     const leased = kind === 'leased' || kind === 'leased-sentinels';
     const serverWall = kind === 'strict' || kind === 'leased' ? createServerWall() : undefined;
     if (serverWall !== undefined) cleanups.push(serverWall.remove);
-    const server = kind === 'embedded' ? undefined : await startRedis(behindSentinels ? REPLICATED : FSYNC, undefined, undefined, serverWall?.env);
+    const server = kind === 'embedded' ? undefined : await startRedis(behindSentinels || kind === 'moved' ? REPLICATED : FSYNC, undefined, undefined, serverWall?.env);
     if (server !== undefined) cleanups.push(server.stop);
     let replica: RedisServer | undefined;
     let sentinels: readonly RedisServer[] = [];
@@ -66,8 +90,9 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
       cleanups.push(wire.close);
       wires.push(wire);
     }
+    const roles = kind === 'moved' && server !== undefined ? await startRoles(server, cleanups) : undefined;
     const redis = (index: number): string =>
-      behindSentinels ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}`;
+      behindSentinels ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}${roles === undefined ? '' : ', durability: {replicated: 1}'}`;
     // One node only: the other one shows what is right.
     const walls = Array.from({ length: size }, (_, index) => (index === size - 1 && findPart('libfaketime') !== undefined ? createWall() : undefined));
     for (const wall of walls) if (wall !== undefined) cleanups.push(wall.remove);
@@ -81,7 +106,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     cleanups.push(fleet.stop);
     const node = (index: number): Curfew => fleet.nodes[index] as Curfew;
     return {
-      kind, fleet, server, replica, wires, walls, serverWall, node, close,
+      kind, fleet, server, replica, roles, wires, walls, serverWall, node, close,
       maxFactsAgeMs: kind === 'embedded' ? Number.POSITIVE_INFINITY : leased ? LEASE_MS : MAX_FACTS_AGE_MS,
       processes: (index) => [node(index).pid, ...node(index).workers()],
     };

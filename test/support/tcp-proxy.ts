@@ -21,6 +21,8 @@ export interface TcpProxy {
    * it, or, with `reset`, as if the connection had been reset before it arrived.
    */
   swallows: { readonly text: string; readonly reset: boolean } | undefined;
+  /** Ends, with a reset, the first connection on which this text goes up from now on; resolves then. */
+  resetOn(text: string): Promise<void>;
   /** While true, new connections are reset at once. */
   refuse: boolean;
   close(): Promise<void>;
@@ -32,6 +34,7 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
   const pairs = new Set<readonly [Socket, Socket]>();
   let sent = 0;
   let resetsNext = false;
+  let resets: { readonly text: string; readonly done: () => void } | undefined;
   const server = createServer((client) => {
     if (proxy.refuse) return void client.resetAndDestroy();
     const target = connect(proxy.targetPort, '127.0.0.1');
@@ -62,6 +65,11 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
           }
           waiting.shift();
           if (proxy[way] === 'drop' || (way === 'up' && deaf)) continue;
+          if (way === 'up' && resets !== undefined && chunk.includes(resets.text)) {
+            resets.done();
+            client.resetAndDestroy();
+            continue;
+          }
           if (way === 'up' && proxy.swallows !== undefined && chunk.includes(proxy.swallows.text)) {
             deaf = true;
             if (proxy.swallows.reset) client.resetAndDestroy();
@@ -98,6 +106,12 @@ export const startTcpProxy = async (targetPort: number): Promise<TcpProxy> => {
       }
     },
     resetAfterSend: () => { resetsNext = true; },
+    resetOn: (text) => new Promise((resolve) => {
+      resets = { text, done: () => {
+        resets = undefined;
+        resolve();
+      } };
+    }),
     close: () => new Promise((resolve) => {
       server.close(() => resolve());
       for (const [client, target] of pairs) {
