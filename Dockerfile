@@ -31,6 +31,7 @@ COPY --from=build /src/dist /opt/curfew/dist
 COPY --from=build /src/.cache/toolchain /opt/curfew/dist/toolchain
 COPY bundles /opt/curfew/bundles
 COPY policies /opt/curfew/policies
+COPY docs/reference/controls.json /opt/curfew/docs/reference/controls.json
 COPY LICENSE /opt/curfew/LICENSE
 # 1000 is the user `node` of the base image.
 RUN ["install", "-d", "-o", "1000", "-g", "1000", "-m", "0700", "/var/lib/curfew"]

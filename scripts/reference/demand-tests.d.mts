@@ -4,3 +4,4 @@ export interface DemandTest {
   readonly name: string;
 }
 export declare const demandTests: (root: string) => readonly DemandTest[];
+export declare const markTests: (root: string) => readonly { readonly mark: string; readonly file: string }[];

@@ -21,3 +21,20 @@ export const demandTests = (root) =>
       const numbers = new Set([...literal.matchAll(/demand\((\d+)\)/g)].map(([, number]) => Number(number)));
       return [...numbers].map((demand) => ({ demand, file: path.slice(root.length).replace(/^\//, ''), name: plain(literal) }));
     }));
+
+/** Of the threat model (A to G) and the invariants (I). */
+const MARK = /\b(?:[A-G]\d{1,2}|I\d{1,2})\b/g;
+const NAMED = /\b(?:test|describe\w*|onBothStores)\b[^'"`]*$/;
+
+/** `{mark, file}` of every threat and invariant that the name of a test or of a suite begins with, after its demands. */
+export const markTests = (root) =>
+  testFiles(join(root, 'test')).toSorted().flatMap((path) => {
+    const text = readFileSync(path, 'utf8');
+    const file = path.slice(root.length).replace(/^\//, '');
+    const marks = new Set([...text.matchAll(LITERAL)].flatMap(({ 0: literal, index }) => {
+      const line = text.slice(text.lastIndexOf('\n', index) + 1, index);
+      const [head = ''] = /^(?:[A-I]\d{1,2}(?:,? and |[, ]+)?)+(?=:)/.exec(plain(literal)) ?? [];
+      return NAMED.test(line) || /^\s*\[$/.test(line) ? [...head.matchAll(MARK)].map(([mark]) => mark) : [];
+    }));
+    return [...marks].map((mark) => ({ mark, file }));
+  });

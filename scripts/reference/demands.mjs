@@ -87,6 +87,9 @@ const rowOf = ([text, missing], index, tests) => {
   return { state, cells: [String(index + 1), text, state, [...(missing === undefined || own.length === 0 ? [] : [`*${missing}*`]), ...list].join('\n')] };
 };
 
+/** `shown`, `in part` or `not yet`, by the number of the demand, from 1 at place 0. */
+export const demandStates = (tests) => DEMANDS.map((demand, index) => rowOf(demand, index, tests).state);
+
 /** `tests`: what `demandTests` found. */
 export const renderDemands = (tests) => {
   const unknown = tests.filter(({ demand }) => !(demand >= 1 && demand <= DEMANDS.length));

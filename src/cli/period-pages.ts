@@ -15,6 +15,7 @@ interface Section {
 const textOf = (value: JsonValue | undefined): string => (typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value));
 const listOf = (value: JsonValue | undefined): readonly JsonObject[] => (Array.isArray(value) ? (value as readonly JsonValue[]).filter(isJsonObject) : []);
 const cells = (...names: readonly string[]) => (item: JsonObject): readonly string[] => names.map((name) => textOf(item[name]));
+const namesIn = (value: JsonValue | undefined): string => (Array.isArray(value) ? (value as readonly JsonValue[]).map(textOf).join(', ') : '');
 const ms = (value: JsonValue | undefined): string => (typeof value === 'number' ? `${value} ms` : '');
 
 const endedText = ({ because, selector, count, longestMs }: JsonObject): string =>
@@ -56,8 +57,13 @@ const sectionsOf = (report: JsonObject): readonly Section[] => {
     {
       title: 'Systems', note: `${listOf(report['systems']).filter(({ mode }) => mode === 'enforcing').length} of ${listOf(report['systems']).length} are asked about at each use. For the others an end of access is advice: it is bounded by the longest grant. The riskiest first.`,
       head: ['System', 'Mode', 'Tier', 'Owner', 'Enforcement points', 'Longest grant', 'Live grants', 'Reason'],
-      rows: listOf(report['systems']).map((one) => [...cells('system', 'mode', 'tier', 'owner')(one), Array.isArray(one['peps']) ? one['peps'].join(', ') : '', ms(one['maxGrantMs']), textOf(one['live']), textOf(one['reason'])]),
+      rows: listOf(report['systems']).map((one) => [...cells('system', 'mode', 'tier', 'owner')(one), namesIn(one['peps']), ms(one['maxGrantMs']), textOf(one['live']), textOf(one['reason'])]),
     },
+    ...listOf(report['controls']).map((one): Section => ({
+      title: `Controls: ${textOf(one['framework'])}`, note: 'Which tests of this version of Curfew bear on which control, generated from their names. Of the program, not of this installation; the part of a program in a control makes nobody compliant.',
+      head: ['Control', 'Subject', 'State', 'By', 'Missing, and what is left to others', 'Tests'],
+      rows: listOf(one['controls']).map((control) => [...cells('control', 'subject', 'state')(control), namesIn(control['by']), [namesIn(control['missing']), textOf(control['limits'])].filter((text) => text !== '').join('. '), textOf(control['tests'])]),
+    })),
   ];
 };
 

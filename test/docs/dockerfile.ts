@@ -46,7 +46,7 @@ export const stagesOf = (instructions: readonly Instruction[]): readonly (readon
   return stages;
 };
 
-/** What `.dockerignore` lets through, of names at the top of the repository. It is an allow-list: `*`, then `!name` each. */
+/** What `.dockerignore` lets through: names at the top of the repository, and single files. It is an allow-list: `*`, then `!name` each. */
 export const readIgnore = (text: string): { readonly all: boolean; readonly kept: ReadonlySet<string> } => {
   const lines = text.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
   return { all: lines[0] === '*', kept: new Set(lines.slice(1).map((line) => line.replace(/^!/, ''))) };
@@ -81,7 +81,7 @@ export const replay = (instructions: readonly Instruction[], root: string): Imag
         const to = words.pop() ?? '';
         for (const from of words) {
           const stageFolder = flags['from'] === undefined ? undefined : names.get(flags['from']);
-          if (stageFolder === undefined && !kept.has(from.split('/')[0] ?? '')) throw new Error(`${from} is not in the build's context`);
+          if (stageFolder === undefined && !kept.has(from) && !kept.has(from.split('/')[0] ?? '')) throw new Error(`${from} is not in the build's context`);
           cpSync(join(stageFolder ?? repositoryRoot, from), to.endsWith('/') ? join(target(to), basename(from)) : target(to), { recursive: true, verbatimSymlinks: true });
         }
       } else if (name === 'RUN') {

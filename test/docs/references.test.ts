@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandsIn, helpPages, printedBy, renderCli } from '../../scripts/reference/cli.mjs';
-import { demandTests } from '../../scripts/reference/demand-tests.mjs';
+import { controlsJson, controlsOf, renderControls } from '../../scripts/reference/controls.mjs';
+import { demandTests, markTests } from '../../scripts/reference/demand-tests.mjs';
 import { renderDemands } from '../../scripts/reference/demands.mjs';
 import { formatOpenApi } from '../../scripts/reference/openapi.mjs';
 import { renderReasons } from '../../scripts/reference/reasons.mjs';
@@ -39,6 +41,46 @@ describe('generated pages are what they are generated from (`npm run docs`)', ()
     expect(page('demands.md').match(/^\| \d+ \|/gm)).toHaveLength(70);
     expect(tests.length).toBeGreaterThan(30);
     expect(() => renderDemands([{ demand: 71, file: 'x', name: 'y' }])).toThrow('no such demand');
+  });
+});
+
+describe('demand(70): controls of frameworks', () => {
+  const [demands, marks] = [demandTests(repositoryRoot), markTests(repositoryRoot)];
+  const all = (from: ReturnType<typeof controlsOf>) => from.flatMap(({ controls }) => controls);
+
+  test('controls.md and controls.json are what the names of the tests give (`npm run docs`), of five frameworks and more', () => {
+    const controls = controlsOf(demands, marks);
+    expect(page('controls.md')).toBe(renderControls(controls));
+    expect(page('controls.json')).toBe(controlsJson(controls));
+    for (const name of ['NHI1:2025', 'NHI10:2025', 'PR.AA-05', 'AC-4', 'Tenet 7', 'MANAGE 2.4', 'Layer 7']) expect(all(controls).map(({ control }) => control)).toContain(name);
+    expect(all(controls).filter(({ state }) => state === 'shown').length).toBeGreaterThan(20);
+    // What Curfew has no part in is said, and is not called shown.
+    expect(all(controls).find(({ control }) => control === 'Layer 1')).toMatchObject({ state: 'outside', tests: 0 });
+  });
+
+  test('no control is shown by hand: without its tests each one is not, and one test less is one test less', () => {
+    expect(all(controlsOf([], [])).filter(({ state }) => state === 'shown' || state === 'in part')).toEqual([]);
+    for (const { control, state, by } of all(controlsOf(demands, marks)).filter((one) => one.state === 'shown')) {
+      for (const of of by) {
+        const [fewer, fewerMarks] = [demands.filter(({ demand }) => of !== `demand ${demand}`), marks.filter(({ mark }) => of !== mark)];
+        expect(all(controlsOf(fewer, fewerMarks)).find((one) => one.control === control)?.state, `${control} without ${of}, was ${state}`).not.toBe('shown');
+      }
+    }
+  });
+
+  test('threats and invariants count where a test or a suite begins with them, and nowhere else', () => {
+    const found = (text: string): readonly string[] => {
+      const folder = mkdtempSync(join(tmpdir(), 'curfew-marks-'));
+      try {
+        mkdirSync(join(folder, 'test'));
+        writeFileSync(join(folder, 'test/x.test.ts'), text);
+        return markTests(folder).map(({ mark }) => mark);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    };
+    expect(found("test('B6: nothing', () => {});\ntest('demand(3) I11 G3: killed', run);\ndescribe('A1, and A2: x');")).toEqual(['B6', 'I11', 'G3', 'A1', 'A2']);
+    expect(found("test('of B6 and C2', run); const cells = ['A1: x']; // test('x') I9: y\nexpect('F0: z');")).toEqual([]);
   });
 });
 

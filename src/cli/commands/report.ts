@@ -1,6 +1,7 @@
 /** `curfew report`, `orphans`, `exceptions`, `residual`, `standing`, `manual`, `groups`: what a period shows, and what is there that should not be. */
 import { Option, type Command } from 'commander';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import { readControls } from '../controls.ts';
 import { Failed } from '../api-client.ts';
 import { clientFor, readInput, show, type Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -29,12 +30,16 @@ const FORMATS: Readonly<Record<string, (report: JsonObject) => string>> = { mark
 export const addReportCommands = (program: Command, run: Run): void => {
   program.command('report')
     .summary('what a period shows an auditor')
-    .description('What a period shows an auditor: access by entitlement, how it ended and how fast, overdue reviews, exceptions, coverage.')
+    .description('What a period shows an auditor: access by entitlement, how it ended and how fast, overdue reviews, exceptions, coverage of systems and gateways, canaries; and the controls of frameworks that tests of this version bear on.')
     .option('--from <instant>', 'its begin; absent: of the last calendar quarter (UTC)', instantText)
     .option('--to <instant>', 'its end; absent: now, or the end of that quarter', instantText)
     .addOption(new Option('--format <format>', 'how it is written').choices(Object.keys(FORMATS)).default('markdown'))
     .action(async ({ from, to, format }: { from?: string; to?: string; format: string }, command: Command) =>
-      show(run, command, await clientFor(run, command).get('/period-report', { from, to }, REPORT_MS_MAX), FORMATS[format]));
+      {
+      const controls = readControls();
+      const report = await clientFor(run, command).get('/period-report', { from, to }, REPORT_MS_MAX);
+      return show(run, command, { ...report, ...(controls === undefined ? {} : { controls }) }, FORMATS[format]);
+    });
 
   for (const [name, path, description, columns] of REPORTS) {
     program.command(name).description(description).action(async (_options: unknown, command: Command) =>
