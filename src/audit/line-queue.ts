@@ -44,7 +44,7 @@ export interface LineQueueOptions {
 }
 
 export const createLineQueue = ({ textOf, chain, wanted, onUnencoded }: LineQueueOptions): LineQueue => {
-  let queue: Item[] = [];
+  let queue: (Item | undefined)[] = [];
   let taken = 0;
   let lines = createLineBytes();
 
@@ -67,7 +67,8 @@ export const createLineQueue = ({ textOf, chain, wanted, onUnencoded }: LineQueu
     const finishes: number[] = [];
     let left = 0;
     let reserves: number | undefined;
-    const upTo = Math.min(queue.length, taken + BATCH_RECORDS_MAX);
+    const first = taken;
+    const upTo = Math.min(queue.length, first + BATCH_RECORDS_MAX);
     for (; taken < upTo; taken += 1) {
       const item = queue[taken] as Item;
       if ('segment' in item) {
@@ -95,6 +96,8 @@ export const createLineQueue = ({ textOf, chain, wanted, onUnencoded }: LineQueu
       texts.push(gapLine({ dropped: left, cause: 'the policy says that it is not to be kept', pid: process.pid }));
       finishes.push(left);
     }
+    // What was taken is let go of at once: a thousand records would live long enough to be moved to the old generation.
+    queue.fill(undefined, first, taken);
     lines.hold(texts);
     chain?.took(lines.view(0, lines.ends.at(-1) ?? 0));
     if (taken === queue.length || taken >= QUEUE_TAKEN_MAX) {

@@ -29,12 +29,11 @@ const standsFor = (identity: Identity): readonly Selector[] => [
   { kind: 'issuer', value: identity.issuer },
 ];
 
-/** Prefixes, trust domains and issuers are those of many identities: one reference for all of them. */
+/** Realms, gateways, prefixes, trust domains and issuers are those of many identities: one reference for all of them. */
 const shared = new Map<string, RecordRef>();
 const SHARED_MAX = 1_000;
 
-const sharedRef = (selector: Selector, identity: Identity): RecordRef => {
-  if (selector.value === identity.workload) return endingRef(selector);
+const sharedRef = (selector: Selector): RecordRef => {
   const made = endingRef(selector);
   const known = shared.get(made.id);
   if (known !== undefined) return known;
@@ -64,7 +63,9 @@ export const coveringRefs = (evaluation: Evaluation, identity: Identity | undefi
   if (last?.realm === realm && last.pep === pep) return last.refs;
   // The credential's names are selector keys as they are; the same texts take no room of their own.
   const named = identity.credential.selectors.map((id): RecordRef => ({ kind: 'ending', id }));
-  const refs = [...surroundings(evaluation).map(endingRef), ...named, ...standsFor(identity).map((selector) => sharedRef(selector, identity))];
+  const stands = standsFor(identity).map((selector) => (selector.value === identity.workload ? endingRef(selector) : sharedRef(selector)));
+  // `concat` makes a list of that size, where a literal of spreads has room for as many again.
+  const refs = surroundings(evaluation).map(sharedRef).concat(named, stands);
   lastCovering.set(identity, { realm, pep, refs });
   return refs;
 };

@@ -20,7 +20,7 @@ import { keySourceOf } from './key-source-of.ts';
 import { REMEMBERED_CERTIFICATES_MAX, TOKEN_CHARS_MAX } from './limits.ts';
 import { identifyPeer } from './peer.ts';
 import { createRemembered } from './remembered.ts';
-import { timeFault } from './token-time.ts';
+import { keptTimes, timeFault } from './token-time.ts';
 import { createTokenReview, type TokenReview } from './token-review.ts';
 import { verifyToken } from './verify-token.ts';
 import type { VerifiedToken } from './verify-token.ts';
@@ -70,6 +70,9 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
   const stillKnown = (token: VerifiedToken, realm: string, now: TimeInterval): boolean =>
     token.issuer.servesRealm(realm) && token.actorIssuers.every((one) => one.servesRealm(realm)) && token.issuer.keys.current(now.latest)?.digest === token.keysDigest;
 
+  const timeFaultOf = ({ issuer: { config: { maxCredentialAgeMs, leewayMs } }, identity: { credential } }: VerifiedToken, now: TimeInterval): Reason | undefined =>
+    timeFault(keptTimes(credential, maxCredentialAgeMs, leewayMs), now);
+
   const judgeDpop = async (verified: VerifiedToken, raw: string, proof: ProofOfPossession, now: TimeInterval): Promise<Authenticated> => {
     const proved = proof.dpop === undefined ? undefined : await verifyProof(proof.dpop, raw, now, config.dpop);
     const wanted = verified.confirmation?.jkt;
@@ -94,7 +97,7 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
 
   /** What depends on the moment and on the request. A proof that came along must hold even where the token does not ask for one. */
   const judge = (verified: VerifiedToken, { token, proof }: Bearer, now: TimeInterval): Authenticated | Promise<Authenticated> => {
-    const fault = timeFault(verified.times, now);
+    const fault = timeFaultOf(verified, now);
     if (fault !== undefined) return denied(fault);
     const { confirmation, identity } = verified;
     if (confirmation?.x5t !== undefined && confirmation.x5t !== proof?.x5t) return denied('credential.proof');
@@ -105,7 +108,7 @@ export const createAuthenticator = (config: IdentityConfig, { clock, onEvent = (
   const verify = async (key: string, bearer: Bearer, realm: string, now: TimeInterval): Promise<Authenticated> => {
     const verified = await verifyToken(bearer.token, issuers, realm, now.latest);
     if (typeof verified === 'string') return denied(verified);
-    if (timeFault(verified.times, now) === undefined) tokens.set(key, bearer.token.length, verified);
+    if (timeFaultOf(verified, now) === undefined) tokens.set(key, bearer.token.length, verified);
     return reviewed(verified, bearer.token, judge(verified, bearer, now));
   };
 

@@ -2,6 +2,7 @@
  * Is a token in time? Ends are compared with the latest possible now, beginnings with the earliest, all in allow form: a
  * missing or odd number is never in time. Leeway makes a token begin later and end earlier, never the reverse.
  */
+import type { Identity } from '../decision/evaluation.ts';
 import type { Instant, TimeInterval } from '../domain/instant.ts';
 import { isInstant } from '../domain/instant.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
@@ -37,6 +38,12 @@ export const tokenTimes = (claims: JsonObject, maxAgeMs: number, leewayMs: numbe
     expiresAt: (expiresAt - leewayMs) as Instant,
     boundedFrom: expiresAt - maxAgeMs,
   };
+};
+
+/** What `tokenTimes` said of a token, from what its identity keeps anyway. Without an end it is never in time. */
+export const keptTimes = ({ issuedAt, notBefore, expiresAt = Number.NaN as Instant }: Identity['credential'], maxAgeMs: number, leewayMs: number): TokenTimes => {
+  const times = { beginsAt: notBefore ?? (0 as Instant), expiresAt, boundedFrom: expiresAt + leewayMs - maxAgeMs };
+  return issuedAt === undefined ? times : { issuedAt, ...times };
 };
 
 /** `undefined` when the token is in time at `now`; otherwise why not. */

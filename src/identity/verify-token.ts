@@ -15,7 +15,6 @@ import { signatureHolds } from './signature.ts';
 import { readToken } from './token.ts';
 import type { UnverifiedToken } from './token.ts';
 import { tokenTimes } from './token-time.ts';
-import type { TokenTimes } from './token-time.ts';
 
 export interface VerifiedToken {
   readonly issuer: Issuer;
@@ -23,11 +22,17 @@ export interface VerifiedToken {
   readonly actorIssuers: readonly Issuer[];
   /** Digest of the key set it was verified with. */
   readonly keysDigest: string;
-  readonly times: TokenTimes;
   readonly confirmation: Confirmation | undefined;
   /** Without what is proved anew at each request. */
   readonly identity: Identity;
 }
+
+/** One for all: thousands of identities are remembered. */
+const NOTHING_CONFIRMED: Identity['confirmed'] = Object.freeze({});
+const NO_ISSUERS: readonly Issuer[] = Object.freeze([]);
+
+/** Of a few bytes: a part of a longer text would keep all of it in memory. */
+const fingerprintOf = (raw: string): string => hash('sha256', raw, 'buffer').toString('hex', 0, 8);
 
 const keyFor = async (issuer: Issuer, token: UnverifiedToken, latest: Instant): Promise<{ readonly keys: KeySet; readonly key: VerificationKey } | Reason> => {
   if (!isAlgorithm(issuer, token.alg)) return 'credential.algorithm';
@@ -92,10 +97,10 @@ export const verifyToken = async (raw: string, issuers: Issuers, realm: string, 
       ...(times.beginsAt === 0 ? {} : { notBefore: times.beginsAt }),
       expiresAt: times.expiresAt,
       maxAgeMs: config.maxCredentialAgeMs as DurationMs,
-      fingerprint: hash('sha256', raw).slice(0, 16),
+      fingerprint: fingerprintOf(raw),
       ...(config.oneTime ? { oneTime: hash('sha256', JSON.stringify(['jti', issuer.name, jti])) } : {}),
     },
-    confirmed: {},
+    confirmed: NOTHING_CONFIRMED,
   };
-  return { issuer, actorIssuers: actors?.issuers ?? [], keysDigest: found.keys.digest, times, confirmation, identity };
+  return { issuer, actorIssuers: actors?.issuers ?? NO_ISSUERS, keysDigest: found.keys.digest, confirmation, identity };
 };
