@@ -4,6 +4,7 @@ import type { Facts } from '../domain/facts.ts';
 import { endingRef, type RecordRef } from '../domain/grant-refs.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { workloadSelectors, type Selector, type SelectorKind } from '../domain/selector.ts';
+import { isSegment, parseSpiffeId, SPIFFE_ID_MAX } from '../domain/spiffe-id.ts';
 import type { Evaluation, Identity } from './evaluation.ts';
 
 const parseKey = (key: string): Selector => {
@@ -29,44 +30,52 @@ const standsFor = (identity: Identity): readonly Selector[] => [
   { kind: 'issuer', value: identity.issuer },
 ];
 
-/** Realms, gateways, prefixes, trust domains and issuers are those of many identities: one reference for all of them. */
-const shared = new Map<string, RecordRef>();
+/** Realms, gateways, prefixes, trust domains and issuers are those of many identities: one reference for all of them, found by their values. */
+const shared = new Map<SelectorKind, Map<string, RecordRef>>();
 const SHARED_MAX = 1_000;
 
-const sharedRef = (selector: Selector): RecordRef => {
-  const made = endingRef(selector);
-  const known = shared.get(made.id);
-  if (known !== undefined) return known;
-  if (shared.size >= SHARED_MAX) shared.clear();
-  shared.set(made.id, made);
-  return made;
+const sharedRef = (kind: SelectorKind, value: string): RecordRef => {
+  let refs = shared.get(kind);
+  if (refs === undefined) shared.set(kind, (refs = new Map<string, RecordRef>()));
+  let ref = refs.get(value);
+  if (ref === undefined) {
+    ref = endingRef({ kind, value });
+    if (refs.size >= SHARED_MAX) refs.clear();
+    refs.set(value, ref);
+  }
+  return ref;
+};
+
+/** Of the folder that a SPIFFE ID lies in: its prefixes and trust domain, the same for all its workloads. */
+const folders = new Map<string, readonly RecordRef[]>();
+
+/** As `workloadSelectors`, as references; thousands of workloads take no room of their own for them. */
+const workloadRefs = (workload: string): readonly RecordRef[] => {
+  const slash = workload.lastIndexOf('/');
+  const folder = workload.slice(0, slash);
+  const known = isSegment(workload.slice(slash + 1)) && workload.length <= SPIFFE_ID_MAX ? folders.get(folder) : undefined;
+  if (known !== undefined) return known.concat(endingRef({ kind: 'workload', value: workload }), endingRef({ kind: 'workload-prefix', value: workload }));
+  const selectors = workloadSelectors(workload);
+  const id = parseSpiffeId(workload);
+  if (id !== undefined && id.path !== '') {
+    if (folders.size >= SHARED_MAX) folders.clear();
+    folders.set(folder, selectors.filter(({ value }) => value !== workload).map(({ kind, value }) => sharedRef(kind, value)));
+  }
+  return selectors.map(endingRef);
 };
 
 /** Everything to look up before any grant is known. */
 export const coveringSelectors = (evaluation: Evaluation, identity: Identity | undefined): readonly Selector[] =>
   identity === undefined ? surroundings(evaluation) : [...surroundings(evaluation), ...identity.credential.selectors.map(parseKey), ...standsFor(identity)];
 
-interface Covering {
-  readonly realm: string;
-  readonly pep: string | undefined;
-  readonly refs: readonly RecordRef[];
-}
-
-/** By identity object, which authenticators keep for as long as they remember the credential. */
-const lastCovering = new WeakMap<Identity, Covering>();
-
-/** The records that hold their endings. Made once for as long as an identity comes through the same gateway. */
+/** The records that hold their endings. Made anew each time: to keep them for each credential takes more room than all else that is kept of it. */
 export const coveringRefs = (evaluation: Evaluation, identity: Identity | undefined): readonly RecordRef[] => {
-  if (identity === undefined) return surroundings(evaluation).map(endingRef);
-  const { realm, pep: { id: pep } } = evaluation;
-  const last = lastCovering.get(identity);
-  if (last?.realm === realm && last.pep === pep) return last.refs;
-  // The credential's names are selector keys as they are; the same texts take no room of their own.
-  const named = identity.credential.selectors.map((id): RecordRef => ({ kind: 'ending', id }));
-  const stands = standsFor(identity).map((selector) => (selector.value === identity.workload ? endingRef(selector) : sharedRef(selector)));
-  // `concat` makes a list of that size, where a literal of spreads has room for as many again.
-  const refs = surroundings(evaluation).map(sharedRef).concat(named, stands);
-  lastCovering.set(identity, { realm, pep, refs });
+  const refs = surroundings(evaluation).map(({ kind, value }) => sharedRef(kind, value));
+  if (identity === undefined) return refs;
+  // The credential's names are selector keys as they are.
+  for (const id of identity.credential.selectors) refs.push({ kind: 'ending', id });
+  refs.push(...workloadRefs(identity.workload), sharedRef('issuer', identity.issuer));
+  for (const selector of behind(identity)) refs.push(endingRef(selector));
   return refs;
 };
 

@@ -19,6 +19,8 @@ const PREFIX = 'spiffe://';
 
 export const isTrustDomain = (name: string): boolean => name.length <= TRUST_DOMAIN_MAX && TRUST_DOMAIN.test(name);
 
+export const isSegment = (text: string): boolean => SEGMENT.test(text) && text !== '.' && text !== '..';
+
 /** The parts of a well-formed SPIFFE ID, else `undefined`. */
 export const parseSpiffeId = (text: string): SpiffeId | undefined => {
   if (text.length > SPIFFE_ID_MAX || !text.startsWith(PREFIX)) return undefined;
@@ -27,6 +29,6 @@ export const parseSpiffeId = (text: string): SpiffeId | undefined => {
   if (!isTrustDomain(trustDomain)) return undefined;
   const path = slash === -1 ? '' : text.slice(slash);
   const segments = path === '' ? [] : path.slice(1).split('/');
-  for (const segment of segments) if (!SEGMENT.test(segment) || segment === '.' || segment === '..') return undefined;
+  if (!segments.every(isSegment)) return undefined;
   return { trustDomain, path };
 };

@@ -1,7 +1,10 @@
 /** What an ending reaches, and what bounds an allow, where a grant, its ancestors and the credential are of different ages. */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { coveringRefs, coveringSelectors } from '../../src/decision/cover.ts';
 import { coversCredential, coversGrant, type Ending } from '../../src/domain/ending.ts';
 import type { Grant, GrantCore } from '../../src/domain/grant.ts';
+import { endingRef, type RecordRef } from '../../src/domain/grant-refs.ts';
 import type { DurationMs, Instant } from '../../src/domain/instant.ts';
 import type { Selector } from '../../src/domain/selector.ts';
 import { createWorld, evaluationOf, identityOf, T0, WORKLOAD } from './world.ts';
@@ -112,4 +115,21 @@ test('DESIGN 9: of grants as specific that end together the one with the first i
     for (const id of ids) world.issue({ id });
     expect(await world.decide(evaluationOf())).toMatchObject({ allow: true, grant: 'a' });
   }
+});
+
+test('I2: what is looked up is what covers, for workloads of one folder and of none, whichever came first', () => {
+  const segment = fc.constantFrom('a', 'b', '.', '..', '', 'A_b', 'é', 'x'.repeat(2_040));
+  const workload = fc.oneof(
+    fc.array(segment, { maxLength: 4 }).map((parts) => ['spiffe://dev.local', ...parts].join('/')),
+    fc.constantFrom('spiffe://', 'spiffe://dev.local', 'spiffe:/', 'spiffe://other.local/a', 'spiffe://UPPER/a', 'oidc:dev.local/a', 'a', '', '/'),
+  );
+  fc.assert(fc.property(fc.array(fc.tuple(workload, fc.option(workload, { nil: undefined })), { minLength: 1, maxLength: 8 }), (asked) => {
+    for (const [id, subject] of asked) {
+      const identity = identityOf({ workload: id, ...(subject === undefined ? {} : { actsFor: { subject, priorActors: [id], alsoKnownAs: [] } }) });
+      for (const evaluation of [evaluationOf(), through('edge')]) {
+        const texts = (refs: readonly RecordRef[]): readonly string[] => [...new Set(refs.map(({ kind, id: key }) => `${kind}/${key}`))].sort();
+        expect(texts(coveringRefs(evaluation, identity))).toEqual(texts(coveringSelectors(evaluation, identity).map(endingRef)));
+      }
+    }
+  }), { numRuns: 500 });
 });

@@ -3,15 +3,16 @@
  * is in it. What is remembered from earlier reads is used only where this same transaction proves it unchanged: by the realm's
  * slot of the record's kind, else by the version in the record's bytes.
  */
-import { recordKeyText, ROWS_MAX, StoreUnavailable, type FactsQuery, type FactsRead, type RecordKey, type StoredRecord } from '../port.ts';
+import { ROWS_MAX, StoreUnavailable, type FactsQuery, type FactsRead, type RecordKey, type StoredRecord } from '../port.ts';
 import { bytesAt, type Environment } from './environment.ts';
 import { scanRows } from './index-row.ts';
 import { groupOf, groupsThere } from './groups.ts';
 import { isHashed, kindPrefix, ROWS_KIND } from './keys.ts';
 import { createDoorkeeper, createMemo, createMemoSpace, type Memo } from './memo.ts';
 import { parseOwnerRows, shapeKey, type IndexRow, type ListedRow, type OwnerRows } from './owner-rows.ts';
-import { unpack, type UnpackedRecord } from './packed-record.ts';
+import { unpack } from './packed-record.ts';
 import { checksumSeed, decodeRecord, versionOf, type HeldRecord } from './record.ts';
+import { createResolver, keyTextOf, type Remembered, type Resolved, type RowRecord } from './resolve.ts';
 import { NEW_REALM, readState, slotOf, stateKeyBytes, type RealmState } from './realm-state.ts';
 
 /** What a read found under a key (`undefined`: nothing), exact while the kind's slot stands at `changed`. */
@@ -50,24 +51,6 @@ interface RealmReader {
   readonly kinds: Map<string, KindReader>;
   readonly owners: Memo<FoundRows>;
 }
-
-/** What a list of keys led to, exact while none of their kinds' slots moved. */
-interface Resolved {
-  readonly realm: RealmReader;
-  readonly slots: readonly number[];
-  readonly changed: readonly number[];
-  readonly present: readonly (readonly [text: string, record: StoredRecord])[];
-}
-
-/** A row's record, with what its refs led to, for as long as it is remembered. */
-interface RowRecord {
-  readonly record: StoredRecord;
-  readonly refs: UnpackedRecord['refs'];
-  resolved?: Resolved;
-}
-
-/** Of records that are remembered by themselves. */
-type Remembered = HeldRecord & { asRow?: RowRecord };
 
 const noRow = (): never => {
   throw new RangeError('there are no rows');
@@ -112,7 +95,12 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return reader;
   };
 
-  const lookup = (realm: RealmReader, { kind, id }: RecordKey): HeldRecord | undefined => {
+  const read = ({ prefix, seed }: KindReader, { kind, id }: RecordKey): Remembered | undefined => {
+    const bytes = bytesAt(environment.records, { prefix, id });
+    return bytes === undefined ? undefined : decodeRecord(kind, id, seed, bytes);
+  };
+
+  const lookup = (realm: RealmReader, { kind, id }: RecordKey): Remembered | undefined => {
     const { slot, prefix, seed, memo } = kindReader(realm, kind);
     const changed = realm.state.slots[slot] as number;
     const known = memo.get(id);
@@ -139,30 +127,7 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     return !groups.there.has(name) && !isHashed(rest, group);
   };
 
-  const holds = (known: Resolved | undefined, realm: RealmReader): known is Resolved => {
-    if (known?.realm !== realm) return false;
-    const { slots, changed } = known;
-    for (let index = 0; index < slots.length; index += 1) if (realm.state.slots[slots[index] as number] !== changed[index]) return false;
-    return true;
-  };
-
-  const resolve = (realm: RealmReader, refs: RowRecord['refs']): Resolved => {
-    const present: (readonly [string, StoredRecord])[] = [];
-    const slots: number[] = [];
-    // Of every kind that is asked about, whatever the answer.
-    const readerOf = (kind: string): KindReader => {
-      const reader = kindReader(realm, kind);
-      if (!slots.includes(reader.slot)) slots.push(reader.slot);
-      return reader;
-    };
-    for (const key of refs((kind, group, rest) => provedAbsent(realm, readerOf(kind), group, rest))) {
-      const held = lookup(realm, key);
-      if (held !== undefined) present.push([recordKeyText(key), held.record]);
-    }
-    return { realm, slots, changed: slots.map((slot) => realm.state.slots[slot] as number), present };
-  };
-
-  const refsOf = (realm: RealmReader, row: RowRecord): Resolved => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row.refs)));
+  const refsOf = createResolver<RealmReader, KindReader>({ kindReader, provedAbsent, lookup, read });
 
   const lookupRows = (realm: RealmReader, owner: string): ReadRows | undefined => {
     const { slot, prefix, seed } = kindReader(realm, ROWS_KIND);
@@ -218,12 +183,12 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
       const realm = realmReader(query.realm);
       const records = new Map<string, StoredRecord>();
       const bring = ({ present }: Resolved): void => {
-        for (const [text, record] of present) records.set(text, record);
+        for (const held of present) records.set(keyTextOf(held), held.record);
       };
       for (const key of query.keys) {
         if (provedAbsent(realm, kindReader(realm, key.kind), '', key.id)) continue;
         const held = lookup(realm, key);
-        if (held !== undefined) records.set(recordKeyText(key), held.record);
+        if (held !== undefined) records.set(keyTextOf(held), held.record);
       }
       const { sequence, endings } = realm.state;
       // Told whole each time: V8 makes a class of its own for every object that begins with a spread and then grows.
