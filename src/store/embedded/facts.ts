@@ -72,7 +72,7 @@ const SEEN = 32_768;
 
 export const createFactsReader = (environment: Environment, epoch: string, memoBytesMax: number): FactsReader => {
   const space = createMemoSpace(memoBytesMax);
-  const seenBefore = createDoorkeeper(SEEN);
+  const seenBefore = createDoorkeeper(space, SEEN);
   const realms = new Map<string, RealmReader>();
 
   const realmReader = (name: string): RealmReader => {

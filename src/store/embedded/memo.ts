@@ -56,18 +56,32 @@ export const createMemo = <V extends { readonly cost: number }>(space: MemoSpace
   };
 };
 
+/** While there is room a second question is enough. Later what comes in puts something out, and must have been asked about that often. */
+const TIMES_MAX = 8;
+
 /**
- * Says whether a key was asked about lately. With more records than memory, remembering each one that is read would cost more
- * than it saves, so only what is read a second time is kept. It may err either way; that costs a read, nothing else.
+ * Says whether what is under a key is worth remembering. With more records than memory, remembering each one that is read would cost
+ * more than it saves: what comes in makes garbage of what was there, and most of it is never asked about again. It may err either
+ * way; that costs a read, nothing else.
  */
-export const createDoorkeeper = (size: number): ((key: string) => boolean) => {
+export const createDoorkeeper = (space: MemoSpace, size: number): ((key: string) => boolean) => {
   const seen = new Int32Array(size);
+  const times = new Uint8Array(size);
   return (key) => {
     let hash = 0x811c9dc5;
     for (let index = 0; index < key.length; index += 1) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
     const place = (hash >>> 1) % size;
-    if (seen[place] === hash) return true;
-    seen[place] = hash;
+    const before = times[place] as number;
+    if (seen[place] === hash) {
+      if (before < TIMES_MAX) times[place] = before + 1;
+      return before + 1 >= (space.generation === 0 ? 2 : TIMES_MAX);
+    }
+    // What was asked about more often gives way slowly.
+    if (before > 1) times[place] = before - 1;
+    else {
+      seen[place] = hash;
+      times[place] = 1;
+    }
     return false;
   };
 };
