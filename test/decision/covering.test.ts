@@ -125,7 +125,7 @@ test('I2: what is looked up is what covers, for workloads of one folder and of n
   );
   fc.assert(fc.property(fc.array(fc.tuple(workload, fc.option(workload, { nil: undefined })), { minLength: 1, maxLength: 8 }), (asked) => {
     for (const [id, subject] of asked) {
-      const identity = identityOf({ workload: id, ...(subject === undefined ? {} : { actsFor: { subject, priorActors: [id], alsoKnownAs: [] } }) });
+      const identity = identityOf({ workload: id, ...(subject === undefined ? {} : { actsFor: { subject, priorActors: [id], alsoKnownAs: [], issuers: ['https://sts.local'] } }) });
       for (const evaluation of [evaluationOf(), through('edge')]) {
         const texts = (refs: readonly RecordRef[]): readonly string[] => [...new Set(refs.map(({ kind, id: key }) => `${kind}/${key}`))].sort();
         expect(texts(coveringRefs(evaluation, identity))).toEqual(texts(coveringSelectors(evaluation, identity).map(endingRef)));
