@@ -26,6 +26,7 @@ const catalogue = {
   'grant.bypassed': { severity: 'critical', text: 'a system was used without an allow' },
   'grant.reused': { severity: 'critical', text: 'access was used, or tried, after its end' },
   'group.re-expands': { severity: 'critical', text: 'a group gives again, by inheritance, what has ended' },
+  'loss.accepted': { severity: 'critical', text: 'an operator goes on without knowing what had ended, after a restore or a loss of the server: `by` whom, run as whom and where, and whether earlier grants go on' },
   'orphan.found': { severity: 'warning', text: 'access without an owner, or that nobody uses' },
   'recertification.due': { severity: 'warning', text: 'an owner has to confirm that access is still needed' },
   'recertification.overdue': { severity: 'critical', text: 'nobody confirmed that access is still needed; it denies' },

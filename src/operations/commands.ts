@@ -1,4 +1,5 @@
 /** `curfew backup`, `restore`, `endings` and `migrate`: carried out on the store itself, not through a running service. */
+import { hostname, userInfo } from 'node:os';
 import { productionFaults } from '../config/checks.ts';
 import { faultText } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
@@ -9,7 +10,7 @@ import type { RealmEnd } from '../store/copy/entries.ts';
 import { StoreUnavailable } from '../store/port.ts';
 import { InstanceRunning } from '../supervisor/instance-lock.ts';
 import { abandonMove, backup, exportEndings, fileKey, migrate, restore } from './copies.ts';
-import { acceptLoss, importEndings, LossNotNamed } from './endings.ts';
+import { acceptLoss, importEndings, LossNotNamed, type Statement } from './endings.ts';
 import type { Loss } from '../store/redis/declare-lost.ts';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -21,6 +22,16 @@ export interface Streams {
 }
 
 const [OK, REFUSED, UNAVAILABLE] = [0, 1, 2];
+
+/** In a container there may be no name for it. */
+const account = (): string => {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.()}`;
+  }
+};
+const PERSON = /^user:\S{1,200}$/;
 
 class Invalid extends Error {}
 
@@ -66,7 +77,11 @@ export const createOperations = ({ out, complain, env }: Streams) => {
       return UNAVAILABLE;
     }
   };
-  const statement = (options: Options) => ({ by: text(options, 'by'), reason: text(options, 'reason') });
+  const statement = (options: Options): Statement => {
+    const by = text(options, 'by');
+    if (!PERSON.test(by)) throw new Invalid('--by must be a person, as user:alice');
+    return { by, reason: text(options, 'reason'), ranAs: `${account()}@${hostname()}` };
+  };
 
   return {
     backup: command(async (config, options) => `Backed up, while the service may go on:\n${stood(await backup(config, text(options, 'out')))}`),

@@ -4,6 +4,7 @@
  * issued before counts, ever. Both are written into the log with the operator's name.
  */
 import type { Config } from '../config/schema.ts';
+import { raise, withAlerts } from '../domain/alert.ts';
 import type { EndingRecord } from '../domain/ending.ts';
 import type { EventType } from '../domain/event-types.ts';
 import { endingRef, usesRef } from '../domain/grant-refs.ts';
@@ -25,6 +26,8 @@ export interface Statement {
   /** Who says so. */
   readonly by: string;
   readonly reason: string;
+  /** As whom and where the command ran: what the machine knows of that. */
+  readonly ranAs: string;
 }
 
 type EventLine = Extract<Entry, { what: 'event' }>;
@@ -135,11 +138,17 @@ const importRealm = async (store: NodeStore, realm: string, files: readonly Copy
   return { endings: endings.sequence, sequence, at, taken };
 };
 
+/** Commits the acceptance of a loss, and that somebody hears of it. */
+const accepted = (store: NodeStore, restored: Restored, statement: Statement, keepsGrants: boolean, commit: Commit): Promise<void> => {
+  const { latest } = createClock({ maxClockStepMs: 1 }).now();
+  return committed(store, withAlerts(commit, [raise('loss.accepted', `${commit.realm}:${restored.epoch}`, latest, { realm: commit.realm, epoch: restored.epoch, keepsGrants, ...statement })]));
+};
+
 /** What was issued before goes on counting, whatever had ended of it. */
 const keepIn = async (store: NodeStore, realm: string, restored: Restored, statement: Statement): Promise<void> => {
   const ref = endingRef({ kind: 'realm', value: realm });
   const standing = await createDesk(store, realm).ending(ref.id);
-  await committed(store, {
+  await accepted(store, restored, statement, true, {
     realm, expect: [], puts: [{ key: ref, value: { ...standing, honours: [...new Set([...(standing.honours ?? []), restored.epoch])] } as unknown as JsonObject }],
     events: [{ type: 'store.restored' satisfies EventType, about: [ref], ending: false, data: { ...statement, from: { epoch: restored.epoch, sequence: restored.realms[realm]?.sequence ?? 0 }, accepted: true, keepsGrants: true } }],
   });
@@ -151,7 +160,7 @@ const acceptIn = async (store: NodeStore, realm: string, restored: Restored, sta
   const standing = await createDesk(store, realm).ending(ref.id);
   const record: RevocationRecord = { version: 1, id, selector, reason: statement.reason, placedBy: statement.by, settleMs: 0, notes: ['the store was restored from a backup; nothing issued before counts'] };
   const value = record as unknown as JsonObject;
-  await committed(store, {
+  await accepted(store, restored, statement, false, {
     realm, expect: [],
     puts: [{ key: ref, value: { ...standing, revocation: id } as unknown as JsonObject, mark: true }, { key: revocationRef(id), value }],
     events: [

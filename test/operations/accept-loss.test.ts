@@ -1,5 +1,6 @@
 /** I6: what a server lost is accepted by its name, by somebody, once; until then real nodes deny, and no other loss is excused by it. */
 import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { startFleet, type Fleet } from '../fleet/fleet.ts';
@@ -70,6 +71,7 @@ describeWith(['redis'], 'a server that lost what it had confirmed', () => {
     const told = await accept(fleet, 0);
     expect(told).toMatchObject({ code: 1, said: expect.stringMatching(/has lost what this node knew:\n {2}default: known up to event \d+ with \d+ endings/) });
     expect(await accept(fleet, 0, '--loss', 'ffffffffffff')).toMatchObject({ code: 1 });
+    expect(await accept(fleet, 0, '--loss', nameIn(told.said), '--by', 'the night shift')).toMatchObject({ code: 1, said: expect.stringMatching(/--by must be a person/) });
     expect([await fleet.ask(node(0)), await fleet.ask(node(1))]).toEqual([403, 403]);
     const done = await accept(fleet, 0, '--loss', nameIn(told.said), '--keep-grants');
     expect(done).toMatchObject({ code: 0, said: expect.stringMatching(/go on counting/) });
@@ -83,6 +85,9 @@ describeWith(['redis'], 'a server that lost what it had confirmed', () => {
     await allows(fleet, node(0));
     await allows(fleet, node(1));
     expect((await fleet.read(node(0), `/grants/${kept}`)).body.state).toBe('active');
+    // Somebody hears of it: who said so, and as whom and where it was run.
+    const alerts = (await fleet.read(node(1), '/alerts')).body.items.filter(({ type }: { type: string }) => type === 'loss.accepted');
+    expect(alerts).toMatchObject([{ severity: 'critical', data: { realm: 'default', keepsGrants: true, by: 'user:alice', reason: 'the disk was lost', ranAs: `${userInfo().username}@${hostname()}` } }]);
     // As soon as it has written down what it knows of the new epoch.
     await until('nothing lost', async () => /lost nothing/.test((await accept(fleet, 1)).said));
     expect(await accept(fleet, 1)).toMatchObject({ code: 2 });

@@ -36,7 +36,7 @@ const inStore = async <T>(at: Place, work: (store: NodeStore) => Promise<T>): Pr
   }
 };
 const messageOf = (work: Promise<unknown>): Promise<string> => work.then(() => 'no error', (error: Error) => error.message);
-const SAID = { by: 'user:alice', reason: 'the disk was lost' };
+const SAID = { by: 'user:alice', reason: 'the disk was lost', ranAs: 'root@here' };
 const STANDING = [{ kind: 'realm', value: 'default' }] as const;
 
 /** Ids of the grants that hold now. */
