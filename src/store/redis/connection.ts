@@ -62,6 +62,7 @@ export interface Connection {
 export class Unanswered extends StoreUnavailable {}
 
 const RETRY_MS_MAX = 500;
+const REVIVE_MS = 50;
 const tlsOf = (tls: NonNullable<ConnectionOptions['tls']>) => ({ minVersion: 'TLSv1.2' as const, ...tls });
 
 const optionsOf = (options: ConnectionOptions) => ({
@@ -101,6 +102,8 @@ const clientOf = (options: ConnectionOptions): Redis | Cluster => {
     case 'sentinel':
       return new Redis({
         ...common, sentinels: topology.sentinels.map((address) => ({ ...address })), name: topology.name, role: 'master', failoverDetector: true,
+        // One that stands still is passed over.
+        sentinelCommandTimeout: options.connectTimeoutMs,
         ...(topology.username === undefined ? {} : { sentinelUsername: topology.username }),
         ...(topology.password === undefined ? {} : { sentinelPassword: topology.password }),
         ...(options.tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: { ...options.tls } }),
@@ -133,6 +136,21 @@ const renewing = (client: Redis, topology: ConnectionOptions['topology'], renewe
   });
 };
 
+/**
+ * The library gives up for good when a Sentinel tells of another primary while it is just asking who that is: it takes the one for the
+ * end of the other. Until it is closed by us a connection is made again. Gives what closes it.
+ */
+const reviving = (client: Redis | Cluster): (() => void) => {
+  let closed = false;
+  client.on('end', () => {
+    if (!closed) setTimeout(() => { if (!closed) client.connect().catch(() => undefined); }, REVIVE_MS).unref();
+  });
+  return () => {
+    closed = true;
+    client.disconnect();
+  };
+};
+
 export const connect = (options: ConnectionOptions, renewed: () => ConnectionOptions | undefined = () => undefined): Connection => {
   const client = clientOf(options);
   let failure: unknown;
@@ -146,6 +164,7 @@ export const connect = (options: ConnectionOptions, renewed: () => ConnectionOpt
   };
   if (client instanceof Cluster) client.on('+node', follow);
   else follow(client);
+  const close = reviving(client);
   const connecting = client.connect().catch(() => undefined);
 
   /** `timeoutMs` counts from now; what comes later is not heard. */
@@ -193,7 +212,7 @@ export const connect = (options: ConnectionOptions, renewed: () => ConnectionOpt
     again: () => {
       if (!(client instanceof Cluster) && client.status === 'ready') client.disconnect(true);
     },
-    close: () => client.disconnect(),
+    close,
   };
 };
 
@@ -217,12 +236,13 @@ export const listen = (options: ConnectionOptions, heard: (channel: string, mess
   else follow(client);
   client.on('ready', () => channels.forEach(subscribe));
   client.on('message', heard);
+  const close = reviving(client);
   client.connect().catch(() => undefined);
   return {
     hear: (channel) => {
       channels.add(channel);
       if (client.status === 'ready') subscribe(channel);
     },
-    close: () => client.disconnect(),
+    close,
   };
 };
