@@ -1,12 +1,15 @@
 /**
  * The lifecycle bench: one worker of the real `curfew serve` at half of what it can carry, in turns at rest and while grants are issued and
- * ended in the same store, at a steady rate, each by the lifecycle's own commands.
+ * ended in the same store, at a steady rate, each by the lifecycle's own commands; then while a SCIM group of very many is filled and emptied.
  */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lifecycleConfig } from '../../src/lifecycle/config.ts';
+import type { Executed } from '../../src/lifecycle/execute.ts';
 import { createLifecycle, type Call } from '../../src/lifecycle/lifecycle.ts';
+import { createPeopleFeed } from '../../src/lifecycle/people-feed.ts';
+import { feedNames } from '../../src/signals/scim/config.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
 import { embeddedStoreConfig } from '../../src/store/embedded/config.ts';
 import { createClock } from '../../src/time/clock.ts';
@@ -19,11 +22,13 @@ import { drawRequests, wireOf } from '../http/requests.ts';
 import { filledStore } from '../support/filled-store.ts';
 import { createBenchIssuer } from '../support/workload-tokens.ts';
 
-export const lifecycleDefaults = { grants: 1_000, perSecond: 28, rounds: 6, seconds: 10, closedSeconds: 3, connections: 32, requests: 20_000, loadShare: 50, seed: 7, write: false } as const;
+export const lifecycleDefaults = { grants: 1_000, perSecond: 28, members: 10_000, membersPerSecond: 100, memberRounds: 3, rounds: 6, seconds: 10, closedSeconds: 3, connections: 32, requests: 20_000, loadShare: 50, seed: 7, write: false } as const;
 export type LifecycleOptions = Options<typeof lifecycleDefaults>;
 
 const P50_GOAL = 1.2;
 const P99_GOAL = 2;
+const FEED_AT_ONCE = 32;
+const FEED_PART = 20;
 const CALL: Call = { realm: 'default', actor: { kind: 'operator', id: 'user:bench' } };
 
 /** Issues and ends, each `perSecond`, for so long; resolves to how many of each and how long the slowest took. */
@@ -51,8 +56,42 @@ const churnOf = async (path: string) => {
     const executed = await lifecycle.revoke(CALL, { selector: { kind: 'grant', value }, reason: 'measured' }, true);
     if (!executed.ok) throw new Error(executed.failure.detail);
   };
+  const feed = createPeopleFeed({ store, clock, config: lifecycleConfig.parse({}), enforcementMs: 0 }, {
+    id: 'bench', realm: 'default', ...feedNames({ person: 'user:{userName}', accounts: [] }), teamOf: () => 'team:bench', adopt: false, most: { user: 1_000_000, group: 10 }, meaning: '',
+  });
+  const must = (executed: Executed | undefined): void => {
+    if (executed?.ok === false) throw new Error(executed.failure.detail);
+  };
+  const users: string[] = [];
+  let group = '';
   return {
     close: () => store.close(),
+    /** Users of a source, and a group without any yet. */
+    fillFeed: async (members: number): Promise<void> => {
+      for (let from = 0; from < members; from += FEED_AT_ONCE) {
+        await Promise.all(Array.from({ length: Math.min(FEED_AT_ONCE, members - from) }, async (_, index) => {
+          const made = await feed.createUser({ userName: `u${from + index}`, active: true });
+          must(made);
+          if (made.ok) users.push(made.reply['of'] as string);
+        }));
+      }
+      const made = await feed.createGroup({ displayName: 'Bench' });
+      must(made);
+      if (made.ok) group = made.reply['of'] as string;
+    },
+    /** Members come and go, in messages of a part of them, at this pace; how many a second. */
+    feed: async (membersPerSecond: number, durationMs: number): Promise<number> => {
+      const from = performance.now();
+      let moved = 0;
+      for (let part = 0, add = true; performance.now() - from < durationMs; part += FEED_PART) {
+        if (part >= users.length) [part, add] = [0, !add];
+        await new Promise((resolve) => { setTimeout(resolve, Math.max(0, from + (moved * 1_000) / membersPerSecond - performance.now())); });
+        const ids = users.slice(part, part + FEED_PART);
+        must(await feed.changeMembers(group, { whole: false, add: add ? ids : [], remove: add ? [] : ids }));
+        moved += ids.length;
+      }
+      return (moved * 1_000) / (performance.now() - from);
+    },
     run: async (perSecondWanted: number, durationMs: number): Promise<number> => {
       const from = performance.now();
       const work: Promise<void>[] = [];
@@ -98,6 +137,15 @@ export const runLifecycle = async (options: LifecycleOptions, say: (text: string
       churned.push(reached);
       say(`round ${round + 1}: p50 ${millis((idle.at(-1)?.p50 ?? 0) / 1_000)} and ${millis(latency.p50 / 1_000)} ms, p99 ${millis((idle.at(-1)?.p99 ?? 0) / 1_000)} and ${millis(latency.p99 / 1_000)} ms`);
     }
+    const fed = { idle: [] as Latency[], busy: [] as Latency[], members: [] as number[] };
+    if (options.memberRounds > 0) await churn.fillFeed(options.members);
+    for (let round = 0; round < options.memberRounds; round += 1) {
+      fed.idle.push(await asked(round * 4_001));
+      const [latency, moved] = await Promise.all([asked(round * 4_001), churn.feed(options.membersPerSecond, options.seconds * 1_000)]);
+      fed.busy.push(latency);
+      fed.members.push(moved);
+      say(`members, round ${round + 1}: ${moved.toFixed(0)} a second, p50 ${millis((fed.idle.at(-1)?.p50 ?? 0) / 1_000)} and ${millis(latency.p50 / 1_000)} ms, p99 ${millis((fed.idle.at(-1)?.p99 ?? 0) / 1_000)} and ${millis(latency.p99 / 1_000)} ms`);
+    }
     const of = (rounds: readonly Latency[], which: 'p50' | 'p99'): number[] => rounds.map((one) => one[which]);
     const worse = { p50: ratios(of(busy, 'p50'), of(idle, 'p50')), p99: ratios(of(busy, 'p99'), of(idle, 'p99')) };
     const ms = (rounds: readonly Latency[], which: 'p50' | 'p99'): string => millis(spreadOf(of(rounds, which)).median / 1_000);
@@ -107,11 +155,18 @@ export const runLifecycle = async (options: LifecycleOptions, say: (text: string
         columns: ['requests a second', 'reached: issued and ended a second', 'p50 ms at rest', 'beside', 'p99 ms at rest', 'beside', 'rounds'],
         rows: [[perSecond(rate), spreadOf(churned).median.toFixed(1), ms(idle, 'p50'), ms(busy, 'p50'), ms(idle, 'p99'), ms(busy, 'p99'), count(options.rounds)]],
         note: 'Medians of rounds, which take turns. Latency counts from when a request was due.',
-      }],
-      goals: (['p50', 'p99'] as const).map((which) => {
+      }, ...(options.memberRounds === 0 ? [] : [{
+        title: `The same beside a SCIM group of ${count(options.members)}, ${count(options.membersPerSecond)} members of which come or go a second, ${options.memberRounds} rounds`,
+        columns: ['reached: members a second', 'p50 ms at rest', 'beside', 'p99 ms at rest', 'beside'],
+        rows: [[perSecond(spreadOf(fed.members).median), ms(fed.idle, 'p50'), ms(fed.busy, 'p50'), ms(fed.idle, 'p99'), ms(fed.busy, 'p99')]],
+        note: 'Each move is a commit that is on disk.',
+      }])],
+      goals: [{
+        goal: `${options.perSecond} grants issued and as many ended a second, for ${options.rounds * options.seconds} s in all`, measured: `${spreadOf(churned).median.toFixed(1)} (least ${Math.min(...churned).toFixed(1)})`, met: Math.min(...churned) >= options.perSecond * 0.99,
+      }, ...(['p50', 'p99'] as const).map((which) => {
         const goal = which === 'p50' ? P50_GOAL : P99_GOAL;
         return { goal: `${which} with ${options.perSecond} grants issued and ended a second <= ${goal} x ${which} at rest`, measured: `${times(worse[which].median)} (${times(worse[which].min)} to ${times(worse[which].max)})`, met: worse[which].median <= goal };
-      }),
+      })],
     };
   } finally {
     await generator.stop();

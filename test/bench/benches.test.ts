@@ -127,9 +127,10 @@ test.skipIf(process.platform !== 'linux')('memory', async () => {
 });
 
 test('issuing and ending beside decisions', async () => {
-  const { tables, goals } = await runLifecycle({ ...lifecycleDefaults, grants: 60, rounds: 1, seconds: 0.5, closedSeconds: 0.2, connections: 4, requests: 100, loadShare: 10 }, quiet, generatorModule);
+  const { tables, goals } = await runLifecycle({ ...lifecycleDefaults, grants: 60, members: 20, memberRounds: 1, rounds: 1, seconds: 0.5, closedSeconds: 0.2, connections: 4, requests: 100, loadShare: 10 }, quiet, generatorModule);
+  expect(tables.map(({ rows }) => Number(rows[0]?.[0])).every((rate) => rate > 0)).toBe(true);
   expect(Number(tables[0]?.rows[0]?.[1])).toBeGreaterThan(0);
-  expect(goals.length).toBe(2);
+  expect([tables.length, goals.length]).toEqual([2, 3]);
 }, 60_000);
 
 describeWith(['go'], 'reloads', () => {

@@ -46,7 +46,11 @@ onBothStores('SCIM limits', (open) => {
     for (let from = 0; from < MEMBERS; from += 20) ids.push(...(await Promise.all(Array.from({ length: Math.min(20, MEMBERS - from) }, (_, index) => user(`u${from + index}`)))));
     expect((await lifecycle.issueGrant(CALL, terms({ owner: 'user:u1' }))).ok).toBe(true);
     let over = false;
-    const filling = scim('POST', '/Groups', { displayName: 'SRE', members: ids.map((value) => ({ value })) }).finally(() => { over = true; });
+    const { body: { id: sre } } = await scim('POST', '/Groups', { displayName: 'SRE' });
+    const everybody = { op: 'add', path: 'members', value: ids.map((value) => ({ value })) };
+    // What is answered 503 was not done as a whole, and is sent again, as identity providers do.
+    const again = async (send: () => Promise<{ status: number; body: any }>) => until('done', async () => { const sent = await send(); return sent.status !== 503 && sent; }, 30_000 + 60 * MEMBERS);
+    const filling = again(() => patch(`/Groups/${sre as string}`, everybody)).finally(() => { over = true; });
     const leaving = patch(`/Users/${ids[1] as string}`, { op: 'replace', path: 'active', value: false });
     let judged = 0;
     while (!over) {
@@ -58,14 +62,14 @@ onBothStores('SCIM limits', (open) => {
     expect((await leaving).status).toBe(200);
     expect(await ask(WORKLOAD)).toBe('grant.revoked');
     const filled = await filling;
-    expect([filled.status, filled.body.members.length]).toEqual([201, MEMBERS]);
+    expect([filled.status, filled.body.members.length]).toEqual([200, MEMBERS]);
     for (const index of [0, Math.floor(MEMBERS / 2), MEMBERS - 1]) expect(await person(`user:u${index}`)).toMatchObject({ teams: ['team:sre'], active: true });
     expect(await person('user:u1'), 'gone, whatever group it is in').toMatchObject({ active: false });
     expect(await principal('x-u1')).toBeUndefined();
     const before = await world.sequence();
-    expect((await patch(`/Groups/${filled.body.id as string}`, { op: 'add', path: 'members', value: ids.map((value) => ({ value })) })).status).toBe(200);
+    expect((await again(() => patch(`/Groups/${sre as string}`, everybody))).status).toBe(200);
     expect(await world.sequence(), 'said again, nothing more happens').toBe(before);
-    expect((await scim('DELETE', `/Groups/${filled.body.id as string}`)).status).toBe(204);
+    expect((await again(() => scim('DELETE', `/Groups/${sre as string}`))).status).toBe(204);
     expect((await store.list('default', { kind: 'feed-member', limit: 10 })).items).toEqual([]);
     for (const index of [0, MEMBERS - 1]) expect(await person(`user:u${index}`)).toMatchObject({ teams: [], formerTeams: ['team:sre'] });
   });
