@@ -168,10 +168,26 @@ onBothStores('alerts', (open) => {
     const tries: string[] = [];
     const { delivererOf, revoke, pass, stored, outbox, store } = await setUp([gone], { giveUpAfterMs: HOUR, onTry: (_channel, outcome) => tries.push(outcome) });
     const ids = [await revoke('a'), await revoke('b')];
-    await pass(delivererOf(store), HOUR + 600_000, 20_000);
+    const deliverer = delivererOf(store);
+    await pass(deliverer, HOUR - 20_000, 20_000);
+    for (const id of ids) expect(await stored(id), 'not before').toMatchObject({ state: 'pending', deliveries: {} });
+    await pass(deliverer, 620_000, 20_000);
     for (const id of ids) expect(await stored(id)).toMatchObject({ state: 'done', deliveries: { gone: { state: 'given-up', detail: 'is away' } } });
     expect(await outbox()).toEqual([]);
     expect(tries.filter((outcome) => outcome === 'given-up')).toHaveLength(2);
+  });
+
+  test('pauses between tries differ by chance, so that those who wait for one receiver do not all come at once', async () => {
+    const tries = async (random: number): Promise<number> => {
+      const gone = receiver('gone');
+      gone.answer = { outcome: 'failed', detail: 'is away' };
+      let count = 0;
+      const { delivererOf, revoke, pass, store } = await setUp([gone], { random: () => random, onTry: () => { count += 1; } });
+      await revoke('a');
+      await pass(delivererOf(store), 600_000, 1_000);
+      return count;
+    };
+    expect(await tries(0)).toBeGreaterThan(await tries(0.999));
   });
 
   test('an alert that no channel takes is over at once', async () => {

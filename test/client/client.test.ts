@@ -39,7 +39,7 @@ const staged = (answer: unknown, takesMs = 0, status = 200) => {
 };
 
 describe('answers', () => {
-  test('a yes holds until its end, counted from before the question left', async () => {
+  test('demand(59): a yes holds until its end, counted from before the question left', async () => {
     const { client, state } = staged(YES, 1_000);
     const answer = await client.evaluate(QUESTION);
     if (!answer.allowed) throw new Error(answer.reason);

@@ -77,7 +77,7 @@ describe('I3 demand(52): what an ancestor demands of a use counts for its descen
   });
 });
 
-test('demand(48): an answer is kept by nobody for longer than the shortest of policy, realm and access', async () => {
+test('demand(48) demand(53): an answer is kept by nobody for longer than the shortest of policy, realm and access', async () => {
   for (const [policyMs, realmMs, left, expected] of [[5_000, 3_000, 60_000, 3_000], [2_000, 3_000, 60_000, 2_000], [5_000, 3_000, 1_000, 1_000], [5_000, 0, 60_000, 0]] as const) {
     const world = createWorld({ limits: { decisionDeadlineMs: 150 as DurationMs, maxFactsAgeMs: 50 as DurationMs, credentialSkewMs: 1_000, pepCacheMaxMs: realmMs, policyMaySet: [] } });
     world.issue({ expiresAt: at(left) });

@@ -23,7 +23,7 @@ describeWith(['redis'], 'two nodes behind Sentinels', () => {
     for (const server of servers.toReversed()) await server.stop();
   });
 
-  test('what was revoked before a failover stays revoked, what lives goes on; while the new primary is alone, everything is denied', { timeout: 120_000 }, async () => {
+  test('demand(53): what was revoked before a failover stays revoked, what lives goes on; while the new primary is alone, everything is denied', { timeout: 120_000 }, async () => {
     const [first, second] = fleet.nodes as readonly [Curfew, Curfew];
     const [primary, replica] = servers as [RedisServer, RedisServer];
     const bothAllow = async (): Promise<boolean> => (await fleet.ask(first)) === 200 && (await fleet.ask(second)) === 200;

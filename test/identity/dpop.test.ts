@@ -41,7 +41,7 @@ test('A6: a proof with its signature complemented is the same proof', async () =
   expect(ids[0]).toBe(ids[1]);
 });
 
-test('demand(69): a bound token without its proof is refused', async () => {
+test('demand(69) demand(56): a bound token without its proof is refused', async () => {
   expect(reasonOf(await ask(authenticator, bound))).toBe('credential.proof');
   expect(reasonOf(await ask(authenticator, bound, START, {}))).toBe('credential.proof');
   expect(reasonOf(await ask(authenticator, bound, START, { x5t: jkt }))).toBe('credential.proof');
@@ -144,7 +144,7 @@ test('a proof that comes with a token that asks for none must hold all the same,
 
 const x5t = sha256('certificate', 'base64url');
 
-test('A6: a token bound to a certificate is refused with another one, or with none', async () => {
+test('A6 demand(56): a token bound to a certificate is refused with another one, or with none', async () => {
   const token = svid({ cnf: { 'x5t#S256': x5t } });
   expect(reasonOf(await ask(authenticator, token))).toBe('credential.proof');
   expect(reasonOf(await ask(authenticator, token, START, {}))).toBe('credential.proof');

@@ -47,7 +47,7 @@ describeWith(['nginx'], 'canary grants behind nginx', () => {
     directory.remove();
   });
 
-  test('demand(1) demand(68): the gateway that keeps allowing is an alert, the honest one is not; both are in the metrics and the report', async () => {
+  test('demand(1) demand(68) demand(51) demand(54): the gateway that keeps allowing is an alert, the honest one is not; both are in the metrics and the report', async () => {
     const alerts = async (): Promise<readonly { type: string; data: any }[]> => (await curfew.admin('GET', '/v1/alerts')).body.items;
     const found = await until('the alert', async () => (await alerts()).find(({ type }) => type === 'canary.open'));
     expect(found.data).toMatchObject({ canary: 'stale', pep: 'stale', detail: expect.stringMatching(/^let through \d+ ms after the end of the grant$/) });

@@ -162,7 +162,7 @@ describeWith(['redis'], 'a Redis server that is not good enough', () => {
     expect(await store.read('default', [{ kind: 'thing', id: 'b' }])).toEqual([undefined]);
   });
 
-  test('E2: records that were edited, moved or come from another version deny', async () => {
+  test('demand(59) E2: records that were edited, moved or come from another version deny', async () => {
     const server = await serverWith();
     const env = { K: 'k'.repeat(40) };
     const config = { port: server.port, integrityKey: { env: 'K' } };
