@@ -27,11 +27,11 @@ export const createLineBytes = (): LineBytes => {
   const room = (size: number): void => {
     if (size > bytes.length || (bytes.length > BYTES_KEPT_MAX && size <= BYTES_KEPT_MAX)) bytes = Buffer.allocUnsafeSlow(Math.max(BYTES_MIN, size));
   };
-  const write = (texts: readonly string[], encoding: 'latin1' | 'utf8'): number => {
+  const write = (texts: readonly string[]): number => {
     ends = [];
     let at = 0;
     for (const text of texts) {
-      at += bytes.write(text, at, encoding);
+      at += bytes.write(text, at, 'utf8');
       bytes[at] = NEWLINE;
       at += 1;
       ends.push(at);
@@ -41,12 +41,14 @@ export const createLineBytes = (): LineBytes => {
 
   return {
     hold: (texts) => {
-      room(texts.reduce((sum, { length }) => sum + length + 1, 0));
-      const plain = bytes.subarray(0, write(texts, 'latin1'));
-      if (isAscii(plain) && !plain.includes(DELETE)) return;
+      const size = texts.reduce((sum, { length }) => sum + length + 1, 0);
+      room(size);
+      // Whatever is not ASCII takes two bytes or more of which none is ASCII, or does not fit and is left out.
+      const plain = bytes.subarray(0, write(texts));
+      if (plain.length === size && isAscii(plain) && !plain.includes(DELETE)) return;
       const escaped = texts.map(escapeInvisible);
       room(escaped.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0));
-      write(escaped, 'utf8');
+      write(escaped);
     },
     get ends() {
       return ends;

@@ -30,6 +30,33 @@ const linesOf = (file: string): JsonObject[] =>
 const encode = createRecordEncoder({ redactHeaders: [], recordBytesMax: 65_536 });
 const textOf = createRecordText({ redactHeaders: [], recordBytesMax: 65_536 });
 
+describe('G4: in the file itself', () => {
+  test('no character becomes another one: not one whose low byte is a newline, a quote or a letter, wherever it stands', async () => {
+    const sink = openDecisionSink(decisionLogConfig.parse({ to: 'file', path }));
+    const texts = ['\u010a{"version":1,"id":"forged"}\u010a', '\u0122,\u0122allow\u0122:true', '\u202e\u2028\u0100\u0141', '\u{1f60a}\u{10a0a}', '\u007f', 'é', 'a\u0100', '\ud800'];
+    // Each alone: what stands beside it in a batch tells nothing of it.
+    for (const [index, text] of texts.entries()) {
+      sink.write(sampleRecord(`d${index}`, { text, deep: [{ [text]: text }] }));
+      await sink.flush();
+    }
+    await sink.close(5_000);
+    const lines = linesOf(path);
+    expect(lines.map(({ id }) => id)).toEqual(texts.map((_, index) => `d${index}`));
+    expect(lines.map(({ input }) => input)).toEqual(texts.map((text) => ({ text, deep: [{ [text]: text }] })));
+    // eslint-disable-next-line no-control-regex
+    expect(readFileSync(path, 'utf8')).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e]/);
+  });
+  test('the same, as a property: one record and many, of any text', async () => {
+    await fc.assert(fc.asyncProperty(fc.array(fc.oneof(fc.string({ unit: 'binary' }), fc.string()), { minLength: 1, maxLength: 8 }), async (texts) => {
+      rmSync(path, { force: true });
+      const sink = openDecisionSink(decisionLogConfig.parse({ to: 'file', path }));
+      texts.forEach((text, index) => sink.write(sampleRecord(`d${index}`, { text })));
+      await sink.close(5_000);
+      expect(linesOf(path).map(({ input }) => (input as JsonObject)['text'])).toEqual(texts);
+    }), { numRuns: 60 });
+  });
+});
+
 describe('secrets', () => {
   const canary = 'canary-4f1d';
   test('G4: a canary in any secret header, in any place and case, is in no record', () => {
