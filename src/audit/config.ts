@@ -53,6 +53,8 @@ export type ShipConfig = z.output<typeof shipConfig>;
 export const decisionLogConfig = z
   .strictObject({
     to: z.enum(['stdout', 'file']).default('stdout').describe('Where decision records go: one JSON object a line.'),
+    format: z.enum(['curfew', 'opa']).default('curfew').describe('How a decision is written: as Curfew\'s record, or as OPA\'s console decision log has it (`type: openpolicyagent.org/decision_logs`). From OPA\'s events nothing can be judged again: `curfew decision`, replay, `accessLogs` and `http` need records.'),
+    labels: z.record(z.string().min(1).max(64), z.string().max(256)).default({}).describe('Of every event, with `format: opa`'),
     path: z.string().min(1).optional().describe('The file, for `to: file`. Made with mode 0600 and only ever appended to.'),
     redactHeaders: z
       .array(headerName)
@@ -75,6 +77,7 @@ export const decisionLogConfig = z
       .describe('How much of the end of the file is searched for a decision by its id.'),
   })
   .refine((value) => value.http === undefined || value.to === 'file', { path: ['http'], message: 'needs `to: file`' })
+  .refine((value) => value.http === undefined || value.format === 'curfew', { path: ['format'], message: 'must be `curfew` with `http`, which sends OPA\'s events itself' })
   .refine((value) => value.to !== 'file' || value.path !== undefined, { path: ['path'], message: 'is required with `to: file`' });
 
 export type DecisionLogConfig = z.infer<typeof decisionLogConfig>;

@@ -8,6 +8,7 @@ import type { DecisionRecord } from '../decision/record.ts';
 import { escapeInvisible } from '../domain/invisible.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { LogRules } from './log-rules.ts';
+import { opaConsoleEvent, shortened } from './opa-event.ts';
 import { createMaskingRedactor } from './redact.ts';
 
 /** Records that are not there, so that their absence is declared (I11). `dropped` is null when nobody could count them. */
@@ -60,6 +61,9 @@ export interface RecordOptions {
   readonly recordBytesMax: number;
   /** What else is to be taken out, after secrets were. */
   readonly rules?: LogRules;
+  /** Default: records, from which decisions can be judged again. */
+  readonly format?: 'curfew' | 'opa';
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export const createRecordText = (options: RecordOptions): RecordText => {
@@ -78,6 +82,11 @@ export const createRecordText = (options: RecordOptions): RecordText => {
     if (masked.length > 0) secretless['masked'] = masked;
     const clean = options.rules === undefined ? secretless : options.rules(secretless);
     if (clean === undefined) return undefined;
+    if (options.format === 'opa') {
+      const event = opaConsoleEvent(clean as JsonObject, options.labels ?? {});
+      const whole = JSON.stringify(event);
+      return fits(whole) ? whole : JSON.stringify(shortened(event));
+    }
     const text = JSON.stringify(clean);
     if (fits(text)) return text;
     const { input: shown, policy: said, masked: _masked, ...rest } = clean as unknown as DecisionRecord;

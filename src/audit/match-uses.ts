@@ -23,19 +23,23 @@ export interface Finding {
   readonly data: JsonObject;
 }
 
-interface Decided {
+export interface Decided {
   readonly realm: string;
   readonly allow: boolean;
   readonly grant?: string;
   readonly workload?: string;
   readonly validUntil?: number;
   readonly cacheUntil?: number;
-  used: boolean;
+}
+
+/** The newest decisions, for every system whose uses are held against them. */
+export interface KnownDecisions {
+  /** A line of the decision log. */
+  decided(line: JsonObject): Finding | undefined;
+  get(id: string): Decided | undefined;
 }
 
 export interface Matcher {
-  /** A line of the decision log. */
-  decided(line: JsonObject): Finding | undefined;
   /** Does a line of an access log name a decision that is not known (yet)? */
   waits(line: JsonObject): boolean;
   /** Judges a line of an access log, by the decisions that are known. */
@@ -60,9 +64,10 @@ const instantOf = (value: JsonValue | undefined): number | undefined => {
 
 const isReason = (value: JsonValue | undefined): value is Reason => (REASONS as readonly unknown[]).includes(value);
 
-export const createMatcher = (fields: UseFields, decisionsMax = 200_000): Matcher => {
-  const known = new Map<string, Decided>();
+export const DECISIONS_MAX = 200_000;
 
+export const createKnownDecisions = (decisionsMax = DECISIONS_MAX): KnownDecisions => {
+  const known = new Map<string, Decided>();
   const decided = (line: JsonObject): Finding | undefined => {
     const { id, result, realm, workload, facts } = line;
     if (typeof id !== 'string' || !isJsonObject(result)) return undefined;
@@ -70,7 +75,7 @@ export const createMatcher = (fields: UseFields, decisionsMax = 200_000): Matche
     if (known.size >= decisionsMax && oldest !== undefined) known.delete(oldest);
     const [grant, who, until, cache] = [text(result['grant']), text(workload), count(result['validUntil']), count(result['cacheUntil'])];
     known.set(id, {
-      realm: text(realm) ?? 'default', allow: result['allow'] === true, used: false, ...(grant === undefined ? {} : { grant }), ...(who === undefined ? {} : { workload: who }),
+      realm: text(realm) ?? 'default', allow: result['allow'] === true, ...(grant === undefined ? {} : { grant }), ...(who === undefined ? {} : { workload: who }),
       ...(until === undefined ? {} : { validUntil: until }), ...(cache === undefined ? {} : { cacheUntil: cache }),
     });
     const { reason } = result;
@@ -82,10 +87,17 @@ export const createMatcher = (fields: UseFields, decisionsMax = 200_000): Matche
     if (of === undefined) return undefined;
     return { type: 'grant.reused', cause: `${of}:denied`, realm: text(realm) ?? 'default', data: { grant: of, decision: id, reason, what: 'asked for after its end, and denied', ...(who === undefined ? {} : { workload: who }) } };
   };
+  return { decided, get: (id) => known.get(id) };
+};
+
+/** Of one system. */
+export const createMatcher = (fields: UseFields, known: Pick<KnownDecisions, 'get'>, usedMax = DECISIONS_MAX): Matcher => {
+  /** Decisions that were used here; the oldest is forgotten no earlier than the decision itself. */
+  const used = new Set<string>();
 
   const waits = (line: JsonObject): boolean => {
     const id = text(at(line, fields.decision));
-    return id !== undefined && text(at(line, fields.reached)) !== undefined && !known.has(id);
+    return id !== undefined && text(at(line, fields.reached)) !== undefined && known.get(id) === undefined;
   };
 
   const use = (system: string, line: JsonObject): Finding | undefined => {
@@ -101,9 +113,11 @@ export const createMatcher = (fields: UseFields, decisionsMax = 200_000): Matche
     if (!decision.allow) return { type: 'grant.bypassed', cause: `${system}:${id}`, realm, data: { ...data, what: 'used although it was denied' } };
     // A time that can't be read is not one before the end.
     if (validUntil !== undefined && !(time !== undefined && time < validUntil)) return { type: 'grant.reused', cause: `${system}:${id}`, realm, data: { ...data, validUntil, what: 'used after the end of its allow' } };
-    if (decision.used && !(cacheUntil !== undefined && time !== undefined && time < cacheUntil)) return { type: 'grant.bypassed', cause: `${system}:${id}:again`, realm, data: { ...data, what: 'used by an allow that was used before' } };
-    decision.used = true;
+    if (used.has(id) && !(cacheUntil !== undefined && time !== undefined && time < cacheUntil)) return { type: 'grant.bypassed', cause: `${system}:${id}:again`, realm, data: { ...data, what: 'used by an allow that was used before' } };
+    const [oldest] = used;
+    if (used.size >= usedMax && oldest !== undefined) used.delete(oldest);
+    used.add(id);
     return undefined;
   };
-  return { decided, waits, use };
+  return { waits, use };
 };

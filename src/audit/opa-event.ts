@@ -21,6 +21,15 @@ const answered = (said: JsonValue | undefined, allow: boolean): JsonValue => {
   return { ...said, allow, ...(Object.hasOwn(said, 'allowed') ? { allowed: allow } : {}) };
 };
 
+/** Without the large parts, for a place that finds it too large. */
+export const shortened = ({ input: _input, result: _result, masked: _masked, ...event }: JsonObject): JsonObject => ({ ...event, erased: ['/input', '/result'] });
+
+/** A decision as OPA writes it to its console, among other lines of a log. */
+export const opaConsoleEvent = (record: JsonObject, labels: JsonObject): JsonObject => {
+  const event = opaEvent(record, labels) ?? {};
+  return { ...event, level: 'info', msg: 'Decision Log', time: event['timestamp'] ?? '', type: 'openpolicyagent.org/decision_logs' };
+};
+
 /** `undefined` for what is no decision and no gap, such as a segment. */
 export const opaEvent = (line: JsonObject, labels: JsonObject): JsonObject | undefined => {
   const { id, input, policy: _policy, masked, erased, traceparent, protocol, ...rest } = line;

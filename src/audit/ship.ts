@@ -12,7 +12,7 @@ import { createRounds, type Rounds } from '../lifecycle/rounds.ts';
 import type { ShipConfig } from './config.ts';
 import { followFile } from './follow-file.ts';
 import { lineObject } from './line-object.ts';
-import { opaEvent } from './opa-event.ts';
+import { opaEvent, shortened } from './opa-event.ts';
 
 const zip = promisify(gzip);
 const RETRY_MS_MIN = 100;
@@ -34,9 +34,6 @@ export interface Shipper extends Rounds {
   /** Sends what is there; resolves to how many events were accepted. Rejects when the server does not take one. */
   ship(): Promise<number>;
 }
-
-/** What a server finds too large, without the large parts. */
-const shortened = ({ input: _input, result: _result, masked: _masked, ...event }: JsonObject): JsonObject => ({ ...event, erased: ['/input', '/result'] });
 
 export const createShipper = (deps: ShipperDeps): Shipper => {
   const { path, config, monotonicMs, random = Math.random, onError } = deps;

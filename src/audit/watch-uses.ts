@@ -3,7 +3,7 @@ import { createRounds, type Rounds } from '../lifecycle/rounds.ts';
 import type { AccessLogsConfig } from './config.ts';
 import { followFile, type FileFollower } from './follow-file.ts';
 import { lineObject } from './line-object.ts';
-import { createMatcher, type Finding } from './match-uses.ts';
+import { createKnownDecisions, createMatcher, type Finding } from './match-uses.ts';
 
 export interface WatchUsesDeps {
   readonly config: AccessLogsConfig;
@@ -23,8 +23,9 @@ export const watchUses = ({ config, decisions, markPath, monotonicMs, tell, onEr
   const follow = (path: string, more: { readonly markPath?: string; readonly tailBytes?: number }): FileFollower =>
     followFile({ path, ...more, readBytesMax: READ_BYTES_MAX, linesMax: LINES_MAX, monotonicMs, onTooLong: () => onError(new Error(`a line of ${path} is too long to be matched`)) });
   const decided = follow(decisions.path, { tailBytes: decisions.tailBytes });
+  const known = createKnownDecisions();
   const systems = config.systems.map((system, index) => ({
-    ...system, follower: follow(system.file, { markPath: markPath(index) }), matcher: createMatcher(system.fields),
+    ...system, follower: follow(system.file, { markPath: markPath(index) }), matcher: createMatcher(system.fields, known),
     /** Lines that were read first then, and are not judged yet. */
     sinceMs: undefined as number | undefined,
   }));
@@ -33,7 +34,7 @@ export const watchUses = ({ config, decisions, markPath, monotonicMs, tell, onEr
     for (let lines = await decided.next(); lines !== undefined; lines = await decided.next()) {
       for (const line of lines.map(lineObject)) {
         if (line === undefined) continue;
-        const [finding] = systems.map(({ matcher }) => matcher.decided(line));
+        const finding = known.decided(line);
         if (finding !== undefined && config.deniedAfterEnd) await tell(finding);
       }
       await decided.done();

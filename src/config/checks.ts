@@ -61,6 +61,7 @@ const referenceFaults = (config: Config): readonly SpanFault[] => {
       if (!peps.has(pep)) faults.push({ path: `lifecycle.systems.${name}.peps`, message: `\`${pep}\` is not one of \`peps\`` });
     });
   }
+  if (config.accessLogs.systems.length > 0 && config.decisionLog.format !== 'curfew') faults.push({ path: 'decisionLog.format', message: 'must be `curfew` with `accessLogs`, which are held against records' });
   if (config.accessLogs.systems.length > 0 && config.decisionLog.to !== 'file') faults.push({ path: 'accessLogs.systems', message: 'need `decisionLog.to: file`: they are held against it' });
   if (config.http.id === config.grpc.id) faults.push({ path: 'grpc.id', message: 'is the id of the HTTP listener too' });
   return faults;

@@ -6,7 +6,7 @@ import { describeWith } from '../parts.ts';
 import { connectionManager, shippedConfiguration, startEnvoy, type RunningEnvoy } from '../support/envoy.ts';
 import { startService, type Service } from '../support/service.ts';
 import { until } from '../support/until.ts';
-import { startCurfew, temporaryDirectory, type Curfew } from './curfew.ts';
+import { runCurfew, startCurfew, temporaryDirectory, type Curfew } from './curfew.ts';
 
 const WORKLOAD = 'spiffe://dev.local/ci/bypassing';
 
@@ -68,5 +68,11 @@ describeWith(['envoy'], 'demand(26): behind a real Envoy', () => {
     // The two uses that were allowed, and the denial that reached nothing, are none.
     expect((await alerts()).filter(({ type }) => type === 'grant.bypassed')).toHaveLength(1);
     expect((await alerts()).filter(({ type }) => type === 'grant.reused')).toHaveLength(1);
+    // The same, from the files, without a running node.
+    const matched = await runCurfew(['audit', 'match', '--system', 'shop', '--decisions', join(directory.path, '.curfew/decisions.jsonl'), '--access-log', accessLog, '--json']);
+    expect(matched.code, matched.stderr).toBe(3);
+    const { findings, unread } = JSON.parse(matched.stdout);
+    expect(findings.map(({ type, data }: { type: string; data: { what: string } }) => [type, data.what])).toEqual([['grant.reused', 'asked for after its end, and denied'], ['grant.bypassed', 'used without any decision']]);
+    expect(unread).toBe(0);
   }, 120_000);
 });

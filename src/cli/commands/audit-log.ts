@@ -12,7 +12,8 @@ import { plain } from '../print.ts';
 const CHUNK_BYTES = 1_048_576;
 const OPEN_SHOWN = 20;
 
-async function* linesOf(files: readonly string[]): AsyncGenerator<readonly (Buffer | undefined)[]> {
+/** Lines of files, `-` being standard input; `undefined` for one that is too long. Rejects with what to say. */
+export async function* linesOf(files: readonly string[]): AsyncGenerator<readonly (Buffer | undefined)[]> {
   for (const file of files) {
     const stream = file === '-' ? process.stdin : createReadStream(file, { highWaterMark: CHUNK_BYTES });
     try {

@@ -9,6 +9,7 @@ import { EXIT } from '../exit-codes.ts';
 import { plain } from '../print.ts';
 import { wholeNumber } from '../terms.ts';
 import { logReportText, verifyDecisions } from './audit-log.ts';
+import { addMatchCommand } from './audit-match.ts';
 import { eventRows, inOrder, timelineText, useRows } from './audit-timeline.ts';
 
 const textsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []);
@@ -91,6 +92,8 @@ export const addAuditCommands = (program: Command, run: Run): void => {
       if (rows.length === 0) throw new Failed(EXIT.refused, 'the record tells nothing of it');
       show(run, command, { items: rows.map((row) => ({ ...row })) }, () => timelineText(rows));
     });
+
+  addMatchCommand(audit, run);
 
   audit.command('verify')
     .summary('does the record hold? (exit code 3: no)')
