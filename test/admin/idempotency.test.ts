@@ -1,9 +1,10 @@
-/**
- * I8: Idempotency-Key on the writes of the API, each by a request of it that takes effect. Reviews, steps by hand, redelivery and
- * recertification, which take much before them, go the same way (`src/admin/endpoint.ts`) and are not here.
- */
+/** I8: Idempotency-Key on the writes of the API, each by a request of it that takes effect. Refreshing bundles changes no store. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Principal } from '../../src/admin/principal.ts';
+import { alertRef } from '../../src/domain/alert.ts';
+import { manualId, manualRef, openManualRef } from '../../src/domain/lifecycle/manual-rules.ts';
+import { recertificationRef } from '../../src/domain/recertification.ts';
+import { openReviewRef, reviewRef } from '../../src/domain/review.ts';
 import { ROLES } from '../../src/domain/lifecycle/roles.ts';
 import { createAdminWorld, OPERATORS, type AdminWorld } from './world.ts';
 
@@ -20,8 +21,19 @@ const GRANT = {
 const ENDING = { selector: { kind: 'owner', value: 'team:z' }, reason: 'odd' };
 
 let world: AdminWorld;
+/** What would be there after much else. */
+const put = (...puts: readonly { readonly key: { readonly kind: string; readonly id: string }; readonly value: object }[]) =>
+  world.store.commit({ realm: 'default', expect: [], puts: puts as never, events: [] });
+const recertified = async () => {
+  const { id } = await made('/v1/grants', GRANT);
+  const since = world.at.now;
+  await put({ key: recertificationRef(id), value: { version: 1, grant: id, workload: GRANT.workload, entitlement: 'db-migration', expiresAt: since + 60_000, owner: 'team:data', since, dueAt: since + 50_000, everyMs: 50_000 } });
+  return id;
+};
 beforeAll(async () => {
   world = await createAdminWorld({ authenticate: async (token) => people[token] });
+  const policy = world.at.policy as NonNullable<typeof world.at.policy>;
+  world.at.policy = { ...policy, entitlement: (id: string) => { const data = policy.entitlement(id); return data === undefined ? data : { ...data, recertify: { everyMs: 50_000, graceMs: 5_000 } }; } };
   for (const id of [MIGRATION, CONSOLE]) await world.ask('PUT', `/v1/workloads/${encodeURIComponent(id)}`, WORKLOAD_BODY);
 });
 afterAll(() => world.close());
@@ -72,11 +84,34 @@ const WRITES: Readonly<Record<string, () => Promise<readonly [path: string, body
   'put /v1/groups/{id}': async () => ['/v1/groups/ldap', { groups: [] }],
   'post /v1/clock/reset': async () => ['/v1/clock/reset', { reason: 'set by hand' }],
   'post /v1/alerts': async () => ['/v1/alerts', undefined],
+  'post /v1/alerts/{id}/redeliver': async () => {
+    const { id } = await made('/v1/alerts', {});
+    const [record] = await world.store.read('default', [alertRef(id)]);
+    await put({ key: alertRef(id), value: { ...record?.value, state: 'done' } });
+    return [`/v1/alerts/${encodeURIComponent(id)}/redeliver`, undefined];
+  },
+  'post /v1/manual-revocations/{id}': async () => {
+    const { id: grant } = await made('/v1/grants', GRANT);
+    const id = manualId(grant, 'mainframe');
+    await put({ key: manualRef(id), value: { version: 1, id, grant, workload: GRANT.workload, system: 'mainframe', assignee: 'user:dora', endedAt: world.at.now, dueAt: world.at.now + 60_000, state: 'open' } }, { key: openManualRef(id), value: { version: 1 } });
+    return [`/v1/manual-revocations/${encodeURIComponent(id)}`, { proof: 'TICKET-1' }, 'dora'];
+  },
+  'post /v1/grants/{id}/recertify': async () => [`/v1/grants/${await recertified()}/recertify`, { note: 'still needed' }, 'dora'],
+  'post /v1/grants/{id}/grace': async () => [`/v1/grants/${await recertified()}/grace`, { note: 'its owner is away' }, 'sue'],
+  'post /v1/reviews/{id}': async () => {
+    const { id: grant } = await made('/v1/grants', GRANT);
+    const usedAt = world.at.now;
+    await put({ key: reviewRef(grant), value: { version: 1, grant, workload: GRANT.workload, owners: ['team:shop'], issuedBy: 'user:olga', decision: 'd', pep: null, usedAt, dueAt: usedAt + 60_000, state: 'open' } }, { key: openReviewRef(grant), value: { version: 1 } });
+    return [`/v1/reviews/${grant}`, { outcome: 'real', note: 'the shop was down' }, 'sue'];
+  },
 };
-test('what this list names are writes of the document, in the default realm and in named ones', async () => {
+/** They ask about something, or change no store. */
+const NO_WRITES = new Set(['post /v1/explain', 'post /v1/bundles/refresh']);
+test('this list names every write of the document, in the default realm and in named ones', async () => {
   const { paths } = (await world.ask('GET', '/openapi.json')).body as { paths: Record<string, Record<string, { parameters?: { in: string; name: string }[] }>> };
   const template = (path: string): string => path.replace(/\{(?!realm)\w+\}/, '{id}');
   const parameters = new Map<string, readonly { in: string; name: string }[]>(Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, of]) => [`${method} ${template(path)}`, of.parameters ?? []] as const)));
+  expect([...parameters.keys()].filter((name) => !name.startsWith('get ') && !name.includes('/realms/') && !NO_WRITES.has(name)).sort()).toEqual(Object.keys(WRITES).sort());
   for (const write of Object.keys(WRITES)) {
     for (const name of [write, write.replace('/v1/', '/v1/realms/{realm}/')]) expect(parameters.get(name), name).toContainEqual(expect.objectContaining({ in: 'header', name: 'idempotency-key' }));
   }
