@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { readOptions } from './harness/options.ts';
 import { repositoryRoot } from './harness/run-bench.ts';
 import { startGenerator } from './http/generator.ts';
-import { answers, freePort, stopProcess } from './http/processes.ts';
+import { answers, childrenOf, freePort, processorMs, stopProcess } from './http/processes.ts';
 import type { Kind } from './http/requests.ts';
 
 const LEAST = 0.7;
@@ -63,19 +63,23 @@ try {
   const token = curfew('dev-token', '--workload', WORKLOAD).trim();
   const protocols = [];
   for (const [name, kind, request] of requestsOf(token)) {
-    protocols.push({ name, job: await generator.addJob({ kind, port, requests: [request], allow: [true] }), rates: [] as number[], shares: [] as number[] });
+    protocols.push({ name, job: await generator.addJob({ kind, port, requests: [request], allow: [true] }), rates: [] as number[], shares: [] as number[], costs: [] as number[] });
   }
+  const [worker = 0] = childrenOf(child.pid ?? 0);
   const run = { connections: options.connections, from: 0 };
   for (const { job } of protocols) await generator.run({ ...run, job, durationMs: 1_000, atLeast: 2_000 });
   for (let round = 0; round < options.rounds; round += 1) {
     for (const protocol of protocols) {
+      const before = processorMs(worker);
       const { answered, durationMs } = await generator.run({ ...run, job: protocol.job, durationMs: options.seconds * 1_000 });
+      protocol.costs.push(((processorMs(worker) - before) / answered) * 1_000);
       protocol.rates.push((answered / durationMs) * 1_000);
       protocol.shares.push((protocol.rates.at(-1) ?? 0) / (protocols[0]?.rates.at(-1) ?? 1));
     }
   }
-  for (const { name, rates, shares } of protocols) {
-    process.stdout.write(`${name.padEnd(20)} ${median(rates).toFixed(0).padStart(6)}/s  ${median(shares).toFixed(2)} x forward-auth (${Math.min(...shares).toFixed(2)} to ${Math.max(...shares).toFixed(2)})\n`);
+  const own = median(protocols[0]?.costs ?? []);
+  for (const { name, rates, shares, costs } of protocols) {
+    process.stdout.write(`${name.padEnd(20)} ${median(rates).toFixed(0).padStart(6)}/s  ${median(shares).toFixed(2)} x forward-auth (${Math.min(...shares).toFixed(2)} to ${Math.max(...shares).toFixed(2)}); ${median(costs).toFixed(0)} us of the worker an answer, ${(own / median(costs)).toFixed(2)} x\n`);
   }
   process.exitCode = protocols.every(({ shares }) => median(shares) >= LEAST) ? 0 : 1;
 } finally {

@@ -1,8 +1,8 @@
 /** From AuthZEN's entities to one evaluation. Total: what may not be asked becomes an evaluation that is refused with its reason. */
-import type { Evaluation } from '../../decision/evaluation.ts';
+import type { Evaluation, Presented } from '../../decision/evaluation.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
-import type { Caller } from '../http/caller.ts';
+import { withBase, type Caller, type Writable } from '../http/caller.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import { accessFault } from '../resource.ts';
 import { subjectOf, valueAt, without } from '../subject.ts';
@@ -17,12 +17,11 @@ export interface Asker {
 }
 
 /** A policy's headers and the like have no words here: an allow that asks for them is none. */
+const NONE: Presented = { kind: 'none' };
 const UNABLE = { removeHeaders: true, query: true, headers: 'any' } as const;
 
-const common = (id: string, { caller: { pep, realm }, base }: Asker) => ({ ...base, id, realm, pep, protocol: 'authzen' as const, unable: UNABLE });
-
 export const refusedEvaluation = (id: string, asker: Asker, reason: Reason): Evaluation => ({
-  ...common(id, asker), presented: { kind: 'none' }, input: {}, refused: asker.caller.fault ?? reason,
+  ...asker.base, id, realm: asker.caller.realm, pep: asker.caller.pep, protocol: 'authzen', unable: UNABLE, presented: NONE, input: {}, refused: asker.caller.fault ?? reason,
 });
 
 export const evaluationOf = (id: string, entities: Entities, asker: Asker): Evaluation => {
@@ -37,11 +36,13 @@ export const evaluationOf = (id: string, entities: Entities, asker: Asker): Eval
   // A name that a credential takes the place of was proved by nobody: no policy may go by it.
   const input = credential === undefined ? document : without(without(document, credentialAt), ['subject', 'id']);
   const context = input['context'] as JsonObject | undefined;
-  return {
-    ...common(id, asker),
-    presented: subject.ok ? subject.presented : { kind: 'none' },
-    question: { action, resource, ...(context === undefined ? {} : { context }) },
+  // Members are assigned: V8 makes a class of its own for every object that begins with a spread and then grows.
+  const evaluation: Writable<Evaluation> = {
+    id, realm: caller.realm, protocol: 'authzen', pep: caller.pep, unable: UNABLE,
+    presented: subject.ok ? subject.presented : NONE,
     input,
-    ...(refused === undefined ? {} : { refused }),
+    question: context === undefined ? { action, resource } : { action, resource, context },
   };
+  if (refused !== undefined) evaluation.refused = refused;
+  return withBase(evaluation, asker.base);
 };

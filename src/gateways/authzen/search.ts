@@ -59,8 +59,9 @@ const candidatesOf = async (entities: Partial<Entities>, wanted: Wanted, asker: 
   const type = (wanted === 'subject' ? entities.subject : entities.resource)?.['type'] as string;
   const known = listed(deps.data(), wanted, type);
   if (wanted === 'subject') return [...new Set(known)].filter((id) => mayAssert(asker.caller.config, id)).toSorted(byName);
-  // Whose grants? Judged once, for whatever: the record says who it is that asks, if it is anybody.
-  const { record } = await deps.explain(evaluationOf(randomUUID(), filled(entities, wanted, 'search'), asker));
+  // Whose grants? Judged once, for something that no type has rules about: the record says who it is that asks, if it is anybody.
+  const anything = { ...filled(entities, wanted, 'search'), resource: { type: 'search', id: 'search' } };
+  const { record } = await deps.explain(evaluationOf(randomUUID(), anything, asker));
   if (record.workload === undefined) return [];
   return [...new Set([...known, ...literals(await deps.scopesOf(asker.caller.realm, record.workload), wanted, type)])].toSorted(byName);
 };

@@ -2,11 +2,12 @@
  * A protocol that asks in JSON, on the decision listener beside the gateways' own: AuthZEN, OPA, Kubernetes. Guarantee: the body is
  * bounded, and either all there or refused; it is read as one JSON value that can be understood in one way only, or as none.
  */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gunzip } from 'node:zlib';
 import type { JsonValue } from '../../domain/json.ts';
 import { parseStrictJson } from '../../domain/strict-json.ts';
-import type { HttpRequest } from './request.ts';
+import { bodyOf, type HttpRequest } from './request.ts';
 
 export interface HttpApi {
   /** Is the target, verbatim, one of this protocol's? What it takes it answers, also with an error. */
@@ -21,12 +22,9 @@ export type Body =
   | { readonly kind: 'value'; readonly value: JsonValue }
   | { readonly kind: 'empty' | 'malformed' | 'too_large' };
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 /** `undefined` when there are more bytes, or when they end before they are all there. */
-const readBytes = (incoming: IncomingMessage, bytesMax: number): Promise<Buffer | undefined> => {
-  const declared = incoming.headers['content-length'];
-  if (declared !== undefined && !(Number(declared) <= bytesMax)) return Promise.resolve(undefined);
+const readBytes = (incoming: IncomingMessage, declared: string, bytesMax: number): Promise<Buffer | undefined> => {
+  if (!(Number(declared) <= bytesMax)) return Promise.resolve(undefined);
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -61,16 +59,14 @@ export interface BodyRules {
 
 /** Never rejects. A body that was not read to its end leaves the connection unfit for another question: close it. */
 export const readJsonBody = async (incoming: IncomingMessage, { bytesMax, depthMax, gzip = false, parse }: BodyRules): Promise<Body> => {
-  const received = await readBytes(incoming, bytesMax);
+  const { length, plain } = bodyOf(incoming.rawHeaders);
+  const received = await readBytes(incoming, length, bytesMax);
   if (received === undefined) return { kind: 'too_large' };
+  if (!plain) return { kind: 'malformed' };
   const bytes = gzip && received.length > 0 ? await unzipped(received, bytesMax) : received;
   if (typeof bytes === 'string') return { kind: bytes };
-  let text: string;
-  try {
-    text = utf8.decode(bytes);
-  } catch {
-    return { kind: 'malformed' };
-  }
+  if (!isUtf8(bytes)) return { kind: 'malformed' };
+  const text = bytes.toString('utf8');
   if (text.trim() === '') return { kind: 'empty' };
   const value = parse === undefined ? parseStrictJson(text, depthMax) : parse(text);
   return value === undefined ? { kind: 'malformed' } : { kind: 'value', value };

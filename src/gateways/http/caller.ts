@@ -18,6 +18,15 @@ export interface Caller {
   readonly fault?: Reason;
 }
 
+export type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** The evaluation itself, with what is known of its request. */
+export const withBase = (evaluation: Writable<Evaluation>, { traceparent, arrivedMs }: Pick<Evaluation, 'traceparent' | 'arrivedMs'>): Evaluation => {
+  if (arrivedMs !== undefined) evaluation.arrivedMs = arrivedMs;
+  if (traceparent !== undefined) evaluation.traceparent = traceparent;
+  return evaluation;
+};
+
 const BEARER = /^bearer +([\x21-\x7e]+)$/i;
 const NOBODY: Pep = { id: undefined, obligations: [] };
 

@@ -43,3 +43,19 @@ export const once = (headers: HttpRequest['headers'], name: string): string | un
   const lines = headers.get(name);
   return lines?.length === 1 ? lines[0] : undefined;
 };
+
+const CONTENT_LENGTH = 'content-length';
+const TRANSFER_ENCODING = 'transfer-encoding';
+
+/** Does a body follow, and how long is it said to be? From the lines as they came: node makes an object of all headers for whoever asks for one. */
+export const bodyOf = (rawHeaders: readonly string[]): { readonly follows: boolean; readonly length: string; readonly plain: boolean } => {
+  let length = '0';
+  let encoding: string | undefined;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string;
+    if (name.length === CONTENT_LENGTH.length && name.toLowerCase() === CONTENT_LENGTH) length = rawHeaders[index + 1] as string;
+    else if (name.length === TRANSFER_ENCODING.length && name.toLowerCase() === TRANSFER_ENCODING) encoding = encoding === undefined ? (rawHeaders[index + 1] as string) : 'several';
+  }
+  // `gzip, chunked` would be unpacked by others who read it.
+  return { follows: encoding !== undefined || length !== '0', length, plain: encoding === undefined || encoding.toLowerCase() === 'chunked' };
+};

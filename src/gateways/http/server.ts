@@ -12,6 +12,7 @@ import { boundConnections } from '../../grpc/connections.ts';
 import { secureContext, type ListenerTls } from '../../grpc/secure-context.ts';
 import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
+import { bodyOf } from './request.ts';
 
 export interface HttpTls extends ListenerTls {
   /** `optional`: a client may show no certificate; one that does not verify is for the caller to refuse (`socket.authorized`). */
@@ -55,23 +56,8 @@ const refuseConnection = (error: NodeJS.ErrnoException, socket: Socket, refusal:
   socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n\r\n${text}`, () => socket.destroy());
 };
 
-const CONTENT_LENGTH = 'content-length';
-const TRANSFER_ENCODING = 'transfer-encoding';
-
 /** `bodyTooLarge`: the rest of the body was not waited for, and the connection ends with the answer. */
 export type HttpHandler = (incoming: IncomingMessage, response: ServerResponse, bodyTooLarge: boolean) => void;
-
-/** Does a body follow, and how long is it said to be? From the lines as they came: node makes an object of all headers for whoever asks for one. */
-const bodyOf = (rawHeaders: readonly string[]): { readonly follows: boolean; readonly length: string } => {
-  let length = '0';
-  let encoded = false;
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] as string;
-    if (name.length === CONTENT_LENGTH.length && name.toLowerCase() === CONTENT_LENGTH) length = rawHeaders[index + 1] as string;
-    else if (name.length === TRANSFER_ENCODING.length && name.toLowerCase() === TRANSFER_ENCODING) encoded = true;
-  }
-  return { follows: encoded || length !== '0', length };
-};
 
 /** A decision's handler reads no body: it is counted and dropped, and only then is the request handled (THREATS B4). */
 const afterBody = (incoming: IncomingMessage, response: ServerResponse, bytesMax: number, handle: HttpHandler): void => {

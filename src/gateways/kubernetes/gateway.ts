@@ -13,7 +13,7 @@ import type { PepConfig } from '../config.ts';
 import { toldReason } from '../denial.ts';
 import { readJsonBody, writeJson, type HttpApi } from '../http/api.ts';
 import type { Emission } from '../http/emission.ts';
-import { identifyCaller, traceOf, type Caller } from '../http/caller.ts';
+import { identifyCaller, traceOf, withBase, type Caller, type Writable } from '../http/caller.ts';
 import type { HttpRequest } from '../http/request.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import type { PepAuthenticator } from '../pep.ts';
@@ -51,18 +51,22 @@ const answerOf = (decision: Decision, fineReasons: boolean): string => {
   return review({ allowed: false, denied: true, reason: `${reason} (curfew decision ${decision.id})`, ...(unavailable ? { evaluationError: reason } : {}) });
 };
 
+const UNABLE = { removeHeaders: true, query: true, headers: 'any' } as const;
 const NONE: Presented = { kind: 'none' };
 
-const evaluationOf = (id: string, asked: Review | undefined, caller: Caller, rules: HttpQuestionRules, config: KubernetesConfig, refusal: Reason): Evaluation => {
-  const base = { id, realm: caller.realm, pep: caller.pep, protocol: 'kubernetes' as const, unable: { removeHeaders: true, query: true, headers: 'any' as const } };
+const evaluationOf = (id: string, asked: Review | undefined, caller: Caller, rules: HttpQuestionRules, config: KubernetesConfig, refusal: Reason): Writable<Evaluation> => {
+  const base = { id, realm: caller.realm, protocol: 'kubernetes' as const, pep: caller.pep, unable: UNABLE };
   if (asked === undefined) return { ...base, presented: NONE, input: {}, refused: caller.fault ?? refusal };
   const { action, resource, user, spec } = asked;
   const workload = workloadOf(user, config);
   const subject = workload === undefined ? undefined : subjectOf(undefined, workload, caller.config);
   const refused = caller.fault ?? (subject === undefined ? 'subject.malformed' : subject.ok ? undefined : subject.reason) ?? accessFault(action, resource, rules);
-  return {
-    ...base, presented: subject?.ok === true ? subject.presented : NONE, question: { action, resource }, input: { spec }, ...(refused === undefined ? {} : { refused }),
+  // Members are assigned: V8 makes a class of its own for every object that begins with a spread and then grows.
+  const evaluation: Writable<Evaluation> = {
+    id, realm: caller.realm, protocol: 'kubernetes', pep: caller.pep, unable: UNABLE, presented: subject?.ok === true ? subject.presented : NONE, input: { spec }, question: { action, resource },
   };
+  if (refused !== undefined) evaluation.refused = refused;
+  return evaluation;
 };
 
 export const createKubernetes = (deps: KubernetesDeps): HttpApi => {
@@ -72,7 +76,7 @@ export const createKubernetes = (deps: KubernetesDeps): HttpApi => {
     const arrivedMs = deps.monotonicMs();
     const caller = identifyCaller(request, deps.peps, deps.realm);
     const send = async (asked: Review | undefined, refusal: Reason): Promise<void> => {
-      const evaluation = { ...evaluationOf(randomUUID(), asked, caller, deps.rulesFor(caller.config), config, refusal), ...traceOf(request), arrivedMs };
+      const evaluation = withBase(evaluationOf(randomUUID(), asked, caller, deps.rulesFor(caller.config), config, refusal), { ...traceOf(request), arrivedMs });
       const write = (decision: Decision): void => {
         const unproved = !decision.allow && decision.reason === 'pep.unauthenticated';
         writeJson(response, unproved ? 401 : 200, answerOf(decision, fineReasons), ['x-curfew-decision-id', decision.id, ...(unproved ? ['www-authenticate', 'Bearer realm="curfew"'] : [])]);

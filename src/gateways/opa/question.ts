@@ -5,7 +5,7 @@
 import type { Evaluation, Presented } from '../../decision/evaluation.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
-import type { Caller } from '../http/caller.ts';
+import { withBase, type Caller, type Writable } from '../http/caller.ts';
 import { buildHttpQuestion, type HttpQuestionRules, type RawHttpRequest } from '../http-question.ts';
 import { readPresented } from '../presented.ts';
 import { accessFault } from '../resource.ts';
@@ -106,12 +106,11 @@ export const opaEvaluation = (id: string, rule: string, form: OpaQuestionForm | 
   // A path of documents is asked for by itself: what stands or is granted for one must not let out the value of another.
   const elsewhere = form !== undefined && (question?.resource.type === OPA_TYPE || question?.resource.type === ROOT_RESOURCE.type) ? 'request.ambiguous' : undefined;
   const reason = fault ?? refused ?? elsewhere;
-  return {
-    ...base, id, realm, pep, protocol: 'opa', rule, presented,
-    input: without(input, credentialAt),
-    ...(question === undefined ? {} : { question }),
-    ...(reason === undefined ? {} : { refused: reason }),
-  };
+  // Members are assigned: V8 makes a class of its own for every object that begins with a spread and then grows.
+  const evaluation: Writable<Evaluation> = { id, realm, protocol: 'opa', pep, presented, input: without(input, credentialAt), rule };
+  if (question !== undefined) evaluation.question = question;
+  if (reason !== undefined) evaluation.refused = reason;
+  return withBase(evaluation, base);
 };
 
 export const opaRefusal = (id: string, reason: Reason, { caller: { pep, realm, fault }, base }: OpaAsker): Evaluation => ({
