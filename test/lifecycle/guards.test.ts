@@ -119,6 +119,7 @@ test('demand(29) demand(5): what was handed on is not extended, and what is boun
   const child = (must(await give(await ask(), other))['grant'] as { id: string }).id;
   expect(said(await world.requests.extend(workload(other), child, { ttlMs: 1_000, justification: 'more' }))).toBe('state: what was handed on is not extended; it is handed on anew');
   expect(said(await give(await ask({ binding: { jkt: 'A'.repeat(43) } }), other))).toBe('not-permitted: the grant is bound to a key, which another workload has not');
+  expect(said(await give(await ask({ uses: 2 }), other))).toBe('not-permitted: the uses of this grant are counted, so it is not handed on');
 });
 
 test('demand(46): a step by hand is finished by whom it is for, and by nobody else', async () => {
@@ -136,4 +137,18 @@ test('an alert of one cause is raised once, and not sent again by whoever finds 
   world.at.now += 1;
   expect(said(await world.lifecycle.raiseOnce(CONFIGURER, make))).toBe('ok');
   expect(await world.sequence()).toBe(before);
+});
+
+test('demand(27): what a request takes is the most of then and now: a floor that is raised meanwhile counts, one that is lowered does not', async () => {
+  const answers = (approvals: number) => { const { policy } = world.at; world.at.policy = policy && { ...policy, evaluate: () => ({ kind: 'value', value: { allow: true, approvals } }) }; };
+  const { policy } = world.at;
+  answers(3);
+  const lowered = await pending();
+  world.at.policy = policy;
+  const raised = await pending({ reference: 'CHG-8' });
+  for (const [name, request] of [['lowered', lowered], ['raised', raised]] as const) {
+    if (name === 'raised') answers(3);
+    for (const by of [DBA, SRE]) expect(must(await world.requests.approve(by, request.id, request.digest))['request'], name).toMatchObject({ state: 'pending', needed: 3 });
+    expect(must(await world.requests.approve(person('sid', 'team:sre'), request.id, request.digest))['request'], name).toMatchObject({ state: 'approved' });
+  }
 });
