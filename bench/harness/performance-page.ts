@@ -29,6 +29,7 @@ const section = (results: Results): string => {
   return [
     `## ${results.bench}\n`,
     `\`${results.command}\`, ${results.date}; ${machine.cores} cores (${machine.cpu}), ${machine.memoryGiB} GiB, ${machine.platform}, Node ${machine.node}\n`,
+    ...(results.plots ?? []).map(({ file, alt }) => `![${alt}](performance-${file})\n`),
     ...[goalsTable(results), ...results.tables, conditionsTable(results)].map(asMarkdown),
   ].join('\n');
 };
@@ -42,6 +43,7 @@ export const keptResults = (root: string): readonly Results[] =>
 export const keepResults = (root: string, results: Results): void => {
   mkdirSync(join(root, RESULTS), { recursive: true });
   mkdirSync(join(root, 'docs/reference'), { recursive: true });
+  for (const { file, svg } of results.plots ?? []) writeFileSync(join(root, 'docs/reference', `performance-${file}`), svg);
   writeFileSync(join(root, RESULTS, `${results.bench}.json`), `${JSON.stringify(results, null, 2)}\n`);
   writeFileSync(join(root, PAGE), renderPage(keptResults(root)));
 };

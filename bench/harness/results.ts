@@ -16,7 +16,15 @@ export interface Goal {
   readonly limit?: string;
 }
 
+/** A picture beside the page. */
+export interface Plot {
+  readonly file: string;
+  readonly alt: string;
+  readonly svg: string;
+}
+
 export interface Findings {
+  readonly plots?: readonly Plot[];
   readonly tables: readonly Table[];
   readonly goals: readonly Goal[];
 }

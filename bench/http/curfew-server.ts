@@ -12,6 +12,7 @@ import { answers, childrenOf, freePort, stopProcess } from './processes.ts';
 
 export interface CurfewServer {
   readonly port: number;
+  readonly grpcPort: number;
   readonly adminPort: number;
   /** From the start of the process until `/health/ready` answered 200. */
   readonly readyMs: number;
@@ -22,10 +23,11 @@ export interface CurfewServer {
   stop(): Promise<void>;
 }
 
-const READY_MS = 20_000;
+const READY_MS = 60_000;
 
 export interface CurfewServerOptions {
-  readonly store: FilledStore;
+  /** Where the store lies; an empty place is a new one. */
+  readonly store: Pick<FilledStore, 'path'>;
   readonly jwks: string;
   readonly folder: string;
   readonly name: string;
@@ -36,6 +38,13 @@ export interface CurfewServerOptions {
   /** Given: what it logs, info too, line by line; absent: warnings go to standard error. */
   readonly onLog?: (line: string) => void;
 }
+
+/** Once all of them decide; the first answers already. */
+const workersOf = async (supervisorPid: number, adminPort: number, workers: number): Promise<readonly number[]> => {
+  const ready = async (): Promise<boolean> => (await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()).includes(`curfew_workers_ready ${workers}\n`);
+  while (workers > 1 && !(await ready())) await new Promise((resolve) => setTimeout(resolve, 50));
+  return childrenOf(supervisorPid);
+};
 
 export const startCurfew = async (options: CurfewServerOptions): Promise<CurfewServer> => {
   const root = repositoryRoot();
@@ -50,13 +59,13 @@ export const startCurfew = async (options: CurfewServerOptions): Promise<CurfewS
   const config = {
     workers: 1,
     http: { port: http },
-    grpc: { port: grpc },
     store: { path: options.store.path },
     policy: { bundle: options.bundle ?? { file: join(folder, 'bundle.tar.gz') }, signing: { required: false } },
     identity: { issuers: [{ kind: 'spiffe', trustDomain: TRUST_DOMAIN, bundle: { file: join(folder, 'keys.json') }, audiences: [AUDIENCE] }] },
     decisionLog: { to: 'file', path: log },
     log: { level: options.onLog === undefined ? 'warn' : 'info' },
     ...options.config,
+    grpc: { port: grpc, ...(options.config?.['grpc'] as object | undefined) },
     admin: { port: admin, ...(options.config?.['admin'] as object | undefined) },
   };
   writeFileSync(join(folder, 'curfew.yaml'), stringify(config));
@@ -72,8 +81,8 @@ export const startCurfew = async (options: CurfewServerOptions): Promise<CurfewS
   const readyMs = performance.now() - started;
   const supervisorPid = child.pid ?? 0;
   return {
-    port: http, adminPort: admin, readyMs, supervisorPid,
-    workerPids: childrenOf(supervisorPid),
+    port: http, grpcPort: grpc, adminPort: admin, readyMs, supervisorPid,
+    workerPids: await workersOf(supervisorPid, admin, config.workers),
     emptyLog: () => truncateSync(log),
     stop: () => stopProcess(child),
   };

@@ -5,7 +5,9 @@
  * rate, whatever the server does, and wait for a connection when all are busy; latency counts from when a request was due, so that
  * a slow server can't hide behind the requests that it kept from being sent.
  */
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { addressed, checkAllows, createReader, GREETING, questionOf } from './http2-client.ts';
 import type { Kind } from './requests.ts';
 
 export interface Job {
@@ -42,19 +44,21 @@ export interface Ran {
 }
 
 /** How a yes and a no are written in bodies. */
-const WORDS: Readonly<Record<Exclude<Kind, 'curfew'>, readonly [yes: string, no: string]>> = {
+const WORDS: Readonly<Record<Exclude<Kind, 'curfew' | 'grpc'>, readonly [yes: string, no: string]>> = {
   opa: ['"allow":true', '"allow":false'], authzen: ['"decision":true', '"decision":false'], kubernetes: ['"allowed":true', '"denied":true'],
+  bare: ['"result":true', '"result":false'], cerbos: ['EFFECT_ALLOW', 'EFFECT_DENY'],
 };
 
 const jobs: Job[] = [];
 const WRONG_MAX = 5;
+const CHECK = '/envoy.service.auth.v3.Authorization/Check';
 /** Requests that found no connection; beyond this the server can't keep up with the rate. */
 const WAITING_MAX = 200_000;
 
 type Verdict = 'allow' | 'deny' | 'unavailable' | 'neither';
 
 /** Length of the first whole answer in `text` and what it says; `undefined` while it is not whole. */
-const readAnswer = (kind: Kind, text: string): { readonly length: number; readonly verdict: Verdict } | undefined => {
+const readAnswer = (kind: Exclude<Kind, 'grpc'>, text: string): { readonly length: number; readonly verdict: Verdict } | undefined => {
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd === -1) return undefined;
   const head = text.slice(0, headEnd);
@@ -64,17 +68,17 @@ const readAnswer = (kind: Kind, text: string): { readonly length: number; readon
   if (text.length < end) return undefined;
   const status = Number(head.slice(9, 12));
   if (kind === 'curfew') {
-    const verdict = status === 200 ? 'allow' : status !== 403 ? 'neither' : head.includes('x-curfew-reason: unavailable') ? 'unavailable' : 'deny';
+    const verdict = status === 200 ? 'allow' : status === 429 ? 'unavailable' : status !== 403 ? 'neither' : head.includes('x-curfew-reason: unavailable') ? 'unavailable' : 'deny';
     return { length: end, verdict };
   }
   const body = text.slice(headEnd + 4, end);
   const [yes, no] = WORDS[kind];
-  const verdict = status !== 200 ? 'neither' : body.includes(yes) ? 'allow' : body.includes(no) ? 'deny' : 'neither';
+  const verdict = status === 503 ? 'unavailable' : status !== 200 ? 'neither' : body.includes(yes) ? 'allow' : body.includes(no) ? 'deny' : 'neither';
   return { length: end, verdict };
 };
 
 const runLoad = async ({ kind, port, requests, allow }: Job, run: Run): Promise<Ran> => {
-  const wires = requests.map((text) => Buffer.from(text, 'latin1'));
+  const wires = requests.map((text) => (kind === 'grpc' ? questionOf(CHECK, Buffer.from(text, 'latin1')) : Buffer.from(text, 'latin1')));
   const latencies: number[] = [];
   const wrong: string[] = [];
   let unavailable = 0;
@@ -87,7 +91,11 @@ const runLoad = async ({ kind, port, requests, allow }: Job, run: Run): Promise<
   let outstanding = 0;
 
   interface Asking {
-    readonly socket: Socket;
+    socket: Socket;
+    /** Of HTTP/2: the last stream, what reads the connection, and whether its server wants another. */
+    stream: number;
+    hear: ReturnType<typeof createReader>;
+    leave: boolean;
     text: string;
     sentFor: number;
     index: number;
@@ -98,9 +106,16 @@ const runLoad = async ({ kind, port, requests, allow }: Job, run: Run): Promise<
     next = next + 1 === wires.length ? 0 : next + 1;
     asking.sentFor = sentFor;
     outstanding += 1;
-    asking.socket.write(wires[asking.index] as Buffer);
+    const wire = wires[asking.index] as Buffer;
+    if (kind === 'grpc') asking.stream += 2;
+    asking.socket.write(kind === 'grpc' ? addressed(wire, asking.stream) : wire);
   };
   const proceed = (asking: Asking): void => {
+    if (asking.leave) {
+      // As a gateway does: what comes next goes over another connection.
+      asking.socket.removeAllListeners('close').end();
+      open(asking);
+    }
     if (run.rate === undefined) {
       if (!ended) send(asking, performance.now());
       return;
@@ -110,9 +125,21 @@ const runLoad = async ({ kind, port, requests, allow }: Job, run: Run): Promise<
       dueHead += 1;
     } else idle.push(asking);
   };
+  const answerIn = (asking: Asking, chunk: string): { readonly length: number; readonly verdict: Verdict } | undefined => {
+    if (kind !== 'grpc') {
+      asking.text = asking.text === '' ? chunk : asking.text + chunk;
+      return readAnswer(kind, asking.text);
+    }
+    const { reply, message, leave } = asking.hear(Buffer.from(chunk, 'latin1'));
+    for (const bytes of reply) asking.socket.write(bytes);
+    asking.leave ||= leave;
+    if (message === undefined) return undefined;
+    const allows = checkAllows(message);
+    asking.text = message.toString('latin1');
+    return { length: message.length, verdict: allows === undefined ? 'neither' : allows ? 'allow' : message.includes('unavailable') ? 'unavailable' : 'deny' };
+  };
   const receive = (asking: Asking, chunk: string): void => {
-    asking.text = asking.text === '' ? chunk : asking.text + chunk;
-    const answer = readAnswer(kind, asking.text);
+    const answer = answerIn(asking, chunk);
     if (answer === undefined) return;
     const now = performance.now();
     latencies.push((now - asking.sentFor) * 1_000);
@@ -124,28 +151,35 @@ const runLoad = async ({ kind, port, requests, allow }: Job, run: Run): Promise<
     proceed(asking);
   };
 
+  /** Over a new connection, at once: what is written before it is there waits in the socket. */
+  const open = (asking: Asking): void => {
+    const socket = (asking.socket = connect({ port, host: '127.0.0.1', noDelay: true }));
+    Object.assign(asking, { stream: -1, hear: createReader(), leave: false });
+    socket.setEncoding('latin1');
+    if (kind === 'grpc') socket.write(GREETING);
+    socket.on('data', (chunk: string) => {
+      if (asking.socket !== socket) return;
+      try {
+        receive(asking, chunk);
+      } catch (error) {
+        failed = error as Error;
+      }
+    });
+    socket.on('error', (error) => { failed ??= error; });
+    socket.on('close', () => {
+      if (ended || asking.socket !== socket) return;
+      // Told to leave while it had nothing to ask.
+      if (asking.leave && idle.includes(asking)) open(asking);
+      else failed ??= new Error('the server closed a connection');
+    });
+  };
   const all: Asking[] = await Promise.all(
-    Array.from({ length: run.connections }, () =>
-      new Promise<Asking>((resolve, reject) => {
-        const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-        socket.setEncoding('latin1');
-        const asking: Asking = { socket, text: '', sentFor: 0, index: 0 };
-        socket.once('connect', () => resolve(asking));
-        socket.on('data', (chunk: string) => {
-          try {
-            receive(asking, chunk);
-          } catch (error) {
-            failed = error as Error;
-          }
-        });
-        socket.on('error', (error) => {
-          failed ??= error;
-          reject(error);
-        });
-        socket.on('close', () => {
-          if (!ended) failed ??= new Error('the server closed a connection');
-        });
-      })),
+    Array.from({ length: run.connections }, async () => {
+      const asking = { text: '', sentFor: 0, index: 0 } as Asking;
+      open(asking);
+      await once(asking.socket, 'connect');
+      return asking;
+    }),
   );
 
   const startedMs = performance.now();

@@ -62,7 +62,7 @@ const dataOf = (store: FilledStore, jwks: string): object => {
   };
 };
 
-const config = ({ rememberedTokens, decisionLog }: OpaOptions): object => ({
+const config = ({ rememberedTokens, decisionLog }: Omit<OpaOptions, 'store' | 'jwks'>): object => ({
   ...(rememberedTokens === 0 ? {} : { caching: { inter_query_builtin_value_cache: { named: { io_jwt: { max_num_entries: rememberedTokens } } } } }),
   ...(decisionLog ? { decision_logs: { console: true } } : {}),
 });
@@ -78,14 +78,17 @@ export interface OpaOptions {
   readonly name: string;
 }
 
-export const startOpa = async (options: OpaOptions): Promise<OpaServer> => {
+export const startOpa = (options: OpaOptions): Promise<OpaServer> => runOpa(options, dataOf(options.store, options.jwks), 'bench/http/opa/access.rego');
+
+/** With these data and this rule, a file of the repository. */
+export const runOpa = async (options: Omit<OpaOptions, 'store' | 'jwks'>, data: object, rule: string): Promise<OpaServer> => {
   const root = repositoryRoot();
   const { findOpa, OPA_VERSION } = (await import(pathToFileURL(join(root, 'scripts', 'opa.mjs')).href)) as { findOpa: () => string; OPA_VERSION: string };
   const folder = join(options.folder, options.name);
   mkdirSync(folder);
-  writeFileSync(join(folder, 'data.json'), JSON.stringify(dataOf(options.store, options.jwks)));
+  writeFileSync(join(folder, 'data.json'), JSON.stringify(data));
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config(options)));
-  copyFileSync(join(root, 'bench/http/opa/access.rego'), join(folder, 'access.rego'));
+  copyFileSync(join(root, rule), join(folder, 'access.rego'));
   const log = join(folder, 'decisions.log');
   const into = options.decisionLog ? openSync(log, 'a') : undefined;
   const port = await freePort();

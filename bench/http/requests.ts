@@ -3,8 +3,8 @@ import { randomOf, zipf } from '../harness/draw.ts';
 import { isRevoked, type FilledStore } from '../support/filled-store.ts';
 import type { BenchIssuer } from '../support/workload-tokens.ts';
 
-/** `curfew`: the status is the answer. */
-export type Kind = 'curfew' | 'opa' | 'authzen' | 'kubernetes';
+/** `curfew`: the status is the answer. `grpc`: requests are CheckRequests, encoded, as latin1. */
+export type Kind = 'curfew' | 'opa' | 'authzen' | 'kubernetes' | 'bare' | 'cerbos' | 'grpc';
 
 export interface Asked {
   readonly workload: number;

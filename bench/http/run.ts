@@ -39,9 +39,9 @@ interface Lane {
   readonly between: () => void;
 }
 
-const spread = ({ min, median, max }: Spread, text: (value: number) => string): string => `${text(median)} (${text(min)} to ${text(max)})`;
-const rates = ({ closed }: Lane): readonly number[] => closed.map(({ answered, durationMs }) => (answered / durationMs) * 1_000);
-const latencyOf = (runs: readonly Ran[]): Latency => {
+export const spread = ({ min, median, max }: Spread, text: (value: number) => string): string => `${text(median)} (${text(min)} to ${text(max)})`;
+export const rates = ({ closed }: Pick<Lane, 'closed'>): readonly number[] => closed.map(({ answered, durationMs }) => (answered / durationMs) * 1_000);
+export const latencyOf = (runs: readonly Ran[]): Latency => {
   const all = new Float64Array(runs.reduce((sum, { latencies }) => sum + latencies.length, 0));
   let at = 0;
   for (const { latencies } of runs) {

@@ -30,13 +30,15 @@ export interface Extent {
   readonly rounds: number;
   readonly decisionsPerRound: number;
   readonly seed: number;
+  /** Reads that a worker has behind it after some minutes of work. */
+  readonly readsBefore?: number;
 }
 
 /** Decisions between two turns of the event loop, as many as a busy worker finds in one read of its sockets. */
 const BATCH = 16;
 
 const grantIdsOf = (store: FilledStore, workload: number): ReadonlySet<string> =>
-  new Set(Array.from({ length: GRANTS_PER_WORKLOAD }, (_, index) => grantOf({ ...store, realm: 'default' }, '', workload + index * store.workloads).id));
+  new Set(Array.from({ length: store.perWorkload ?? GRANTS_PER_WORKLOAD }, (_, index) => grantOf({ ...store, realm: 'default' }, '', workload + index * store.workloads).id));
 
 /** Throws unless the decision is an allow that rests on a grant of this workload and ends with it. */
 export const checkAllow = (decision: Decision, store: FilledStore, workload: number): void => {
@@ -100,14 +102,13 @@ const runRound = async ({ decider, store }: Scenario, workloads: Int32Array, iss
   return { latencies, cost };
 };
 
-/** Reads that a worker has behind it after some minutes of work. */
 const READS_BEFORE = 200_000;
 
 /**
  * Brings each scenario into the state of a process that has worked for a while: the store's pages are mapped, and of what the
  * drawing repeats, the store's memory holds what it has room for. Otherwise page faults of the first reads would be measured.
  */
-const settle = async (scenarios: readonly Scenario[], seed: number): Promise<void> => {
+const settle = async (scenarios: readonly Scenario[], { seed, readsBefore = READS_BEFORE }: Extent): Promise<void> => {
   const mapped = new Set<string>();
   for (const scenario of scenarios) {
     const { decider, store } = scenario;
@@ -121,7 +122,7 @@ const settle = async (scenarios: readonly Scenario[], seed: number): Promise<voi
     let next = 0;
     if (!mapped.has(store.path)) await read(store.workloads, () => next++);
     mapped.add(store.path);
-    await read(READS_BEFORE, drawOf(scenario, seed + 1));
+    await read(readsBefore, drawOf(scenario, seed + 1));
   }
 };
 
@@ -134,7 +135,7 @@ export const measureScenarios = async (scenarios: readonly Scenario[], issuer: B
   });
   for (const workload of new Set(lanes.flatMap(({ workloads }) => [...workloads]))) await identity.remember(issuer.tokenOf(workload));
   for (const { scenario } of lanes) await checkDenials(scenario, issuer);
-  await settle(scenarios, extent.seed);
+  await settle(scenarios, extent);
   for (let round = 0; round <= rounds; round += 1) {
     for (let turn = 0; turn < lanes.length; turn += 1) {
       const lane = lanes[(turn + round) % lanes.length] as (typeof lanes)[number];

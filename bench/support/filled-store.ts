@@ -15,6 +15,8 @@ import { fillStore, workloadOf, type Filling } from './fill-store.ts';
 export interface Wanted {
   readonly grants: number;
   readonly revocations: number;
+  /** Grants of each workload; absent: three. */
+  readonly perWorkload?: number;
 }
 
 export interface FilledStore extends Wanted {
@@ -71,14 +73,15 @@ const wallClock = {
 
 /** `bare`: a store with the same grants and no revocations, to begin with. */
 const fill = async (path: string, wanted: Wanted, bare: FilledStore | undefined): Promise<FilledStore> => {
-  const workloads = Math.max(1, Math.floor(wanted.grants / GRANTS_PER_WORKLOAD));
+  const each = wanted.perWorkload ?? GRANTS_PER_WORKLOAD;
+  const workloads = Math.max(1, Math.floor(wanted.grants / each));
   const notBefore = bare?.notBefore ?? ((Date.now() - 60_000) as Instant);
   const expiresAt = bare?.expiresAt ?? ((notBefore + LIFE_MS) as Instant);
   if (bare !== undefined) cpSync(bare.path, path, { recursive: true, filter: (from) => !from.endsWith(NOTE) });
   const store = await openEmbeddedStore({ path, mode: 'production', clock: wallClock });
   try {
     const revoked = Array.from({ length: workloads }).filter((_, index) => isRevoked(wanted, index)).length;
-    const filling: Filling = { realm: 'default', grants: bare === undefined ? workloads * GRANTS_PER_WORKLOAD : 0, workloads, revocations: Math.max(0, wanted.revocations - revoked), notBefore, expiresAt };
+    const filling: Filling = { realm: 'default', grants: bare === undefined ? workloads * each : 0, workloads, revocations: Math.max(0, wanted.revocations - revoked), notBefore, expiresAt };
     await fillStore(store, filling);
     await revokeWorkloads(store, wanted, workloads);
   } finally {
@@ -98,7 +101,7 @@ const keptAt = (path: string): FilledStore | undefined => {
 
 export const filledStore = async (wanted: Wanted, root = repositoryRoot()): Promise<FilledStore> => {
   const folder = join(root, '.cache', 'bench-stores');
-  const kind = `${wanted.grants}-${wanted.revocations}-`;
+  const kind = `${wanted.perWorkload === undefined ? '' : `${wanted.perWorkload}-of-`}${wanted.grants}-${wanted.revocations}-`;
   const digest = writersDigest(root);
   const path = join(folder, `${kind}${digest}`);
   const kept = keptAt(path);
@@ -106,7 +109,7 @@ export const filledStore = async (wanted: Wanted, root = repositoryRoot()): Prom
   mkdirSync(folder, { recursive: true });
   for (const name of readdirSync(folder)) if (name.startsWith(kind)) rmSync(join(folder, name), { recursive: true, force: true });
   const from = performance.now();
-  const filled = await fill(path, wanted, keptAt(join(folder, `${wanted.grants}-0-${digest}`)));
+  const filled = await fill(path, wanted, wanted.perWorkload === undefined ? keptAt(join(folder, `${wanted.grants}-0-${digest}`)) : undefined);
   writeFileSync(join(path, NOTE), JSON.stringify(filled));
   say(`filled a store with ${wanted.grants} grants and ${wanted.revocations} revocations in ${((performance.now() - from) / 1_000).toFixed(1)} s`);
   return filled;

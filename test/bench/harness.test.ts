@@ -1,4 +1,5 @@
 /** The harness: numbers that benches rest on. A bench whose arithmetic is wrong is worse than none. */
+import { plot } from '../../bench/harness/plot.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -94,4 +95,18 @@ describe('docs/reference/performance.md', () => {
     expect(text.indexOf('## http')).toBeLessThan(text.indexOf('## memory'));
     for (const results of keptResults(repositoryRoot)) expect(JSON.stringify(results)).not.toMatch(/\/(?:home|root|tmp|work|Users)\//);
   });
+});
+
+test('a plot has every point of every line, on axes that hold them, and the same numbers give the same bytes', () => {
+  const lines = [{ name: 'a & b', points: [[1_000, 50], [10_000_000, 60]] as const }, { name: 'c', points: [[1, 0], [10, 100]] as const }];
+  const svg = plot('Cost', 'stored', 'us', lines);
+  expect(svg).toBe(plot('Cost', 'stored', 'us', lines));
+  expect(svg.match(/<circle /g)).toHaveLength(4);
+  expect(svg).toContain('a &amp; b');
+  expect(svg).toContain('>10,000,000<');
+  const [, , width = 0, height = 0] = (/viewBox="([^"]+)"/.exec(svg)?.[1] ?? '').split(' ').map(Number);
+  for (const [, x, y] of svg.matchAll(/cx="([\d.]+)" cy="([\d.]+)"/g)) {
+    expect(Number(x) >= 0 && Number(x) <= width).toBe(true);
+    expect(Number(y) >= 0 && Number(y) <= height).toBe(true);
+  }
 });

@@ -184,7 +184,6 @@ export const createAuthzen = (deps: AuthzenDeps): HttpApi => {
     serves: (target) => PATHS.has(pathOf(target)) || pathOf(target) === METADATA_PATH,
     shed: (request, response) => {
       if (!PATHS.has(pathOf(request.target))) return false;
-      response.shouldKeepAlive = false;
       writeFault(response, 503, 'too many questions are under way', [...echoOf(request), 'retry-after', RETRY_AFTER_S]);
       return true;
     },

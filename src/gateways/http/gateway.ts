@@ -28,7 +28,7 @@ import type { HttpListenerConfig } from './config.ts';
 import { httpEvaluation } from './evaluation.ts';
 import type { HttpContext, HttpProtocol } from './evaluation.ts';
 import { extAuthzHttp, forwardAuth } from './protocols.ts';
-import { readRequest } from './request.ts';
+import { once, readRequest } from './request.ts';
 import type { HttpRequest } from './request.ts';
 import { startHttpServer } from './server.ts';
 import type { HttpHandler, HttpServer, HttpTls } from './server.ts';
@@ -136,6 +136,12 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     return setting && { ...(deps.tls ?? tlsFromFiles)(setting), clientCertificate: setting.clientCertificate };
   };
 
+  /** Connections are kept, or many would be opened anew when there is least time for it; unless a body follows that nobody should wait for. */
+  const shedApi = (api: HttpApi, request: HttpRequest, response: ServerResponse): boolean => {
+    if (!(Number(once(request.headers, 'content-length') ?? 0) <= config.limits.bodyBytesMax) || request.headers.has('transfer-encoding')) response.shouldKeepAlive = false;
+    return api.shed(request, response);
+  };
+
   const handler = (reach: ListenerBinding['reach']): HttpHandler => {
     const listener: ListenerBinding = { id: config.id, reach, pep: config.pep };
     return (incoming, response, bodyTooLarge) => {
@@ -148,7 +154,7 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
           if (admission.enter(protocol.name)) decideOn(request, protocol, response);
           else writeShed(response, request.headers.has(NGINX_HEADER));
         } else if (api !== undefined) {
-          if (admission.room('api') || !api.shed(request, response)) api.handle(request, incoming, response).catch(() => writeFailure(response));
+          if (admission.room('api') || !shedApi(api, request, response)) api.handle(request, incoming, response).catch(() => writeFailure(response));
         }
         else if (!request.tooLarge && judgeTarget(request.target).ok) void app(incoming, response);
         else notHere(response);

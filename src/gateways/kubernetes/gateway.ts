@@ -101,7 +101,6 @@ export const createKubernetes = (deps: KubernetesDeps): HttpApi => {
     serves: (target) => target.split('?', 1)[0] === AUTHORIZE_PATH,
     shed: (_request, response) => {
       // A status of failure leaves the decision to the next authorizer.
-      response.shouldKeepAlive = false;
       writeJson(response, 200, BROKEN);
       return true;
     },

@@ -164,7 +164,6 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
     },
     shed: (request, response) => {
       if (deps.node.serves(pathOf(request.target))) return false;
-      response.shouldKeepAlive = false;
       writeJson(response, 503, JSON.stringify(opaError('internal_error', 'too many questions are under way')), ['retry-after', RETRY_AFTER_S]);
       return true;
     },

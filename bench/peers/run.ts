@@ -1,0 +1,116 @@
+/**
+ * The peers bench: Curfew beside an OPA server and Cerbos, on one machine, with the same rule, the same facts and the same connections, in interleaved rounds of one run.
+ * Closed loop for what each carries; then each gets 70 % of its own maximum in an open loop, and Curfew also that of OPA. Every answer is checked.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ratios, spreadOf, type Spread } from '../harness/latency.ts';
+import type { Options } from '../harness/options.ts';
+import { count, millis, perSecond, times, type Findings, type Goal, type Table } from '../harness/results.ts';
+import { startGenerator, type Generator } from '../http/generator.ts';
+import type { Ran } from '../http/load-generator.ts';
+import { latencyOf, rates, spread } from '../http/run.ts';
+import { filledStore } from '../support/filled-store.ts';
+import { startLanes, type Lane, type LaneId } from './lanes.ts';
+
+export const peersDefaults = { rounds: 5, seconds: 2, openRounds: 3, openSeconds: 2, connections: 32, workers: 2, grants: 1_000, requests: 5_000, share: 70, seed: 7, write: false } as const;
+export type PeersOptions = Options<typeof peersDefaults>;
+
+const maximum = (lane: Lane): number => spreadOf(rates(lane)).median;
+
+/** At 70 % of OPA's own maximum. */
+interface SameRate {
+  readonly rate: number;
+  readonly ours: Ran[];
+  readonly theirs: Ran[];
+}
+
+const measure = async (generator: Generator, lanes: readonly Lane[], options: PeersOptions): Promise<SameRate> => {
+  const inTurns = async (round: number, run: (lane: Lane) => Promise<void>): Promise<void> => {
+    for (let turn = 0; turn < lanes.length; turn += 1) {
+      const lane = lanes[(turn + round) % lanes.length] as Lane;
+      await run(lane);
+      lane.between();
+    }
+  };
+  const { connections } = options;
+  // Every question once: what is remembered is remembered, and code is compiled.
+  await inTurns(0, async ({ job }) => void (await generator.run({ job, connections, durationMs: 0, atLeast: options.requests, from: 0, anyLate: true })));
+  for (let round = 0; round < options.rounds; round += 1) {
+    await inTurns(round, async (lane) => void lane.closed.push(await generator.run({ job: lane.job, connections, durationMs: options.seconds * 1_000, from: round * 4_001 })));
+  }
+  const open = (lane: Lane, rate: number, round: number): Promise<Ran> => generator.run({ job: lane.job, connections, durationMs: options.openSeconds * 1_000, rate, from: round * 4_001 });
+  const [full, opa] = [lanes.find(({ id }) => id === 'full'), lanes.find(({ id }) => id === 'full-opa')] as [Lane, Lane];
+  const same: SameRate = { rate: Math.round((maximum(opa) * options.share) / 100), ours: [], theirs: [] };
+  for (let round = 0; round < options.openRounds; round += 1) {
+    await inTurns(round, async (lane) => void lane.open.push(await open(lane, Math.round((maximum(lane) * options.share) / 100), round)));
+    same.ours.push(await open(full, same.rate, round));
+    same.theirs.push(await open(opa, same.rate, round));
+    full.between();
+  }
+  return same;
+};
+
+const p99 = (runs: readonly Ran[]): number => latencyOf(runs).p99 / 1_000;
+
+const findings = (lanes: readonly Lane[], same: SameRate, options: PeersOptions): Findings => {
+  const of = (id: LaneId): Lane | undefined => lanes.find((lane) => lane.id === id);
+  const tables: Table[] = [
+    {
+      title: `What each carries, closed loop, ${options.connections} connections`,
+      columns: ['server', 'decisions a second, median of rounds (spread)', 'p50 ms', 'p99 ms', 'not in time'],
+      rows: lanes.map((lane) => {
+        const { p50, p99: late } = latencyOf(lane.closed);
+        return [lane.name, spread(spreadOf(rates(lane)), perSecond), millis(p50 / 1_000), millis(late / 1_000), count(lane.closed.reduce((sum, { unavailable }) => sum + unavailable, 0))];
+      }),
+      note: 'The load generator, one process, is on the same processors. Curfew writes its decision log to a file; the others write none. A full decision: credential, grants, tasks, endings, Rego, guard, re-check, record.',
+    },
+    {
+      title: `Open loop, each at ${options.share} % of what it carried`,
+      columns: ['server', 'requests a second', 'p50 ms', 'p99 ms', 'not in time'],
+      rows: lanes.map((lane) => {
+        const { p50, p99: late } = latencyOf(lane.open);
+        return [lane.name, perSecond((maximum(lane) * options.share) / 100), millis(p50 / 1_000), millis(late / 1_000), count(lane.open.reduce((sum, { unavailable }) => sum + unavailable, 0))];
+      }),
+      note: 'Latency counts from when a request was due.',
+    },
+  ];
+  const goals: Goal[] = [];
+  const faster = (goal: string, ours: LaneId, theirs: LaneId, least: number): void => {
+    const [above, below] = [of(ours), of(theirs)];
+    if (above === undefined || below === undefined) return;
+    const ratio: Spread = ratios(rates(above), rates(below));
+    goals.push({ goal: `${goal} >= ${least} x`, measured: spread(ratio, times), met: ratio.median >= least, limit: 'see "Where the time goes" below' });
+  };
+  const sooner = (goal: string, ours: number, theirs: number, share: number): void => {
+    goals.push({ goal, measured: `${millis(ours)} ms to ${millis(theirs)} ms`, met: ours <= theirs * share, limit: 'see "Where the time goes" below' });
+  };
+  faster('full decisions / OPA doing the whole check, remembering tokens', 'full', 'full-opa', 10);
+  faster('full decisions / OPA doing the whole check, as it comes', 'full', 'full-opa-plain', 10);
+  sooner(`p99 at ${perSecond(same.rate)} a second (${options.share} % of OPA's own maximum) <= 1/5 of OPA's`, p99(same.ours), p99(same.theirs), 0.2);
+  sooner(`p99 at ${options.share} % of our own maximum <= 10 ms`, p99((of('full') as Lane).open), 10, 1);
+  faster('the bare rule over /v1/data / OPA', 'bare', 'bare-opa', 1.5);
+  sooner("p99 of the bare rule, each at its own rate, <= OPA's", p99((of('bare') as Lane).open), p99((of('bare-opa') as Lane).open), 1);
+  faster('the bare rule / Cerbos on its own API', 'bare', 'bare-cerbos', 5);
+  faster("full decisions over gRPC / OPA's bare rule over HTTP", 'full-grpc', 'bare-opa', 0.75);
+  faster("the bare rule over gRPC / OPA's over HTTP", 'bare-grpc', 'bare-opa', 1.1);
+  return { tables, goals };
+};
+
+/** `generatorModule`: see `startGenerator`. */
+export const runPeers = async (options: PeersOptions, say: (text: string) => void, generatorModule?: string): Promise<Findings> => {
+  const folder = mkdtempSync(join(tmpdir(), 'curfew-bench-'));
+  const stops: (() => Promise<void>)[] = [];
+  try {
+    const store = await filledStore({ grants: options.grants, revocations: options.grants });
+    const generator = startGenerator(generatorModule);
+    stops.push(generator.stop);
+    const lanes = await startLanes({ store, folder, workers: options.workers, requests: options.requests, seed: options.seed, generator, started: (stop) => void stops.push(stop) });
+    say('all servers answer');
+    return findings(lanes, await measure(generator, lanes, options), options);
+  } finally {
+    for (const stop of stops.toReversed()) await stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+};
