@@ -28,6 +28,7 @@ export interface World {
   readonly server: RedisServer | undefined;
   /** Behind Sentinels: the other one; which of the two is primary changes. */
   readonly replica: RedisServer | undefined;
+  readonly sentinels: readonly RedisServer[];
   /** In the world of moved addresses. */
   readonly roles: Roles | undefined;
   /** From each node to the server. */
@@ -106,7 +107,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     cleanups.push(fleet.stop);
     const node = (index: number): Curfew => fleet.nodes[index] as Curfew;
     return {
-      kind, fleet, server, replica, roles, wires, walls, serverWall, node, close,
+      kind, fleet, server, replica, sentinels, roles, wires, walls, serverWall, node, close,
       maxFactsAgeMs: kind === 'embedded' ? Number.POSITIVE_INFINITY : leased ? LEASE_MS : MAX_FACTS_AGE_MS,
       processes: (index) => [node(index).pid, ...node(index).workers()],
     };
