@@ -90,11 +90,21 @@ const apply = (record: Members, masks: readonly Mask[]): Members => {
 /** Gives the record as it is to be written, `undefined` when it is to be left out. Never throws. */
 export type LogRules = (record: Members) => Members | undefined;
 
-export const createLogRules = (policy: () => LogPolicy | undefined): LogRules => (record) => {
+/** Rules that stopped a process before are not asked again. */
+export interface LogGuard {
+  enter(realm: string, workload: string | undefined): boolean;
+  leave(): void;
+}
+
+const UNGUARDED: LogGuard = { enter: () => true, leave: () => undefined };
+
+export const createLogRules = (policy: () => LogPolicy | undefined, guard: LogGuard = UNGUARDED): LogRules => (record) => {
   const active = policy();
   if (active === undefined) return record;
   const [drops, masks] = [active.entrypoints.includes(DROP), active.entrypoints.includes(MASK)];
   if (!drops && !masks) return record;
+  const { realm, workload } = record;
+  if (!guard.enter(typeof realm === 'string' ? realm : '', typeof workload === 'string' ? workload : undefined)) return without(record, ['/input', '/result'], 'data.system.log took too long before');
   try {
     const { result, revision, ...said } = record['policy'] as JsonObject;
     const event = {
@@ -116,5 +126,7 @@ export const createLogRules = (policy: () => LogPolicy | undefined): LogRules =>
     return rules.length === 0 ? record : apply(record, rules);
   } catch {
     return without(record, ['/input', '/result'], 'data.system.log failed');
+  } finally {
+    guard.leave();
   }
 };

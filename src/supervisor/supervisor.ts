@@ -153,7 +153,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       log.warn('a worker ended and is replaced', { worker: worker.pid, cause: stall?.cause ?? freeze ?? signal ?? `exit code ${code}` });
       if (stall?.fingerprint === undefined) return;
       const kept = book.add(stall.fingerprint, clock.monotonicMs());
-      log.warn(`the ${kept === 'workload' ? 'workload' : 'evaluation'} that stopped it is denied from now on`, { evaluation: stall.fingerprint });
+      log.warn(stall.fingerprint.startsWith('["log",') ? "what the bundle's rules for the decision log took too long for is written without input and result from now on" : `the ${kept === 'workload' ? 'workload' : 'evaluation'} that stopped it is denied from now on`, { evaluation: stall.fingerprint });
       pool.broadcast({ type: 'quarantine', list: book.list() });
     };
     const shadow = createShadowSource({ clock, log, config: () => holder.active.core.config, tell: (bundle) => pool.broadcast({ type: 'shadow', bundle }) });

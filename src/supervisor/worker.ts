@@ -34,13 +34,13 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const config = configSchema.parse(start.rawConfig);
   const core = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir, version: start.version });
   let policy: LoadedPolicy | undefined;
-  const decisionLog = openLog(config, log, () => policy);
-  // However it ends, short of a kill: what it held is written, and the chain closed.
-  process.on('exit', () => decisionLog.flushNow());
   // For tests of what the watchdog is for; production can't be without it.
   const watched = start.mode === 'production' || process.env['CURFEW_TEST_WATCHDOG'] !== 'off';
   const watchdog = createWatchdog({ evaluationBudgetMs: config.limits.evaluationBudgetMs, reportFd: watched ? REPORT_FD : undefined });
   watchdog.replace(start.quarantine);
+  const decisionLog = openLog(config, log, () => policy, { enter: watchdog.enterLog, leave: watchdog.leave });
+  // However it ends, short of a kill: what it held is written, and the chain closed.
+  process.on('exit', () => decisionLog.flushNow());
   const metrics = createWorkerMetrics({ sink: decisionLog.stats, quarantined: watchdog.size, spansDropped: () => core.traces?.stats().dropped ?? 0 });
   const shadow = openShadow(core, log);
   const useNotes = createUseNotes({ store: core.store, clock: core.clock, everyMs: config.lifecycle.useNotesMs, onError: (error) => log.warn('what was used can not be noted now', { detail: errorText(error) }) });

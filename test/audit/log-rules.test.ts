@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildToolchain } from '../../scripts/toolchain.mjs';
 import { createRecordText } from '../../src/audit/encode-record.ts';
-import { createLogRules, type LogPolicy } from '../../src/audit/log-rules.ts';
+import { createLogRules, type LogGuard, type LogPolicy } from '../../src/audit/log-rules.ts';
 import type { PolicyOutcome } from '../../src/decision/ports.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import { loadPolicy, type LoadedPolicy } from '../../src/policy/load-policy.ts';
@@ -59,6 +59,18 @@ describe('masks', () => {
     for (const value of [false, 'true', 1, {}]) expect(written(saying({ kind: 'value', value: [] }, { kind: 'value', value }))).toBeDefined();
     expect(written(saying({ kind: 'value', value: [] }, { kind: 'failed', reason: 'policy.error', detail: '' }))).toBeDefined();
   });
+});
+
+test('rules that stopped a process before are not asked for that workload: content is left out, nothing is dropped; the guard is left however they end', () => {
+  const entered: unknown[] = [];
+  let left = 0;
+  const guard = (may: boolean): LogGuard => ({ enter: (...of) => { entered.push(of); return may; }, leave: () => { left += 1; } });
+  const text = (policy: LogPolicy, may: boolean): unknown => createLogRules(() => policy, guard(may))(record());
+  const never: LogPolicy = { ...masks([]), evaluate: () => { throw new Error('asked'); } };
+  expect(text({ ...never, entrypoints: ['system/log/drop'] }, false)).toMatchObject({ erased: ['/input', '/result'], maskFailed: 'data.system.log took too long before' });
+  expect([entered.length, left]).toEqual([1, 0]);
+  expect(text(never, true)).toMatchObject({ maskFailed: 'data.system.log failed' });
+  expect(left).toBe(1);
 });
 
 describeWith(['go'], 'in Rego', () => {

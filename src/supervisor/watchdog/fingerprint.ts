@@ -20,6 +20,10 @@ export const fingerprintOf = (evaluation: Evaluation, identity: Identity | undef
 export const workloadPart = (realm: string, workload: string | undefined): string =>
   JSON.stringify([bounded(realm), workload === undefined ? null : bounded(workload)]);
 
+/** Of what the bundle's rules for the decision log say of a workload's decisions. It has no workload part: decisions are not denied for it. */
+export const logFingerprint = (realm: string, workload: string | undefined): string =>
+  JSON.stringify(['log', bounded(realm), workload === undefined ? null : bounded(workload), null]);
+
 /** From a fingerprint to its workload part; `undefined` when the text is none. */
 export const workloadPartOf = (fingerprint: string): string | undefined => {
   try {

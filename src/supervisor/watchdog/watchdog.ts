@@ -4,11 +4,13 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { Quarantine } from '../../decision/ports.ts';
-import { fingerprintOf, workloadPart } from './fingerprint.ts';
+import { fingerprintOf, logFingerprint, workloadPart } from './fingerprint.ts';
 import { allocateWatch, EVALUATION, LOOP_TURNS, TEXT_BYTES, viewWatch, type WatchThreadData } from './layout.ts';
 import type { QuarantineList } from './quarantine.ts';
 
 export interface Watchdog extends Quarantine {
+  /** As `enter`, for the rules of the decision log about a decision of this workload. */
+  enterLog(realm: string, workload: string | undefined): boolean;
   replace(list: QuarantineList): void;
   size(): number;
   /** From now on the loop is watched. Call it when the start is over. */
@@ -28,17 +30,24 @@ export const createWatchdog = (options: { readonly evaluationBudgetMs: number; r
   let thread: Worker | undefined;
   let timer: NodeJS.Timeout | undefined;
 
+  const begin = (fingerprint: string): true => {
+    const { written } = encoder.encodeInto(fingerprint, text);
+    Atomics.store(header, TEXT_BYTES, written);
+    const before = Atomics.load(header, EVALUATION);
+    Atomics.store(header, EVALUATION, before % 2 === 1 ? before + 2 : before + 1);
+    return true;
+  };
   return {
+    enterLog: (realm, workload) => {
+      const fingerprint = logFingerprint(realm, workload);
+      return !evaluations.has(fingerprint) && begin(fingerprint);
+    },
     enter: (evaluation, identity) => {
       const fingerprint = fingerprintOf(evaluation, identity);
       if (evaluations.size > 0) {
         if (evaluations.has(fingerprint) || workloads.has(workloadPart(evaluation.realm, identity?.workload))) return false;
       }
-      const { written } = encoder.encodeInto(fingerprint, text);
-      Atomics.store(header, TEXT_BYTES, written);
-      const before = Atomics.load(header, EVALUATION);
-      Atomics.store(header, EVALUATION, before % 2 === 1 ? before + 2 : before + 1);
-      return true;
+      return begin(fingerprint);
     },
     leave: () => {
       const before = Atomics.load(header, EVALUATION);
