@@ -6,7 +6,7 @@ import { extAuthz, shippedConfiguration, startEnvoy, type RunningEnvoy } from '.
 import { allowing, denying, shapingOf, startGateway, type TestGateway } from '../../support/http-gateway.ts';
 import { askOnce, openRaw, requestText, type RawResponse } from '../../support/raw-socket.ts';
 import { startService, type Service } from '../../support/service.ts';
-import { expectOneReading } from './hostile-targets.ts';
+import { expectOneReading, expectPlantedFound } from './hostile-targets.ts';
 
 const LINES = ['Host: shop.local', 'Authorization: Bearer good'];
 /** What must reach Curfew for it to see streams, overrides and proofs. */
@@ -84,6 +84,7 @@ describeWith(['envoy'], "behind Envoy's HTTP ext_authz", () => {
   });
 
   test('B1: what the service sees is what was judged, or it was denied: over 500 hostile targets', async () => {
+    await expectPlantedFound(gateway, service, ask);
     await expectOneReading(gateway, service, ask);
   });
 

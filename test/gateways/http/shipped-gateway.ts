@@ -11,7 +11,7 @@ import { allowing, denying, startGateway, type TestGateway } from '../../support
 import { askOnce, requestText, type RawResponse } from '../../support/raw-socket.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
-import { expectOneReading } from './hostile-targets.ts';
+import { expectOneReading, expectPlantedFound } from './hostile-targets.ts';
 
 const LINES = ['Host: shop.local', 'Authorization: Bearer good'];
 
@@ -77,6 +77,7 @@ export const describeShipped = (title: string, { part, prepare, isRefusal }: Shi
   });
 
   test('B1: what the service sees is what was judged, or it was denied: over 500 hostile targets', async () => {
+    await expectPlantedFound(gateway, service, ask);
     await expectOneReading(gateway, service, ask);
   });
 
