@@ -15,7 +15,8 @@ export const TRUST_DOMAIN_MAX = 255;
 
 const TRUST_DOMAIN = /^[a-z0-9._-]+$/;
 const SEGMENT = /^[A-Za-z0-9._-]+$/;
-const PREFIX = 'spiffe://';
+/** Trust domain and path; `.` and `..` are no segments. */
+const ID = /^spiffe:\/\/([a-z0-9._-]+)((?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)*)$/;
 
 export const isTrustDomain = (name: string): boolean => name.length <= TRUST_DOMAIN_MAX && TRUST_DOMAIN.test(name);
 
@@ -23,12 +24,8 @@ export const isSegment = (text: string): boolean => SEGMENT.test(text) && text !
 
 /** The parts of a well-formed SPIFFE ID, else `undefined`. */
 export const parseSpiffeId = (text: string): SpiffeId | undefined => {
-  if (text.length > SPIFFE_ID_MAX || !text.startsWith(PREFIX)) return undefined;
-  const slash = text.indexOf('/', PREFIX.length);
-  const trustDomain = slash === -1 ? text.slice(PREFIX.length) : text.slice(PREFIX.length, slash);
-  if (!isTrustDomain(trustDomain)) return undefined;
-  const path = slash === -1 ? '' : text.slice(slash);
-  const segments = path === '' ? [] : path.slice(1).split('/');
-  if (!segments.every(isSegment)) return undefined;
+  if (text.length > SPIFFE_ID_MAX) return undefined;
+  const [, trustDomain, path] = ID.exec(text) ?? [];
+  if (trustDomain === undefined || path === undefined || trustDomain.length > TRUST_DOMAIN_MAX) return undefined;
   return { trustDomain, path };
 };
