@@ -152,3 +152,16 @@ test('demand(27): what a request takes is the most of then and now: a floor that
     expect(must(await world.requests.approve(person('sid', 'team:sre'), request.id, request.digest))['request'], name).toMatchObject({ state: 'approved' });
   }
 });
+
+test('demand(28): the longest time is the shorter of what the policy says then and now', async () => {
+  const { policy } = world.at;
+  const lasting = (longest: number) => { world.at.policy = policy && { ...policy, evaluate: () => ({ kind: 'value', value: { allow: true, approvals: 2, max_ttl_ms: longest } }) }; };
+  lasting(HOUR);
+  const { id, digest } = await pending();
+  lasting(HOUR - 1);
+  expect(said(await world.requests.approve(DBA, id, digest))).toContain('/ttlMs');
+  lasting(2 * HOUR);
+  expect(said(await world.requests.approve(DBA, id, digest))).toBe('ok');
+  lasting(HOUR - 1);
+  expect(said(await world.requests.approve(SRE, id, digest))).toContain('/ttlMs');
+});
