@@ -12,6 +12,8 @@ export interface BenchIssuer {
   readonly jwks: string;
   /** A token for one workload by its index, made once and kept. */
   tokenOf(workload: number): string;
+  /** The same key, and tokens of their own from now on. */
+  renewed(): BenchIssuer;
 }
 
 const base64url = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -27,9 +29,15 @@ export const createBenchIssuer = (): BenchIssuer => {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const jwk = publicKey.export({ format: 'jwk' });
   const kid = createHash('sha256').update(JSON.stringify(jwk)).digest('base64url').slice(0, 16);
+  const jwks = JSON.stringify({ keys: [{ ...jwk, kid, use: 'jwt-svid' }] });
+  return issuing(privateKey, kid, jwks);
+};
+
+const issuing = (privateKey: KeyObject, kid: string, jwks: string): BenchIssuer => {
   const tokens = new Map<number, string>();
   return {
-    jwks: JSON.stringify({ keys: [{ ...jwk, kid, use: 'jwt-svid' }] }),
+    jwks,
+    renewed: () => issuing(privateKey, kid, jwks),
     tokenOf: (workload) => {
       let token = tokens.get(workload);
       if (token === undefined) {
