@@ -165,3 +165,28 @@ test('demand(28): the longest time is the shorter of what the policy says then a
   lasting(HOUR - 1);
   expect(said(await world.requests.approve(SRE, id, digest))).toContain('/ttlMs');
 });
+
+test('F6: what follows a grant rests on those who approved that one too', async () => {
+  const approved = async (names: readonly Call[], { id, digest }: { id: string; digest: string }) => {
+    let last: JsonObject = {};
+    for (const by of names) last = must(await world.requests.approve(by, id, digest));
+    return (last['request'] as { grant: string }).grant;
+  };
+  const first = await approved([DBA, SRE], await pending());
+  const more = must(await world.requests.extend(DATA, first, { ttlMs: HOUR, justification: 'more' }))['request'] as { id: string; digest: string };
+  const second = await approved([person('dina', 'team:dba'), person('sid', 'team:sre')], more);
+  world.at.now += HOUR;
+  const state = async () => (await world.inspect.grant('default', second))?.['endedBecause'] ?? (await world.inspect.grant('default', second))?.['state'];
+  expect(await state()).toBe('active');
+  must(await world.lifecycle.revoke(CONFIGURER, { selector: { kind: 'approver', value: 'user:dan' }, reason: 'x' }, true));
+  expect(await state()).toBe('grant.revoked');
+});
+
+test('an entitlement whose uses are counted gives no grant without a count, nor one with more', async () => {
+  withMore('db-migration', { uses: 5 });
+  const issue = (over: object) => world.lifecycle.issueGrant(CONFIGURER, {
+    workload: MIGRATE, model: 'time-boxed', entitlement: 'db-migration', scopes: [{ actions: ['*'], resource: { type: 'http', id: 'orders-db.local/schema/**' } }], ttlMs: HOUR, owner: 'team:data', justification: 'nightly', reference: 'CHG-1', ...over,
+  });
+  for (const over of [{}, { uses: 6 }]) expect(said(await issue(over))).toContain('/uses');
+  expect(said(await issue({ uses: 5 }))).toBe('ok');
+});
