@@ -22,12 +22,19 @@ export interface CanaryDeps {
   readonly stopping: () => boolean;
 }
 
+const UNCLEAR_MAX = 5;
+
 const unproven = (detail: string, grant?: string): CanaryRun => ({ result: 'unproven', detail, ...(grant === undefined ? {} : { grant }) });
 const clearly = (asked: Asked): string => (asked.was === 'unclear' ? asked.detail : asked.was);
 
 /** `undefined`: the process ends, and nothing is said of the gateway. */
 export const runCanary = async ({ config, ask, issue, clock, sleep, stopping }: CanaryDeps): Promise<CanaryRun | undefined> => {
   let before = await ask();
+  // One answer that went wrong on its way says nothing yet.
+  for (let again = 0; again < UNCLEAR_MAX && before.was === 'unclear' && !stopping(); again += 1) {
+    await sleep(config.askMs);
+    before = await ask();
+  }
   if (before.was === 'open') {
     // A run that was broken off may have left a grant; it has ended by then.
     await sleep(config.ttlMs + config.watchMs);

@@ -83,6 +83,15 @@ test('an answer that was on its way when the end came is not held against the ga
   expect((await run(HONEST, { apartMs: 400 })).result).toMatchObject({ result: 'ended' });
 });
 
+test('an answer that went wrong on its way, before, under or after the grant, is not held against the gateway', async () => {
+  let asked = 0;
+  const flaky: Gateway = (world) => {
+    asked += 1;
+    return asked % 3 === 1 ? UNCLEAR : HONEST(world);
+  };
+  expect((await run(flaky)).result).toMatchObject({ result: 'ended' });
+});
+
 test('a grant that a broken-off run left is no open gateway', async () => {
   expect((await run(HONEST, { left: 9_000 })).result).toMatchObject({ result: 'ended' });
 });
