@@ -101,9 +101,9 @@ test('clients are known by the authorities of the trust domain that was named: n
 });
 
 test('a withdrawn authority ends open connections and is known no more, its successor is', { timeout: 90_000 }, async () => {
-  const open = connect({ port: curfew.ports.http, host: 'localhost', ca: [mesh.pem, nextMesh.pem], cert: gateway.pem, key: gateway.keyPem });
-  await new Promise((resolve) => open.once('secureConnect', resolve));
-  const ended = new Promise((resolve) => open.on('error', () => undefined).once('close', resolve));
+  const open = [curfew.ports.http, curfew.ports.grpc].map((port) => connect({ port, host: 'localhost', ca: [mesh.pem, nextMesh.pem], cert: gateway.pem, key: gateway.keyPem, ALPNProtocols: ['h2', 'http/1.1'] }));
+  await Promise.all(open.map((socket) => new Promise((resolve) => socket.once('secureConnect', resolve))));
+  const ended = Promise.all(open.map((socket) => new Promise((resolve) => socket.resume().on('error', () => undefined).once('close', resolve))));
   server.say('FetchX509Bundles', x509Bundles({ 'example.org': [nextMesh] }));
   await ended;
   await until('the old one to be refused', async () => (await askAs(gateway)) === 'refused');
