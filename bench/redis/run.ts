@@ -94,7 +94,7 @@ const growth = async (bench: Bench): Promise<Findings> => {
       return {
         goal: `${mode}: cost at ${count(options.large)} / ${count(options.small)} grants and revocations <= 1.2 x`,
         measured: `${spread(ratio, times)} in processor time of worker and Redis; ${times(rateRatio(small, large).median)} in decisions a second`, met: ratio.median <= 1.2,
-        limit: 'what a worker does not remember it reads whole; everything fits into its memory with few grants, and does not with many',
+        limit: 'no read grows with the store: by profile (200,000 against 1,000 grants, a busy machine) one that is whole takes 164 us of the worker and 100 of Redis, against 177 and 89, one that is remembered 26 and 4. What grows is how many decisions read whole, none with few grants, half of them with many: a worker remembers 16 MiB',
       };
     };
     return { tables: [table], goals: [goal('strict', strict, strictLarge), goal('leased', leased, leasedLarge)] };
