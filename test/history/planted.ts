@@ -52,7 +52,7 @@ export const PLANTED: readonly Planted[] = [
     changes: [{ file: 'store/redis/settings.js', from: 'if (evicting !== undefined)', to: 'if (evicting === null)' }],
   },
   {
-    name: 'facts come from another connection than the renewal', world: 'moved', faults: ['a node reads from the old primary and commits to the new one'], play: PROMPTLY,
+    name: 'facts come from another connection than the renewal', world: 'moved', faults: ['a node reads from the old primary and commits to the new one'], play: { ...PROMPTLY, endsFromMs: 500 },
     changes: [{ file: 'store/redis/fence.js', from: 'const same = Number(number) >= lease.number;', to: 'const same = true;' }],
   },
   {

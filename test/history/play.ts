@@ -18,6 +18,8 @@ export interface PlayOptions {
   readonly probesPerNode?: number;
   /** What ends access comes while something is wrong, from the other nodes. */
   readonly promptly?: boolean;
+  /** So much later, for faults that take a while to begin. */
+  readonly endsFromMs?: number;
   /** Grants that end soon, one after another. */
   readonly shorts?: number;
   /** Requests whose workload is revoked before they are approved. */
@@ -156,7 +158,7 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     await issueOnce(anyNode(), `short${index}`, short);
     if (isThere(`short${index}`)) names.push(`short${index}`);
   }
-  const plan = planned.map((name) => ({ name, what: random.pick(ENDINGS), ...(options.promptly === true ? { node: (faulty + 1) % size, at: random.between(20, 350) } : { node: anyNode(), at: random.between(0, 900) }) }));
+  const plan = planned.map((name) => ({ name, what: random.pick(ENDINGS), ...(options.promptly === true ? { node: (faulty + 1) % size, at: (options.endsFromMs ?? 0) + random.between(20, 350) } : { node: anyNode(), at: random.between(0, 900) }) }));
   // What was read under a lease may be used until that lease is over.
   const deniesAfterMs = fault.deniesAfterMs === undefined ? undefined : fault.deniesAfterMs + (world.kind.startsWith('leased') ? world.maxFactsAgeMs : 0);
   const [from, lasts] = [options.promptly === true ? 0 : random.between(0, 500), random.between((deniesAfterMs ?? 0) + fault.mostMs / 4, (deniesAfterMs ?? 0) + fault.mostMs)];

@@ -174,9 +174,7 @@ export const MOVED: Fault = {
     const roles = world.roles as Roles;
     const { primary: old, replica: next, spare, link, nextLink } = roles;
     Object.assign(link, { up: 'drop', down: 'drop', refuse: true });
-    nextLink.targetPort = next.port;
     await next.send('REPLICAOF NO ONE');
-    await spare.send(`REPLICAOF 127.0.0.1 ${nextLink.port}`);
     await until('the next replica', followed(next), 30_000);
     for (const [index, wire] of world.wires.entries()) {
       wire.targetPort = next.port;
@@ -186,9 +184,10 @@ export const MOVED: Fault = {
     Object.assign(roles, { primary: next, replica: spare, spare: old, link: nextLink, nextLink: link });
     return async () => {
       for (const wire of world.wires) wire.reset();
-      // Whoever still comes finds no primary of theirs there.
-      Object.assign(link, { up: 'pass', down: 'pass', refuse: false });
+      Object.assign(link, { up: 'pass', down: 'pass', refuse: false, targetPort: spare.port });
       link.reset();
+      await old.send(`REPLICAOF 127.0.0.1 ${link.port}`);
+      await until('the spare one', followed(spare), 60_000);
     };
   },
 };

@@ -14,9 +14,9 @@ export type WorldKind = (typeof WORLDS)[number];
 export interface Roles {
   primary: RedisServer;
   replica: RedisServer;
-  /** Takes the replica's place when that is promoted. */
+  /** Follows the replica, and takes its place when that is promoted. */
   spare: RedisServer;
-  /** From the replica to its primary, and one for the next pair. */
+  /** From the replica to its primary, and from the spare one to the replica. */
   link: TcpProxy;
   nextLink: TcpProxy;
 }
@@ -56,9 +56,10 @@ const startRoles = async (primary: RedisServer, cleanups: (() => unknown)[]): Pr
   cleanups.push(link.close, nextLink.close);
   const replica = await startRedis([...REPLICATED, '--replicaof', '127.0.0.1', String(link.port)]);
   cleanups.push(replica.stop);
-  const spare = await startRedis(REPLICATED);
+  nextLink.targetPort = replica.port;
+  const spare = await startRedis([...REPLICATED, '--replicaof', '127.0.0.1', String(nextLink.port)]);
   cleanups.push(spare.stop);
-  await until('the replica', async () => (await primary.send('INFO replication')).includes('state=online'));
+  for (const server of [primary, replica]) await until('its replica', async () => (await server.send('INFO replication')).includes('state=online'));
   return { primary, replica, spare, link, nextLink };
 };
 
