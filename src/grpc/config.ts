@@ -19,6 +19,7 @@ export const grpcLimitsConfig = z
     maxSessionMemoryMiB: z.int().min(1).max(1_024).default(32).describe('Memory of one connection, beyond which new calls on it are refused.'),
     idleTimeoutMs: z.int().min(1_000).max(86_400_000).default(3_600_000).describe('A connection without any traffic is closed after this time.'),
     maxConnectionAgeMs: z.int().min(1_000).max(2_000_000_000).default(1_800_000).describe('A connection older than this (less up to a tenth) is to be opened anew, so that connections find new workers and nodes; what is asked on it meanwhile is answered.'),
+    minConnectionAgeMs: z.int().min(0).max(2_000_000_000).default(60_000).describe('A connection younger than this is not opened anew to spread connections over workers.'),
     receiveTimeoutMs: z.int().min(100).max(600_000).default(10_000).describe('A call whose request has not arrived whole within this time is refused.'),
     drainMs: z.int().min(0).max(600_000).default(5_000).describe('At shutdown, how long open calls may take to end.'),
   })

@@ -51,6 +51,8 @@ interface Connected {
   readonly peer: GrpcPeer;
   readonly socket: Socket | undefined;
   underWay: number;
+  /** Old enough to be opened anew for the sake of the others. */
+  settled: boolean;
   /** Its peer was asked to open another one. */
   leaving: boolean;
 }
@@ -108,11 +110,13 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
   const haveAsked = new WeakSet<ServerHttp2Session>();
   server.on('session', (session: ServerHttp2Session) => {
     if (closing) return session.destroy();
-    const connected: Connected = { peer: peerOf(session, unix), socket: connecting, underWay: 0, leaving: false };
+    const connected: Connected = { peer: peerOf(session, unix), socket: connecting, underWay: 0, settled: false, leaving: false };
     sessions.set(session, connected);
     session.on('error', () => undefined);
+    const settling = setTimeout(() => { connected.settled = true; }, limits.minConnectionAgeMs).unref();
     const aged = setTimeout(() => leave(session, connected, NOTICE_MS), limits.maxConnectionAgeMs * (1 - AGE_SPREAD * Math.random())).unref();
     session.once('close', () => {
+      clearTimeout(settling);
       clearTimeout(aged);
       sessions.delete(session);
     });
@@ -164,7 +168,7 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     connections: () => [...sessions.values()].filter(({ leaving }) => !leaving).length,
     shed: (count) => {
       // A map keeps its order: those that came first.
-      const staying = [...sessions].filter(([, { leaving }]) => !leaving);
+      const staying = [...sessions].filter(([, { leaving, settled }]) => settled && !leaving);
       for (const [session, connected] of staying.slice(0, count)) leave(session, connected, NOTICE_MS);
     },
     accept: (wanted) => {

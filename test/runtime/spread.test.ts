@@ -45,7 +45,7 @@ const two = async (args: readonly string[] = []): Promise<Curfew> => {
 const HEALTH = '/grpc.health.v1.Health/Check';
 
 test('connections that met in one worker are opened anew until both have as many, and every call is answered', { timeout: 120_000 }, async () => {
-  const curfew = await two();
+  const curfew = await two(['--set', 'grpc.limits.minConnectionAgeMs=100']);
   const [stopping = 0] = curfew.workers();
   const counts = (): readonly number[] => connectionsOf(curfew.workers(), grpc);
   const { grpc } = curfew.ports;
