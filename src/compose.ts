@@ -153,11 +153,11 @@ export const composeDecider = (core: Core, parts: { readonly policy: () => Polic
   }));
 
 /** Where it is said who there is, names that the configuration uses are known too. */
-const knownOwners = (config: Config): NonNullable<LifecycleDeps['knownOwners']> => {
+const knownOwners = (config: Config, mode: Mode): NonNullable<LifecycleDeps['knownOwners']> => {
   const { lifecycle: { directory }, signals, admin: { operators } } = config;
   const named = (realm: string): ReadonlySet<string> =>
     new Set([...Object.values(operators.persons), ...Object.values(operators.groups).flatMap(({ team, realms }) => (team === undefined || realms?.includes(realm) === false ? [] : [team]))]);
-  return (realm) => (directory.knownOwners ?? (directory.file !== undefined || signals.scim.some((feed) => (feed.realm ?? defaultRealm(config)) === realm)) ? named(realm) : undefined);
+  return (realm) => (directory.knownOwners ?? (mode !== 'development' && (directory.file !== undefined || signals.scim.some((feed) => (feed.realm ?? defaultRealm(config)) === realm))) ? named(realm) : undefined);
 };
 
 export const lifecycleDeps = ({ store, clock, config, mode, traces }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
@@ -166,7 +166,7 @@ export const lifecycleDeps = ({ store, clock, config, mode, traces }: Core, poli
   development: mode === 'development',
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
   pepCacheMs: config.limits.pepCacheMaxMs,
-  knownOwners: knownOwners(config),
+  knownOwners: knownOwners(config, mode),
   peps: new Set(config.peps.map(({ id }) => id)),
   noteRefusal: createNoteRefusal({ store, clock }),
   taskSources: new Set([...config.signals.hooks, ...config.signals.pollers].map(({ id }) => id)),

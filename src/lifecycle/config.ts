@@ -84,7 +84,7 @@ const directoryConfig = z
   .strictObject({
     file: z.string().min(1).optional().describe('JSON file with `persons` and `workloads`; read again when it changes. Persons of it that are no longer in it have left'),
     required: z.boolean().optional().describe('requests only for registered workloads; default: true beyond development'),
-    knownOwners: z.boolean().optional().describe('owners of grants and workloads must be known to a people source, the directory or `admin.operators`; default: true in realms that have a people source (`file`, `signals.scim`), and elsewhere any name will do'),
+    knownOwners: z.boolean().optional().describe('owners of grants and workloads must be known to a people source, the directory or `admin.operators`; default: true beyond development in realms that have a people source (`file`, `signals.scim`), and elsewhere any name will do'),
     onTransfer: z.enum(['flag', 'end']).default('flag').describe('what becomes of what a person approved when it leaves a team: it is told (`flag`), or ends (`end`)'),
   })
   .describe('who people and workloads are');
