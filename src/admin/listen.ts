@@ -1,12 +1,13 @@
 /**
  * The admin API on a listener of its own, apart from decisions: the strict HTTP/1.1 server of all listeners, with or without TLS.
- * It bounds connections, headers and times; the API bounds its bodies.
+ * It bounds connections, headers and times, and takes no body with a coding that it does not undo; the API bounds its bodies.
  */
 import { getRequestListener } from '@hono/node-server';
 import { httpLimitsConfig } from '../gateways/http/config.ts';
+import { bodyOf } from '../gateways/http/request.ts';
 import { startHttpServer, type HttpServer } from '../gateways/http/server.ts';
 import type { ListenerTls } from '../grpc/secure-context.ts';
-import { PROBLEM_TYPE, problemAnswer, problemBody, type Problem } from './problem.ts';
+import { ANSWER_HEADERS, PROBLEM_TYPE, problemAnswer, problemBody, problemStatus, type Problem } from './problem.ts';
 
 export interface AdminListenOptions {
   readonly host: string;
@@ -23,6 +24,7 @@ const REQUEST_MS_MAX = 10_000;
 const HTTP_LIMITS = httpLimitsConfig.parse(undefined);
 
 const UNREADABLE: Problem = { code: 'malformed', detail: 'the request can not be read' };
+const CODED: Problem = { code: 'malformed', detail: 'a body comes without transfer coding, or chunked and nothing else' };
 /** Where there is no request: refusals are problems all the same. */
 const REFUSALS: ReadonlyMap<number, Problem> = new Map([
   [408, { code: 'request-timeout', detail: `a request must be there within ${REQUEST_MS_MAX} ms, its headers within half of that` }],
@@ -45,6 +47,12 @@ export const listenAdmin = ({ host, port, fetch, drainMs, tls }: AdminListenOpti
     idleGiveWay: true,
     ...(tls === undefined ? {} : { tls: { ...tls, clientCertificate: 'optional' as const } }),
     // What goes wrong now is the connection's; every answer is the application's.
-    handle: (incoming, response) => void listener(incoming, response).catch(() => response.destroy()),
+    handle: (incoming, response) => {
+      if (bodyOf(incoming.rawHeaders).plain) return void listener(incoming, response).catch(() => response.destroy());
+      // What it says is not known: nothing of it is waited for, and nothing more is taken on this connection.
+      response.shouldKeepAlive = false;
+      const text = JSON.stringify(problemBody(CODED));
+      return void response.writeHead(problemStatus(CODED.code), { ...ANSWER_HEADERS, 'content-type': PROBLEM_TYPE, 'content-length': Buffer.byteLength(text) }).end(text);
+    },
   });
 };

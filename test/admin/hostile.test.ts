@@ -47,6 +47,19 @@ test('B8: a request that can not be read, or whose headers are too large, is ref
   }
 });
 
+test('B4: a body with a transfer coding beside chunked is refused, and not read as it is', async () => {
+  const text = JSON.stringify(GRANT);
+  const send = (codings: readonly string[], path = '/v1/grants') =>
+    rawRequest(server.port, `POST ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer all\r\ncontent-type: application/json\r\n${codings.map((coding) => `transfer-encoding: ${coding}\r\n`).join('')}\r\n${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`);
+  for (const codings of [['gzip, chunked'], ['gzip', 'chunked'], ['identity, chunked'], ['chunked, chunked'], ['chunked', 'chunked'], ['GZIP , Chunked']]) {
+    const answer = await send(codings);
+    expect(answer.status, codings.join('; ')).toBe(400);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect(world.events(), codings.join('; ')).toBe(events);
+  }
+  expect((await send(['Chunked'])).status).toBe(201);
+});
+
 describe('B5: every route answers nothing without a credential, however its path is written', () => {
   const encodings: readonly ((path: string) => string)[] = [
     (path) => path, (path) => `/${path}`, (path) => `${path}/`, (path) => `${path}//`, (path) => `${path}?x=1`, (path) => `${path}%00`, (path) => `${path}%20`, (path) => `${path};x=1`, (path) => `${path}/.`,

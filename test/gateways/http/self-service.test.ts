@@ -155,6 +155,15 @@ describe('otherwise nothing happens', () => {
     expect(calls).toEqual([]);
   });
 
+  test('B4: a body with a transfer coding beside chunked is refused, and not read as it is', async () => {
+    const text = JSON.stringify({ entitlement: 'kb-read', justification: 'x' });
+    const send = (codings: readonly string[]) =>
+      askOnce(gateway.port, `${requestText('/self/v1/requests', ['Authorization: Bearer good', 'Content-Type: application/json', ...codings.map((coding) => `Transfer-Encoding: ${coding}`)], 'POST')}${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`);
+    for (const codings of [['gzip, chunked'], ['gzip', 'chunked'], ['identity, chunked']]) expect((await send(codings))?.status, codings.join('; ')).toBe(400);
+    expect(calls).toEqual([]);
+    expect((await send(['Chunked']))?.status).toBe(200);
+  });
+
   test('a port that fails says nothing of why, and the connection goes on', async () => {
     const failing = await startGateway({
       selfService: {
