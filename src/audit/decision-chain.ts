@@ -16,6 +16,8 @@ export interface Segment {
   readonly to: number;
   /** SHA-256, hex, over `previous` of the segment before it and the bytes of this chain's lines from that one on. */
   readonly previous: string;
+  /** Decisions do not wait for the range: after a kill more than that may be missing. */
+  readonly ahead?: true;
   /** No line of this chain follows. */
   readonly closed?: true;
 }
@@ -39,7 +41,8 @@ export const chainStart = (id: string): string => createHash('sha256').update(id
 
 export const startPart = (previous: string): Hash => createHash('sha256').update(previous, 'latin1');
 
-export const createDecisionChain = (id: string = randomBytes(8).toString('hex')): DecisionChain => {
+/** `ahead`: nobody waits until a number is reserved, so `to` bounds nothing. */
+export const createDecisionChain = (id: string = randomBytes(8).toString('hex'), ahead = false): DecisionChain => {
   let through = 0;
   let open = false;
   let started = false;
@@ -63,7 +66,7 @@ export const createDecisionChain = (id: string = randomBytes(8).toString('hex'))
       started = true;
       part = startPart(previous);
       open = false;
-      const segment: Segment = { chain: id, pid: process.pid, through, to: Math.max(to, through), previous, ...(closed ? { closed } : {}) };
+      const segment: Segment = { chain: id, pid: process.pid, through, to: Math.max(to, through), previous, ...(ahead ? { ahead } : {}), ...(closed ? { closed } : {}) };
       return linked(JSON.stringify({ version: 1, segment }), 0);
     },
     took: (bytes) => {

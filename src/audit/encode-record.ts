@@ -20,7 +20,7 @@ export interface Gap {
     readonly to?: number;
     readonly cause: string;
     readonly pid: number;
-    /** Of another process: its chain, after which decision its records end, and how many may be missing at most. */
+    /** Of another process: its chain, after which decision its records end, and how many may be missing at most; absent when its decisions waited for no range. */
     readonly chain?: string;
     readonly after?: number;
     readonly droppedMax?: number;

@@ -13,6 +13,8 @@ export interface OpenEnd {
   /** The last decision that is there, and the last that was reserved. */
   readonly after: number;
   readonly to: number;
+  /** There may be more than that. */
+  readonly ahead: boolean;
 }
 
 const TAIL_BYTES_MAX = 16 * 1_048_576;
@@ -29,7 +31,7 @@ const parse = (line: Buffer): { readonly segment?: Segment; readonly gap?: Gap['
 export const openEnds = async (path: string): Promise<readonly OpenEnd[]> => {
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile() !== true || found.size === 0) return [];
-  const ends = new Map<string, { pid: number; after: number; to: number }>();
+  const ends = new Map<string, { pid: number; after: number; to: number; ahead: boolean }>();
   const over = new Set<string>();
   const start = Math.max(0, found.size - TAIL_BYTES_MAX);
   for await (const lines of byteLines(createReadStream(path, { start, end: found.size - 1 }) as AsyncIterable<Buffer>, LINE_BYTES_MAX)) {
@@ -38,7 +40,7 @@ export const openEnds = async (path: string): Promise<readonly OpenEnd[]> => {
       if (line === undefined || link === null) continue;
       const [, chain = '', digits] = link;
       const { segment, gap } = line.length < 4_096 && /^\{"version":1,"(?:segment|gap)":/.test(line.toString('latin1', 0, 32)) ? parse(line) : {};
-      if (segment !== undefined) ends.set(chain, { pid: segment.pid, after: segment.through, to: segment.to });
+      if (segment !== undefined) ends.set(chain, { pid: segment.pid, after: segment.through, to: segment.to, ahead: segment.ahead === true });
       if (segment?.closed === true) over.add(chain);
       if (gap?.chain !== undefined) over.add(gap.chain);
       const end = ends.get(chain);

@@ -42,7 +42,7 @@ interface Begun {
 
 /** Writes and syncs the chain's first segment at once, so that decisions may begin. Where they wait for nothing anyhow, it may come later. */
 const begin = (fd: number, torn: boolean, blocks: boolean): Begun => {
-  const chain = createDecisionChain();
+  const chain = createDecisionChain(undefined, !blocks);
   const line = Buffer.from(`${torn ? '\n' : ''}${chain.segment(RANGE_MIN)}\n`);
   try {
     if (writeSync(fd, line) !== line.length) throw new Error('the decision log took only a part of its first line');
@@ -51,7 +51,7 @@ const begin = (fd: number, torn: boolean, blocks: boolean): Begun => {
     return { chain, reserved: RANGE_MIN };
   } catch (error) {
     if (blocks) throw error;
-    return { chain: createDecisionChain(), reserved: 0 };
+    return { chain: createDecisionChain(undefined, !blocks), reserved: 0 };
   }
 };
 

@@ -16,12 +16,12 @@ export interface LogFault {
   readonly what: string;
 }
 
-/** A chain that is not closed: as many decisions as `missingMax` may have been answered that are not in the log. */
+/** A chain that is not closed: as many decisions as `missingMax` may have been answered that are not in the log, any number when it is absent. */
 export interface OpenChain {
   readonly chain: string;
   readonly pid: number;
   readonly after: number;
-  readonly missingMax: number;
+  readonly missingMax?: number;
 }
 
 /** What somewhere else is known of a chain: after so many decisions its lines had this hash. */
@@ -51,6 +51,7 @@ interface Chain {
   readonly pid: number;
   through: number;
   to: number;
+  ahead: boolean;
   closed: boolean;
   part: Hash;
   segmentLine: number;
@@ -76,7 +77,7 @@ const NOT_EMITTED = Buffer.from('{"version":1,"not_emitted":');
 const begins = (line: Buffer, start: Buffer): boolean => line.length > start.length && line.compare(start, 0, start.length, 0, start.length) === 0;
 
 interface SegmentShape {
-  readonly segment: { readonly chain?: unknown; readonly pid?: unknown; readonly through?: unknown; readonly to?: unknown; readonly previous?: unknown; readonly closed?: unknown };
+  readonly segment: { readonly chain?: unknown; readonly pid?: unknown; readonly through?: unknown; readonly to?: unknown; readonly previous?: unknown; readonly ahead?: unknown; readonly closed?: unknown };
 }
 const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 
@@ -101,7 +102,7 @@ export const verifyLog = async (lines: AsyncIterable<readonly (Buffer | undefine
   const counts = { lines: 0, decisions: 0, dropped: 0, unlinked: 0, heads: 0 };
 
   const takeSegment = (id: string, through: number, line: Buffer, number: number): void => {
-    const { chain: named, pid, through: said, to, previous, closed } = parse<SegmentShape>(line, number).segment;
+    const { chain: named, pid, through: said, to, previous, ahead, closed } = parse<SegmentShape>(line, number).segment;
     if (named !== id || said !== through || !isCount(pid) || !isCount(to) || to < through || typeof previous !== 'string') throw new Found(number, 'is a segment that can not be understood');
     const known = chains.get(id);
     if (known === undefined) {
@@ -111,7 +112,7 @@ export const verifyLog = async (lines: AsyncIterable<readonly (Buffer | undefine
       if (known.part.digest('hex') !== previous) throw new Found(number, `does not seal what stands between it and line ${known.segmentLine}: lines of chain ${id} there were changed`);
     }
     if (heads.delete(`${id}:${through}:${previous}`)) counts.heads += 1;
-    chains.set(id, { pid, through, to, closed: closed === true, part: startPart(previous), segmentLine: number, unsealed: 0 });
+    chains.set(id, { pid, through, to, ahead: ahead === true, closed: closed === true, part: startPart(previous), segmentLine: number, unsealed: 0 });
   };
 
   const takeLine = (line: Buffer, number: number): void => {
@@ -149,7 +150,7 @@ export const verifyLog = async (lines: AsyncIterable<readonly (Buffer | undefine
     const all = [...chains];
     return {
       ...counts, chains: all.length,
-      open: all.flatMap(([chain, { closed, through, to, pid }]) => (closed || to === 0 ? [] : [{ chain, pid, after: through, missingMax: Math.max(0, to - through) }])),
+      open: all.flatMap(([chain, { closed, through, to, ahead, pid }]) => (closed || to === 0 ? [] : [{ chain, pid, after: through, ...(ahead ? {} : { missingMax: Math.max(0, to - through) }) }])),
       unsealed: all.reduce((sum, [, { closed, unsealed }]) => sum + (closed ? 0 : unsealed - 1), 0),
       ...(fault === undefined ? {} : { fault }),
     };

@@ -7,6 +7,7 @@ import { decisionLogConfig } from '../../src/audit/config.ts';
 import { createDecisionChain } from '../../src/audit/decision-chain.ts';
 import { createLineSink } from '../../src/audit/line-sink.ts';
 import { openDecisionSink } from '../../src/audit/open-sink.ts';
+import { openEnds } from '../../src/audit/open-ends.ts';
 import type { Outlet } from '../../src/audit/outlet.ts';
 import { verifyLog, type LogReport } from '../../src/audit/verify-log.ts';
 import { until } from '../support/until.ts';
@@ -42,12 +43,12 @@ const linesIn = (text: string): string[] => text.split('\n').filter((line) => li
 /** Two processes that write by turns, in rounds that each leave a sealed part. */
 const written = async (): Promise<readonly string[]> => {
   const path = join(folder, 'two.jsonl');
-  const [one, two] = [open(path), open(path)];
+  const [one, two] = [open(path, { pressure: 'block' }), open(path, { pressure: 'block' })];
   for (let round = 0; round < 3; round += 1) {
     for (const [name, sink] of [['a', one], ['b', two]] as const) {
       // Half of what is reserved: the next segment follows.
       for (let index = 0; index < 150; index += 1) {
-        void sink.place();
+        await sink.place();
         sink.write(sampleRecord(`${name}${round}-${index}`, { secret: 'é' }));
       }
       await sink.flush();
@@ -120,6 +121,22 @@ describe('G3: the chain of the decision log', () => {
 });
 
 describe('I11: pressure', () => {
+  test.each([['drop-counted', undefined], ['block', 256]] as const)('%s: what a killed process held is bounded only where decisions waited for their numbers', async (pressure, bound) => {
+    const path = join(folder, `killed-${pressure}.jsonl`);
+    const sink = open(path, { pressure });
+    let answered = 0;
+    // All in one turn: nothing is reserved meanwhile.
+    while (answered < 1_000 && sink.place() === undefined) {
+      sink.write(sampleRecord(`r${answered}`));
+      answered += 1;
+    }
+    // As a kill would leave it.
+    const [{ missingMax, after } = { after: -1, missingMax: -1 }, ...others] = (await judge(linesIn(readFileSync(path, 'utf8')))).open;
+    const [end] = await openEnds(path);
+    expect(answered).toBe(bound ?? 1_000);
+    expect({ after, missingMax, ahead: end?.ahead, others }).toEqual({ after: 0, missingMax: bound, ahead: bound === undefined, others: [] });
+    await sink.close(20_000);
+  });
   test('on a full disk a process that must not decide without its log does not begin; one that may counts what is missing', async () => {
     expect(() => open('/dev/full', { pressure: 'block' })).toThrow(/ENOSPC/);
     const sink = open('/dev/full', { bufferedRecordsMax: 100 });

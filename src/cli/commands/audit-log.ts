@@ -46,11 +46,13 @@ export const verifyDecisions = async (files: readonly string[], partial: boolean
 
 export const logReportText = ({ lines, chains, decisions, dropped, open, unsealed, unlinked, heads, fault }: LogReport, asked: number): string => {
   if (fault !== undefined) return `The decision log does NOT hold: ${fault.line === undefined ? '' : `line ${fault.line} `}${plain(fault.what)}.\n${lines} lines were read.\n`;
-  const missing = open.reduce((sum, { missingMax }) => sum + missingMax, 0);
+  const missing = open.reduce((sum, { missingMax = 0 }) => sum + missingMax, 0);
+  const unbounded = open.filter(({ missingMax }) => missingMax === undefined).length;
+  const atEnds = unbounded === open.length ? 'an unknown number' : `${missing} at most${unbounded === 0 ? '' : `, and of ${unbounded} an unknown number,`}`;
   return [
     `The decision log holds: ${decisions} decisions in ${chains} chains, ${lines} lines.`,
-    `declared gaps: ${dropped} decisions${open.length === 0 ? '' : `, and ${missing} at most at the ends of ${open.length} chains that were not closed`}`,
-    ...open.slice(0, OPEN_SHOWN).map(({ chain, pid, after, missingMax }) => `  ${chain} (process ${pid}) is open after decision ${after}: it runs, or was killed; ${missingMax} at most are missing`),
+    `declared gaps: ${dropped} decisions${open.length === 0 ? '' : `, and ${atEnds} at the ends of ${open.length} chains that were not closed`}`,
+    ...open.slice(0, OPEN_SHOWN).map(({ chain, pid, after, missingMax }) => `  ${chain} (process ${pid}) is open after decision ${after}: it runs, or was killed; ${missingMax === undefined ? 'how many are missing is not known (its decisions did not wait for the log)' : `${missingMax} at most are missing`}`),
     `not sealed yet: ${unsealed} lines${unlinked === 0 ? '' : `; torn or of no chain: ${unlinked} lines`}`,
     asked === 0 ? 'A chain that was left out, cut off or written anew as a whole is not seen without --known.' : `segments kept elsewhere: ${asked}; ${heads} were met`,
     '',
