@@ -73,7 +73,8 @@ const readAnswer = (kind: Exclude<Kind, 'grpc'>, text: string): { readonly lengt
   }
   const body = text.slice(headEnd + 4, end);
   const [yes, no] = WORDS[kind];
-  const verdict = status === 503 ? 'unavailable' : status !== 200 ? 'neither' : body.includes(yes) ? 'allow' : body.includes(no) ? 'deny' : 'neither';
+  // `evaluationError`: a Kubernetes review has no other way to say that nothing was decided.
+  const verdict = status === 503 || status === 429 || (kind === 'kubernetes' && body.includes('"evaluationError"')) ? 'unavailable' : status !== 200 ? 'neither' : body.includes(yes) ? 'allow' : body.includes(no) ? 'deny' : 'neither';
   return { length: end, verdict };
 };
 

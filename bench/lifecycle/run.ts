@@ -7,12 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lifecycleConfig } from '../../src/lifecycle/config.ts';
 import type { Executed } from '../../src/lifecycle/execute.ts';
-import { createLifecycle, type Call } from '../../src/lifecycle/lifecycle.ts';
 import { createPeopleFeed } from '../../src/lifecycle/people-feed.ts';
 import { feedNames } from '../../src/signals/scim/config.ts';
-import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
-import { embeddedStoreConfig } from '../../src/store/embedded/config.ts';
-import { createClock } from '../../src/time/clock.ts';
 import { ratios, spreadOf, summarize, type Latency } from '../harness/latency.ts';
 import type { Options } from '../harness/options.ts';
 import { count, millis, perSecond, times, type Findings } from '../harness/results.ts';
@@ -20,6 +16,7 @@ import { startCurfew } from '../http/curfew-server.ts';
 import { startGenerator } from '../http/generator.ts';
 import { drawRequests, wireOf } from '../http/requests.ts';
 import { filledStore } from '../support/filled-store.ts';
+import { openOwnLifecycle } from '../support/own-lifecycle.ts';
 import { createBenchIssuer } from '../support/workload-tokens.ts';
 
 export const lifecycleDefaults = { grants: 1_000, perSecond: 28, members: 10_000, membersPerSecond: 100, memberRounds: 3, rounds: 6, seconds: 10, closedSeconds: 3, connections: 32, requests: 20_000, loadShare: 50, seed: 7, write: false } as const;
@@ -29,33 +26,11 @@ const P50_GOAL = 1.2;
 const P99_GOAL = 2;
 const FEED_AT_ONCE = 32;
 const FEED_PART = 20;
-const CALL: Call = { realm: 'default', actor: { kind: 'operator', id: 'user:bench' } };
 
 /** Issues and ends, each `perSecond`, for so long; resolves to how many of each and how long the slowest took. */
 const churnOf = async (path: string) => {
-  const clock = createClock({ maxClockStepMs: 60_000 });
-  const { mapSizeBytes } = embeddedStoreConfig.parse({ path });
-  const store = await openEmbeddedStore({ path, mode: 'production', clock, mapSizeBytes });
-  const lifecycle = createLifecycle({
-    store, clock, config: lifecycleConfig.parse({}), policy: () => ({ revision: 'bench-1', entitlement: () => undefined, evaluate: () => ({ kind: 'value', value: { allow: true } }) }), development: true, enforcementMs: 0,
-  });
-  const open: string[] = [];
+  const { store, clock, close, issue, end } = await openOwnLifecycle(path);
   let made = 0;
-  const issue = async (): Promise<void> => {
-    made += 1;
-    const executed = await lifecycle.issueGrant(CALL, {
-      workload: `spiffe://bench.local/churn/${made % 1_000}`, model: 'time-boxed', scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'shop.local/churn/**' } }],
-      ttlMs: 600_000, owner: 'team:bench', justification: 'measured', reference: 'BENCH-1',
-    });
-    if (!executed.ok) throw new Error(executed.failure.detail);
-    open.push((executed.reply['grant'] as { id: string }).id);
-  };
-  const end = async (): Promise<void> => {
-    const value = open.shift();
-    if (value === undefined) return;
-    const executed = await lifecycle.revoke(CALL, { selector: { kind: 'grant', value }, reason: 'measured' }, true);
-    if (!executed.ok) throw new Error(executed.failure.detail);
-  };
   const feed = createPeopleFeed({ store, clock, config: lifecycleConfig.parse({}), enforcementMs: 0 }, {
     id: 'bench', realm: 'default', ...feedNames({ person: 'user:{userName}', accounts: [] }), teamOf: () => 'team:bench', adopt: false, most: { user: 1_000_000, group: 10 }, meaning: '',
   });
@@ -65,7 +40,7 @@ const churnOf = async (path: string) => {
   const users: string[] = [];
   let group = '';
   return {
-    close: () => store.close(),
+    close,
     /** Users of a source, and a group without any yet. */
     fillFeed: async (members: number): Promise<void> => {
       for (let from = 0; from < members; from += FEED_AT_ONCE) {
@@ -99,7 +74,7 @@ const churnOf = async (path: string) => {
       for (let index = 0; index < (perSecondWanted * durationMs) / 1_000; index += 1) {
         const due = from + (index * 1_000) / perSecondWanted;
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
-        work.push(issue().then(end));
+        work.push(issue((made += 1)).then(async (grant) => void (await end(grant))));
       }
       await Promise.all(work);
       return ((made - before) * 1_000) / (performance.now() - from);

@@ -1,4 +1,4 @@
-/** The record bench: how fast a decision log is verified, and what writing one costs a process that does nothing but decide. */
+/** The record bench: how fast a decision log is verified, and what writing one costs: a process that does nothing but decide, and a server over HTTP. */
 import { createReadStream, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,9 +14,10 @@ import { count, micros, perSecond, times, type Findings } from '../harness/resul
 import { benchBundle } from '../support/bench-bundle.ts';
 import { filledStore } from '../support/filled-store.ts';
 import { createBenchIssuer } from '../support/workload-tokens.ts';
+import { logOverHttp, type Modules } from './over-http.ts';
 import { benchRecord } from './sample.ts';
 
-export const recordDefaults = { records: 300_000, grants: 1_000, rounds: 9, decisions: 4_000, seed: 7, write: false } as const;
+export const recordDefaults = { records: 300_000, grants: 1_000, rounds: 9, decisions: 4_000, httpRounds: 9, seconds: 2, connections: 32, requests: 6_000, seed: 7, write: false } as const;
 export type RecordOptions = Options<typeof recordDefaults>;
 
 const VERIFY_GOAL = 100_000;
@@ -43,7 +44,8 @@ const writeLog = async (path: string, records: number): Promise<void> => {
   await sink.close(60_000);
 };
 
-export const runRecord = async (options: RecordOptions): Promise<Findings> => {
+/** `modules`: tests, which run uncompiled, name them. */
+export const runRecord = async (options: RecordOptions, modules?: Modules): Promise<Findings> => {
   const folder = mkdtempSync(join(tmpdir(), 'curfew-bench-record-'));
   const issuer = createBenchIssuer();
   const identity = await createBenchIdentity(issuer.jwks, options.grants);
@@ -63,6 +65,7 @@ export const runRecord = async (options: RecordOptions): Promise<Findings> => {
     const measured = await measureScenarios(scenarios, issuer, identity, { rounds: options.rounds, decisionsPerRound: options.decisions, seed: options.seed });
     const [off, dropping, blocking] = measured;
     if (off === undefined || dropping === undefined || blocking === undefined) throw new Error('a scenario was not measured');
+    const overHttp = await logOverHttp(store, issuer, folder, options, modules);
     const ratio = (one: typeof off) => ratios(one.costs, off.costs);
     return {
       tables: [
@@ -70,8 +73,9 @@ export const runRecord = async (options: RecordOptions): Promise<Findings> => {
           title: 'The decision log',
           columns: ['decisions, one process', 'us a decision, median of rounds', 'compared with no log', 'decisions a second'],
           rows: measured.map((one) => [one.scenario.name, micros(costOf(one).median), `${times(ratio(one).median)} (${times(ratio(one).min)} to ${times(ratio(one).max)})`, perSecond(1e6 / costOf(one).median)]),
-          note: 'A process that does nothing but decide; over HTTP a decision takes twice as long, and its log as long as here. Interleaved rounds in one run; encoding, chain, reservation and write to a file are in it.',
+          note: 'A process that does nothing but decide. Interleaved rounds in one run; encoding, chain, reservation and write to a file are in it.',
         },
+        overHttp.table,
         {
           title: '`curfew audit verify --decisions`',
           columns: ['records', 'bytes each', 'records a second, median (spread)'],
@@ -81,6 +85,7 @@ export const runRecord = async (options: RecordOptions): Promise<Findings> => {
       goals: [
         { goal: `verify >= ${count(VERIFY_GOAL)} records a second`, measured: perSecond(verified.median), met: verified.median >= VERIFY_GOAL, limit: 'SHA-256 over the bytes and taking lines apart' },
         { goal: `logging to a file, block, <= ${times(LOG_GOAL)} of the time without a log`, measured: times(ratio(blocking).median), met: ratio(blocking).median <= LOG_GOAL, limit: 'the encoding of records: looking for secrets in the input and writing JSON' },
+        overHttp.goal,
       ],
     };
   } finally {

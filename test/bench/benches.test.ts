@@ -1,9 +1,8 @@
 /** Each bench runs, with tiny numbers, and fails on a wrong answer. What it measures here means nothing. */
 import { execFileSync } from 'node:child_process';
 import { createServer, type Server } from 'node:http';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Decision } from '../../src/decision/evaluation.ts';
@@ -12,7 +11,9 @@ import { httpDefaults, runHttp } from '../../bench/http/run.ts';
 import { inProcessDefaults, runInProcess } from '../../bench/in-process/run.ts';
 import { checkAllow } from '../../bench/in-process/measure.ts';
 import { lifecycleDefaults, runLifecycle } from '../../bench/lifecycle/run.ts';
+import { alertsDefaults, runAlerts } from '../../bench/alerts/run.ts';
 import { memoryDefaults, runMemory } from '../../bench/memory/run.ts';
+import { recordDefaults, runRecord } from '../../bench/record/run.ts';
 import { redisDefaults, runRedis } from '../../bench/redis/run.ts';
 import { reloadDefaults, runReload } from '../../bench/reload/run.ts';
 import { filledStore } from '../../bench/support/filled-store.ts';
@@ -26,8 +27,9 @@ const TINY = { grants: 60, revocations: 60 };
 let compiled: string;
 let generatorModule: string;
 beforeAll(() => {
-  // The load generator is a process of its own, so it must be JavaScript; tsc reports what others broke by its exit code, and emits all the same.
-  compiled = mkdtempSync(join(tmpdir(), 'curfew-bench-build-'));
+  // The load generator is a process of its own, so it must be JavaScript; tsc reports what others broke by its exit code, and emits all the same. Inside the repository: servers load packages.
+  mkdirSync(join(repositoryRoot, '.cache'), { recursive: true });
+  compiled = mkdtempSync(join(repositoryRoot, '.cache/bench-build-'));
   try {
     execFileSync(join(repositoryRoot, 'node_modules/.bin/tsc'), ['-p', join(repositoryRoot, 'tsconfig.bench.json'), '--outDir', compiled], { stdio: 'ignore' });
   } catch {
@@ -132,6 +134,21 @@ test('issuing and ending beside decisions', async () => {
   expect(Number(tables[0]?.rows[0]?.[1])).toBeGreaterThan(0);
   expect([tables.length, goals.length]).toEqual([2, 3]);
 }, 60_000);
+
+test('the record: three tables and three goals; over HTTP, one lane writes no log and two do', async () => {
+  const { tables, goals } = await runRecord(
+    { ...recordDefaults, records: 2_000, grants: 60, rounds: 1, decisions: 50, httpRounds: 1, seconds: 0.2, connections: 4, requests: 100 },
+    { generator: generatorModule, server: join(compiled, 'bench/record/server.js') },
+  );
+  expect([tables.map(({ rows }) => rows.length), goals.length]).toEqual([[3, 3, 1], 3]);
+  expect(tables[1]?.rows.map((row) => Number(row[6]?.replace(',', '')) > 0)).toEqual([false, true, true]);
+}, 120_000);
+
+test('alerts: every one arrives, and once', async () => {
+  const { tables, goals } = await runAlerts({ ...alertsDefaults, ends: 5, perSecond: 50 });
+  expect(tables[0]?.rows.map((row) => [Number(row[1]), Number(row[2]) >= 0])).toEqual([[5, true], [5, true]]);
+  expect([goals.length, tables[0]?.note]).toEqual([1, expect.stringContaining(' 0 alerts twice')]);
+}, 120_000);
 
 describeWith(['go'], 'reloads', () => {
   test('under load, of a file and of a folder, each one active', async () => {
