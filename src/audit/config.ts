@@ -65,9 +65,16 @@ export const decisionLogConfig = z
       .number().int().min(100).max(1_000_000).default(20_000)
       .describe('Records a worker keeps while the disk or the reader is slow.'),
     pressure: z
-      .enum(['drop-counted', 'block'])
+      .enum(['drop-counted', 'block', 'spill'])
       .default('drop-counted')
-      .describe('What happens beyond `bufferedRecordsMax`. `drop-counted`: decisions go on, and the records that are missing are counted and declared by a gap line. `block`: decisions wait for room, within their deadline, and are denied (`decision.unrecorded`) when there is none.'),
+      .describe('What happens beyond `bufferedRecordsMax`. `drop-counted`: decisions go on, and the records that are missing are counted and declared by a gap line. `block`: decisions wait for room, within their deadline, and are denied (`decision.unrecorded`) when there is none. `spill`: what the file or standard output does not take within 100 ms goes to a file in `spill.path` and from there on, in order, also after a restart; beyond its bound it is as with `drop-counted`.'),
+    spill: z
+      .strictObject({
+        path: z.string().min(1).max(4_096).describe('Folder of this node alone, on a disk of this machine, for files that only their owner can read'),
+        bytesMax: z.int().min(1_048_576).max(1_099_511_627_776).default(268_435_456).describe('Of each process'),
+      })
+      .optional()
+      .describe('Where records wait with `pressure: spill`. While it is there, what an earlier run left in it is handed on at the start.'),
     recordBytesMax: z
       .number().int().min(4_096).max(16_777_216).default(65_536)
       .describe('A longer record is written without its policy input (which says so); such a decision can not be replayed.'),
@@ -78,6 +85,7 @@ export const decisionLogConfig = z
   })
   .refine((value) => value.http === undefined || value.to === 'file', { path: ['http'], message: 'needs `to: file`' })
   .refine((value) => value.http === undefined || value.format === 'curfew', { path: ['format'], message: 'must be `curfew` with `http`, which sends OPA\'s events itself' })
+  .refine((value) => value.pressure !== 'spill' || value.spill !== undefined, { path: ['spill'], message: 'is required with `pressure: spill`' })
   .refine((value) => value.to !== 'file' || value.path !== undefined, { path: ['path'], message: 'is required with `to: file`' });
 
 export type DecisionLogConfig = z.infer<typeof decisionLogConfig>;

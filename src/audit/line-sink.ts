@@ -130,7 +130,8 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
     if (batch === undefined || size === 0) return;
     const reached = startOf(written) + size - (torn ? 1 : 0);
     let finished = 0;
-    for (; written < batch.lines.ends.length && startOf(written + 1) <= reached; written += 1) finished += batch.finishes[written] as number;
+    // A line that lacks its newline alone is not to come again: the newline is what comes next.
+    for (; written < batch.lines.ends.length && startOf(written + 1) <= reached + 1; written += 1) finished += batch.finishes[written] as number;
     torn = reached !== startOf(written);
     if (finished > 0) places.done(finished);
   };

@@ -1,29 +1,15 @@
 /** Opens the configured decision log: a file that is only appended to, or standard output. */
-import { closeSync, constants, fchmodSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { fdatasyncSync, fstatSync, mkdirSync, writeSync } from 'node:fs';
 import type { DecisionLogConfig } from './config.ts';
 import { createDecisionChain, type DecisionChain } from './decision-chain.ts';
 import { createRecordText } from './encode-record.ts';
 import type { LogRules } from './log-rules.ts';
+import { spillPath } from './left-spills.ts';
 import { createLineSink, type LineSink } from './line-sink.ts';
-import { fdOutlet } from './outlet.ts';
+import { openLogFile } from './open-log-file.ts';
+import { fdOutlet, type Outlet } from './outlet.ts';
 import { RANGE_MIN } from './places.ts';
-
-const FILE_WRITE_BYTES_MAX = 1_048_576;
-/** POSIX: a write of at most PIPE_BUF bytes to a pipe is not mixed with others'. */
-const PIPE_WRITE_BYTES_MAX = 4_096;
-
-const endsTorn = (fd: number, path: string): boolean => {
-  const { size } = fstatSync(fd);
-  if (size === 0) return false;
-  const reader = openSync(path, constants.O_RDONLY);
-  try {
-    const last = Buffer.alloc(1);
-    readSync(reader, last, 0, 1, size - 1);
-    return last[0] !== 0x0a;
-  } finally {
-    closeSync(reader);
-  }
-};
+import { createSpillOutlet } from './spill-outlet.ts';
 
 export interface OpenOptions {
   /** Decisions are made by this process; otherwise it only declares what others lost. Default true. */
@@ -55,23 +41,24 @@ const begin = (fd: number, torn: boolean, blocks: boolean): Begun => {
   }
 };
 
+const spilling = (outlet: Outlet, chain: string, { spill, pressure }: DecisionLogConfig, writeBytesMax: number, onFailure: (error: unknown) => void): Outlet => {
+  if (pressure !== 'spill' || spill === undefined) return outlet;
+  mkdirSync(spill.path, { recursive: true, mode: 0o700 });
+  return createSpillOutlet({ outlet, path: spillPath(spill.path, process.pid, chain), bytesMax: spill.bytesMax, writeBytesMax, onFailure });
+};
+
 /** Throws when the file can't be opened; a process without its decision log does not start. */
 export const openDecisionSink = (config: DecisionLogConfig, { decides = true, waitMs = 0, onFailure, rules }: OpenOptions = {}): LineSink => {
-  const path = config.to === 'file' ? config.path : undefined;
-  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
-  const fd = path === undefined ? 1 : openSync(path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
-  const isFile = fstatSync(fd).isFile();
-  // A device or pipe that the log was pointed at belongs to everybody: closing /dev/null to others would break the machine.
-  if (path !== undefined && isFile) fchmodSync(fd, 0o600);
-  const torn = path !== undefined && isFile && endsTorn(fd, path);
+  const { fd, torn, writeBytesMax } = openLogFile(config);
   const blocks = config.pressure === 'block';
   const begun = decides ? begin(fd, torn, blocks) : undefined;
+  const chain = begun?.chain ?? createDecisionChain();
   return createLineSink({
-    outlet: fdOutlet(fd),
-    chain: begun?.chain ?? createDecisionChain(),
+    outlet: decides ? spilling(fdOutlet(fd), chain.id, config, writeBytesMax, onFailure ?? (() => undefined)) : fdOutlet(fd),
+    chain,
     textOf: createRecordText({ ...config, ...(rules === undefined ? {} : { rules }) }),
     bufferedRecordsMax: config.bufferedRecordsMax,
-    writeBytesMax: isFile ? FILE_WRITE_BYTES_MAX : PIPE_WRITE_BYTES_MAX,
+    writeBytesMax,
     beginWithNewline: torn && begun?.reserved !== RANGE_MIN,
     ...(begun === undefined ? {} : { reserved: begun.reserved }),
     ...(blocks && decides ? { blockMs: waitMs } : {}),

@@ -88,6 +88,11 @@ export const run = async (options: RunOptions): Promise<ExitCode> => {
   try {
     // A server is there for several; one machine's directory for one.
     if (loaded.config.store.kind === 'embedded') release = (await lockInstance(loaded.config.store.path)).release;
+    const { spill } = loaded.config.decisionLog;
+    if (spill !== undefined) {
+      const [before, folder] = [release, await lockInstance(spill.path)];
+      release = () => { folder.release(); before(); };
+    }
     if (developmentDir !== undefined) openDevelopmentKey(developmentDir);
     const { mode, version } = options;
     early = sizedWorker(early, loaded.config);

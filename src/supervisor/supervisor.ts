@@ -24,7 +24,7 @@ import { findFreePorts, withPorts } from './free-ports.ts';
 import type { Mode, WorkerPorts, WorkerStart } from './messages.ts';
 import { openListenersTls } from './listener-tls.ts';
 import { tellExpositions } from './exposition.ts';
-import { declareLost } from './lost-records.ts';
+import { declareLost, handOn } from './lost-records.ts';
 import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
 import { openOperatorToken } from './operator-token.ts';
@@ -113,7 +113,8 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     cleanUps.push(toolchain.letGo);
     const holder: Holder = { active: await makeActive(loaded, core, parts, toolchain, log) };
     cleanUps.push(() => closeActive(holder.active));
-    await declareLost(holder.active.sink, loaded.config, 'the node ended without a farewell');
+    const spillFailed = (error: unknown): void => log.error('what an ended process left in its spill file can not be handed on now', { detail: errorText(error) });
+    await declareLost(holder.active.sink, loaded.config, 'the node ended without a farewell', spillFailed);
     showBundle(metrics, holder.active.policy);
     const age = watchBundleAge({
       clock, log, metrics: metrics.bundles,
@@ -149,7 +150,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const lost = (worker: WorkerProcess, { code, signal, stall, freeze }: WorkerExit): void => {
       const watched = stall !== undefined || freeze !== undefined;
       metrics.restarts.inc({ cause: watched ? 'watchdog' : 'crash' });
-      void declareLost(holder.active.sink, holder.active.core.config, watched ? 'a worker was ended by its watchdog' : 'a worker died', worker.pid);
+      void declareLost(holder.active.sink, holder.active.core.config, watched ? 'a worker was ended by its watchdog' : 'a worker died', spillFailed, worker.pid);
       log.warn('a worker ended and is replaced', { worker: worker.pid, cause: stall?.cause ?? freeze ?? signal ?? `exit code ${code}` });
       if (stall?.fingerprint === undefined) return;
       const kept = book.add(stall.fingerprint, clock.monotonicMs());
@@ -171,7 +172,10 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
         return digest === policy.digest ? undefined : worker.activate(bundle, policy.digest, ACTIVATE_MS);
       },
       onLost: lost,
-      onGone: (worker) => nodeMetrics.keep(worker.lastMetrics()),
+      onGone: (worker) => {
+        nodeMetrics.keep(worker.lastMetrics());
+        if (worker.pid !== undefined) void handOn(holder.active.core.config, spillFailed, worker.pid);
+      },
       onStartFailed: (error, retryMs) => log.error('a worker can not start', { detail: errorText(error), retryMs }),
       onCount: (count) => metrics.workers.set(count),
     });

@@ -162,6 +162,17 @@ describe('I11: pressure', () => {
     expect(report).toMatchObject({ decisions: 300, unsealed: 0 });
     expect(report.unlinked).toBeGreaterThan(0);
   });
+  test('a line of which only the newline was not taken does not come again', async () => {
+    const outlet = memory((bytes) => Math.max(1, bytes.indexOf('\n', 1)));
+    const sink = createLineSink({ outlet, textOf, bufferedRecordsMax: 100, writeBytesMax: 4_096, chain: createDecisionChain(), reserved: 0 });
+    for (let index = 0; index < 20; index += 1) {
+      void sink.place();
+      sink.write(sampleRecord(`r${index}`));
+    }
+    await sink.close(20_000);
+    expect(await judge(linesIn(outlet.text()))).toMatchObject({ decisions: 20, open: [], unlinked: 0 });
+    expect((await judge(linesIn(outlet.text()))).fault).toBeUndefined();
+  });
   test('block: while the outlet is stuck nobody gets a place beyond the bound, and with room everybody does, in turn', async () => {
     let free = (): void => undefined;
     const stuck = new Promise<void>((resolve) => { free = resolve; });
