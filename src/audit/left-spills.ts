@@ -17,7 +17,8 @@ const TAIL_BYTES_MAX = 16 * 1_048_576;
 const LAST_LINES = 4;
 const NEWLINE = 0x0a;
 /** A process whose supervisor was killed ends by itself; longer than this its number is another's. */
-const GONE_MS = 5_000;
+const GONE_TRIES = 100;
+const GONE_PAUSE_MS = 50;
 
 export const spillPath = (folder: string, pid: number, chain: string): string => join(folder, `${pid}.${chain}.spill`);
 
@@ -80,8 +81,7 @@ const passTaken = (file: SpillFile, path: string, chain: string, writeBytesMax: 
 /** Takes as long as the log is slow or refuses. Rejects when a file or the log can't be opened. */
 export const drainLeft = async (config: DecisionLogConfig, left: readonly LeftSpill[], onFailure: (error: unknown) => void): Promise<void> => {
   for (const { path, pid, chain } of left) {
-    const end = performance.now() + GONE_MS;
-    while (isAlive(pid) && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 50).unref());
+    for (let tries = 0; tries < GONE_TRIES && isAlive(pid); tries += 1) await new Promise((resolve) => setTimeout(resolve, GONE_PAUSE_MS).unref());
     const { fd, isFile, torn, writeBytesMax, close } = openLogFile(config);
     try {
       const file = openSpillFile(path, 0, true);
