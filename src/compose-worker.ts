@@ -14,6 +14,7 @@ import type { ListenersTls } from './supervisor/listener-tls.ts';
 import { httpRules } from './gateways/http-question.ts';
 import { createKubernetes } from './gateways/kubernetes/gateway.ts';
 import { createOpa } from './gateways/opa/gateway.ts';
+import type { TraceDeps } from './gateways/opa/trace.ts';
 import { servesNode } from './gateways/opa/node.ts';
 import { createPepAuthenticator, type PepAuthenticator } from './gateways/pep.ts';
 import { OWN_REQUESTS_PATH, type SelfServiceDeps } from './gateways/self-service/routes.ts';
@@ -62,6 +63,8 @@ export interface GatewayParts extends Decider {
   readonly version: string;
   /** Of the whole node, as Prometheus reads it; rejects when it can't be had. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** OPA's trace of a rule, for an operator. */
+  readonly trace: TraceDeps['trace'];
   /** A Kubernetes review was left to the other authorizers. */
   readonly onNoOpinion: () => void;
   /** A question was refused for want of room or time. */
@@ -71,7 +74,7 @@ export interface GatewayParts extends Decider {
 }
 
 /** Protocols that ask in JSON on the HTTP listener. */
-const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics, onNoOpinion, notEmitted }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
+const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, policy, ready, version, metrics, trace, onNoOpinion, notEmitted }: GatewayParts, peps: PepAuthenticator): readonly HttpApi[] => {
   const common = { decide, notEmitted, emitted: createEmission(notEmitted), peps, rulesFor: httpRules(config.routes), realm: config.http.realm, fineReasons: mode === 'development', monotonicMs: clock.monotonicMs };
   const search = { data: () => policy()?.data, scopesOf: scopesOf(store, clock) };
   const offer = createRequestable({ policy, realm: selfRealm(config), path: OWN_REQUESTS_PATH, people: config.authzen.accessRequests.people });
@@ -79,7 +82,7 @@ const composeApis = ({ config, clock, store, mode }: Core, { decide, explain, po
   return [
     ...(config.authzen.enabled ? [createAuthzen({ ...common, explain, config: config.authzen, search, ...(config.authzen.accessRequests.enabled ? { accessRequests: { path: OWN_REQUESTS_PATH, offer } } : {}) })] : []),
     ...(config.kubernetes.enabled ? [createKubernetes({ ...common, config: config.kubernetes, onNoOpinion })] : []),
-    ...(config.opa.enabled ? [createOpa({ ...common, config: config.opa, node })] : []),
+    ...(config.opa.enabled ? [createOpa({ ...common, config: config.opa, node, tracing: { explain, trace } })] : []),
   ];
 };
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/server/types"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/lineage"
@@ -23,6 +24,23 @@ var explanations = map[string]func([]*topdown.Event) []*topdown.Event{
 	"notes": lineage.Notes,
 	"fails": lineage.Fails,
 	"debug": lineage.Debug,
+}
+
+// maxEvents bounds what a trace may hold; an evaluation with more of them is given up.
+const maxEvents = 20_000
+
+// boundedTracer keeps events like a buffer, and cancels the evaluation when there are too many.
+type boundedTracer struct {
+	*topdown.BufferTracer
+	cancel topdown.Cancel
+}
+
+func (t boundedTracer) TraceEvent(event topdown.Event) {
+	if len(*t.BufferTracer) >= maxEvents {
+		t.cancel.Cancel()
+		return
+	}
+	t.BufferTracer.TraceEvent(event)
 }
 
 func version([]byte) (any, error) {
@@ -41,6 +59,9 @@ func evaluate(text []byte) (any, error) {
 		Input   *any   `json:"input"`
 		Explain string `json:"explain"`
 		NowNs   string `json:"nowNs"`
+		// Events: the trace as OPA's server tells it, and no longer than maxEvents. Pretty: as lines.
+		Events bool `json:"events"`
+		Pretty bool `json:"pretty"`
 	}
 	if err := util.Unmarshal(text, &asked); err != nil {
 		return nil, err
@@ -75,7 +96,10 @@ func evaluate(text []byte) (any, error) {
 		evalOptions = append(evalOptions, rego.EvalTime(time.Unix(0, ns).UTC()))
 	}
 	tracer := topdown.NewBufferTracer()
-	if asked.Explain != "" {
+	if asked.Explain != "" && asked.Events {
+		cancel := topdown.NewCancel()
+		evalOptions = append(evalOptions, rego.EvalQueryTracer(boundedTracer{tracer, cancel}), rego.EvalExternalCancel(cancel))
+	} else if asked.Explain != "" {
 		evalOptions = append(evalOptions, rego.EvalQueryTracer(tracer))
 	}
 	prepared, err := rego.New(options...).PrepareForEval(ctx)
@@ -94,6 +118,14 @@ func evaluate(text []byte) (any, error) {
 		choose, known := explanations[asked.Explain]
 		if !known {
 			return nil, fmt.Errorf("explain is one of debug, fails, full, notes")
+		}
+		if asked.Events {
+			explanation, err := types.NewTraceV1(choose(*tracer), asked.Pretty)
+			if err != nil {
+				return nil, err
+			}
+			answer["explanation"] = explanation
+			return answer, nil
 		}
 		var trace bytes.Buffer
 		topdown.PrettyTraceWithOpts(&trace, choose(*tracer), topdown.PrettyTraceOptions{Locations: true, ExprVariables: true})

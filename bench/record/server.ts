@@ -33,7 +33,7 @@ const gateways = await startGateways(core, {
   ...composeDecider(core, { policy: () => policy, sink, quarantine: watchdog }), tls,
   version: 'bench',
   metrics: () => Promise.reject(new Error('none here')),
-  onNoOpinion: metrics.noOpinion,
+  trace: async () => undefined, onNoOpinion: metrics.noOpinion,
   onShed: metrics.shed,
   notEmitted: (decision) => decisionLog?.notEmitted(decision),
   policy: () => policy,

@@ -9,6 +9,7 @@ import type { SourceBundle } from '../policy/source/bundle-source.ts';
 import { openSources, type BundleSources } from '../policy/source/open-sources.ts';
 import { contentKey } from '../policy/source/prepare-bundle.ts';
 import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
+import type { Sources } from '../policy/toolchain/toolchain.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
 import { createAdministration, type Administration, type AdministrationParts } from './administration.ts';
 import type { BoundedPolicy } from './bounded-policy.ts';
@@ -28,6 +29,8 @@ export interface Active {
   readonly contentKey: string;
   readonly bundle: Uint8Array;
   readonly policy: BoundedPolicy;
+  /** What the bundle was compiled of here. */
+  readonly rego: Sources | undefined;
 }
 
 /** The one that counts now. */
@@ -64,9 +67,9 @@ export const makeActive = async ({ raw, config }: ValidConfig, core: Core, parts
     onEvent: logSourceEvent(log),
   });
   try {
-    const { read, bundle, policy } = await firstBundle(config, sources, core.clock, toolchain, log);
+    const { read, bundle, policy, rego } = await firstBundle(config, sources, core.clock, toolchain, log);
     await sources.accepted(read);
-    return { raw, core, sources, contentKey: contentKey(read), bundle, policy, sink: openLog(config, log), administration: createAdministration(core, parts) };
+    return { raw, core, sources, contentKey: contentKey(read), bundle, policy, rego, sink: openLog(config, log), administration: createAdministration(core, parts) };
   } catch (error) {
     await sources.close();
     throw error;

@@ -25,6 +25,7 @@ import { createReports } from '../lifecycle/reports.ts';
 import { createSurveyWatch } from '../lifecycle/survey-watch.ts';
 import { createSweeper } from '../lifecycle/sweeper.ts';
 import { errorText, type Log } from '../telemetry/log.ts';
+import type { Sources } from '../policy/toolchain/toolchain.ts';
 import type { SupervisorMetrics } from '../telemetry/metrics.ts';
 import { createAlerting } from './alerting.ts';
 import { openCanaries } from './canaries.ts';
@@ -33,6 +34,7 @@ import { createExplain } from './explain.ts';
 import type { WorkerHealth } from './messages.ts';
 import type { OperatorToken } from './operator-token.ts';
 import type { OpenRecord } from './record.ts';
+import { createPolicyTrace, type PolicyTrace } from './policy-trace.ts';
 import { createSignals } from './signals.ts';
 import { createStatus, type NodeWatch } from './status.ts';
 import { openUseWatch } from './use-watch.ts';
@@ -48,6 +50,8 @@ export interface AdministrationParts {
   readonly alertMetrics: SupervisorMetrics['alerts'];
   readonly canaryMetrics: SupervisorMetrics['canaries'];
   readonly node: () => NodeWatch;
+  /** What the active bundle was compiled of here. */
+  readonly rego: () => Sources | undefined;
   readonly version: string;
   readonly record: OpenRecord;
   readonly log: Log;
@@ -58,6 +62,7 @@ export interface Administration {
   /** Webhooks of sources outside. */
   readonly receiveSignal: (request: Request) => Promise<Response>;
   readonly housekeeping: Rounds;
+  readonly trace: PolicyTrace;
 }
 
 /** The supervisor's policy has a budget of its own, so nothing here needs to be watched. */
@@ -99,15 +104,15 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const { decisionLog, admin } = config;
   const reports = createReports({ store, clock, policy, standing: config.standing, exceptions: config.exceptions, orphans: config.lifecycle.orphans });
   const held = operatorToken === undefined ? [] : [(operatorToken.kind === 'development' ? developmentOperator : bootstrapOperator)(operatorToken.held, clock)];
+  const authenticate = firstOf([
+    ...held,
+    oidcOperator({ authenticator, config: admin.operators, clock, store, credentialSkewMs: config.limits.credentialSkewMs }),
+  ]);
   const app = createAdminApp({
     guard: { allowedHosts: admin.allowedHosts, allowedOrigins: admin.allowedOrigins },
     realms: new Set(config.realms),
     defaultRealm: defaultRealm(config),
-    authenticate: firstOf([
-      ...held,
-      oidcOperator({ authenticator, config: admin.operators, clock, store, credentialSkewMs: config.limits.credentialSkewMs }),
-    ]),
-    policy, clock, lifecycle, inspect, store,
+    authenticate, policy, clock, lifecycle, inspect, store,
     entitlements: policy, requests, directory,
     breakGlass: { keys: config.lifecycle.breakGlass.keys, open: core.mode === 'development', now: () => clock.now().latest },
     explain: createExplain(decider, decisionLog.redactHeaders),
@@ -172,5 +177,5 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
     }),
     createAlerting(core, { log, metrics: parts.alertMetrics }),
   ]);
-  return { fetch: (request) => app.fetch(request), receiveSignal: signals.receive, housekeeping };
+  return { fetch: (request) => app.fetch(request), receiveSignal: signals.receive, housekeeping, trace: createPolicyTrace({ authenticate, sources: parts.rego }) };
 };

@@ -90,10 +90,10 @@ export const createChanges = (deps: ChangeDeps): Changes => {
     metrics.bundleRefused.set(0);
   };
 
-  const swap = async ({ bundle, policy }: NextBundle, key: string, read: readonly SourceBundle[]): Promise<BundleChange> => {
+  const swap = async ({ bundle, policy, rego }: NextBundle, key: string, read: readonly SourceBundle[]): Promise<BundleChange> => {
     const { active } = holder;
     accepted();
-    holder.active = { ...active, bundle, policy, contentKey: key };
+    holder.active = { ...active, bundle, policy, rego, contentKey: key };
     await active.sources.accepted(read);
     const faults = await pool.activate(bundle, policy.digest);
     // Only now: under the old bundle what stopped a worker would stop the next one.

@@ -1,6 +1,7 @@
 /** What supervisor and workers say to each other over the IPC channel (structured clones). */
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { TraceAsk } from '../gateways/opa/trace.ts';
 import type { MetricsJson } from '../telemetry/metrics.ts';
 import type { Spread } from './spread.ts';
 import type { QuarantineList } from './watchdog/quarantine.ts';
@@ -48,6 +49,8 @@ export type ToWorker =
   | { readonly type: 'reset-clock' }
   /** What the worker asked for; without a text it can't be had. */
   | { readonly type: 'exposition'; readonly id: number; readonly contentType: string; readonly text?: string }
+  /** Of a rule, as JSON; without a text it can't be had. */
+  | { readonly type: 'trace'; readonly id: number; readonly text?: string }
   | { readonly type: 'spread'; readonly spread: Spread }
   | { readonly type: 'drain' };
 
@@ -70,5 +73,7 @@ export type FromWorker =
   | { readonly type: 'health'; readonly id: number; readonly health: WorkerHealth }
   /** It wants the metrics of the whole node. */
   | { readonly type: 'want-exposition'; readonly id: number }
+  /** An operator wants the trace of a rule. */
+  | { readonly type: 'want-trace'; readonly id: number; readonly ask: TraceAsk }
   /** The last words of a worker that drained. */
   | { readonly type: 'drained'; readonly metrics: MetricsJson };

@@ -6,12 +6,15 @@ import type { SourceBundle } from '../policy/source/bundle-source.ts';
 import { isCompiled } from '../policy/source/check-bundles.ts';
 import { prepareBundle, type PreparedBundle } from '../policy/source/prepare-bundle.ts';
 import type { KeptToolchain } from '../policy/toolchain/kept-toolchain.ts';
+import type { Sources } from '../policy/toolchain/toolchain.ts';
 import { PolicyRefused, startBoundedPolicy, startSpareThread, type BoundedPolicy, type SpareThread } from './bounded-policy.ts';
 import { tryPolicy } from './trial.ts';
 
 export interface NextBundle {
   readonly bundle: Uint8Array;
   readonly policy: BoundedPolicy;
+  /** What it was compiled of here, where all builtins in it are served. */
+  readonly rego?: Sources | undefined;
 }
 
 /** A bundle whose builtins need OPA's own starts that first. */
@@ -20,13 +23,13 @@ const LOAD_POLICY_MS = 30_000;
 /** Whoever saves in a folder saves again soon; and a candidate for the shadow may be compiled at this moment. */
 const staysWarm = ({ policy: { bundle, bundles, shadow } }: Config): boolean => shadow !== undefined || [bundle, ...bundles].some(({ directory }) => directory !== undefined);
 
-const loadAndTry = async (config: Config, { archive: bundle, test }: PreparedBundle, spare: SpareThread, clock: Clock, load = policyOptions(config)): Promise<NextBundle> => {
+const loadAndTry = async (config: Config, { archive: bundle, sources: rego, test }: PreparedBundle, spare: SpareThread, clock: Clock, load = policyOptions(config)): Promise<NextBundle> => {
   const { evaluationBudgetMs } = config.limits;
   const policy = await startBoundedPolicy(bundle, { load, evaluationBudgetMs, loadTimeoutMs: LOAD_POLICY_MS }, spare);
   try {
     await test?.();
     await tryPolicy(policy, { entrypoint: config.policy.entrypoint, clock, evaluationBudgetMs });
-    return { bundle, policy };
+    return { bundle, policy, rego };
   } catch (error) {
     await policy.close();
     throw error;
@@ -49,7 +52,9 @@ export const nextBundle = async (config: Config, bundles: readonly SourceBundle[
         spare = startSpareThread();
       }
     }
-    return await loadAndTry(config, await prepare(false), spare, clock);
+    // What its entrypoints leave aside may need what is refused: nothing but them is ever evaluated.
+    const { bundle, policy } = await loadAndTry(config, await prepare(false), spare, clock);
+    return { bundle, policy };
   } catch (error) {
     await spare.worker.terminate();
     throw error;

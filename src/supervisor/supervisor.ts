@@ -24,6 +24,7 @@ import { findFreePorts, withPorts } from './free-ports.ts';
 import type { Mode, WorkerPorts, WorkerStart } from './messages.ts';
 import { openListenersTls } from './listener-tls.ts';
 import { tellExpositions } from './exposition.ts';
+import { tellTraces } from './policy-trace.ts';
 import { declareLost, handOn } from './lost-records.ts';
 import { createNodeMetrics } from './metrics.ts';
 import { nodeHealth } from './node-health.ts';
@@ -106,9 +107,10 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
         return nodeMetrics.exposition(await pool.metrics());
       },
       node: () => node,
+      rego: () => holder.active.rego,
       alertMetrics: metrics.alerts, canaryMetrics: metrics.canaries,
     };
-    cleanUps.push(tellExpositions(parts.metrics));
+    cleanUps.push(tellExpositions(parts.metrics), tellTraces((ask) => holder.active.administration.trace(ask)));
     const toolchain = keepToolchain();
     cleanUps.push(toolchain.letGo);
     const holder: Holder = { active: await makeActive(loaded, core, parts, toolchain, log) };

@@ -128,7 +128,8 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
         Promise.resolve(start).then((known) => send({ type: 'start', start: known }), () => undefined);
         return;
       // Answered where all workers are known.
-      case 'want-exposition': return;
+      case 'want-exposition':
+      case 'want-trace': return;
       case 'pulse':
         connections = message.connections;
         return watch.pulse();

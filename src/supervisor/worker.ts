@@ -8,6 +8,7 @@ import { createUseNotes } from '../lifecycle/use-notes.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createWorkerMetrics, type MetricsJson } from '../telemetry/metrics.ts';
 import { createExpositionAsker } from './exposition.ts';
+import { createTraceAsker } from './policy-trace.ts';
 import type { Asked, FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { openListenersTls } from './listener-tls.ts';
 import { watchReadiness } from './readiness.ts';
@@ -68,6 +69,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const activePolicy = (): LoadedPolicy | undefined => (bundleUntil === undefined || core.clock.now().latest < bundleUntil ? policy : undefined);
   const decider = composeDecider(core, { policy: activePolicy, sink, quarantine: watchdog });
   const expositions = createExpositionAsker(tell);
+  const traces = createTraceAsker(tell);
   let draining = false;
   const running: { gateways?: Gateways } = {};
   const reloadTls = (cut: boolean): void => {
@@ -83,6 +85,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     ...decider, tls,
     version: start.version,
     metrics: expositions.ask,
+    trace: traces.ask,
     onNoOpinion: metrics.noOpinion,
     onShed: metrics.shed,
     notEmitted: decisionLog.notEmitted,
@@ -164,6 +167,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
         case 'reload-tls': return reloadTls(false);
         case 'reset-clock': return core.clock.reset();
         case 'exposition': return expositions.receive(message);
+        case 'trace': return traces.receive(message);
         case 'spread': return spread(message.spread);
         case 'drain': return void drain().catch(fatal);
       }

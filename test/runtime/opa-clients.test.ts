@@ -1,6 +1,6 @@
 /** Clients of OPA against the real program: OPA's own SDK, APISIX's plugin by its shape, curl; a policy folder whose every rule can be asked; and the end of a grant. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OPAClient } from '@open-policy-agent/opa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -142,5 +142,9 @@ describeWith(['go'], 'OPA clients', () => {
     await until('the bundle without every rule', async () => (await client().evaluate('shop/authz/roles')) === undefined);
     const { status } = await curfew.ask(await curfew.mint(WORKLOAD), '/orders/42', { 'x-curfew-pep-token': TOKEN });
     expect(status).toBe(403);
+    // Nor is it evaluated for a trace: that could reach other servers.
+    const operator = readFileSync(join(curfew.directory, '.curfew/admin-token'), 'utf8').trim();
+    const traced = await fetch(`${base}/v1/data/shop/authz/broken?explain=full`, { method: 'POST', headers: { authorization: `Bearer ${TOKEN}`, 'x-curfew-operator-token': operator, 'content-type': 'application/json' }, body: '{"input":{}}' });
+    expect(await traced.json()).toMatchObject({ explanation: [], warning: { code: 'api_usage_warning' } });
   });
 });

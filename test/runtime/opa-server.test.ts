@@ -3,7 +3,7 @@
  * single answer (ids, times, versions). Paths here are standing entries, so that the guard adds nothing.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -31,6 +31,12 @@ echo := input
 deep := {"a": {"b c": [1, {"d": null}]}, "e": 1.5, "f": "<&>\\u00e9"}
 
 twice(x) := x * 2
+
+told if {
+	twice(2) == 4
+}
+
+many := count([y | some x in numbers.range(1, 5000); y := x * 2])
 `;
 const MAIN = `package system
 
@@ -75,10 +81,12 @@ describeWith(['go'], 'beside OPA', () => {
   let curfew: Curfew;
   let port = 0;
   let remove: () => void;
+  let folder = '';
   beforeAll(async () => {
     buildToolchain();
     const directory = temporaryDirectory();
     ({ remove } = directory);
+    folder = directory.path;
     const policy = join(directory.path, 'policy');
     mkdirSync(policy);
     writeFileSync(join(policy, 'shop.rego'), POLICY);
@@ -86,7 +94,7 @@ describeWith(['go'], 'beside OPA', () => {
     writeFileSync(join(policy, 'data.json'), '{"list": ["a", "b"]}');
     writeFileSync(join(directory.path, 'curfew.yaml'), CONFIG);
     [port = 0] = await freePorts(1);
-    opa = spawn(findOpa(), ['run', '--server', '--addr', `127.0.0.1:${port}`, '--skip-version-check', '--log-level', 'error', '--set', 'decision_logs.console=false', 'policy'], { cwd: directory.path, stdio: 'ignore' });
+    opa = spawn(findOpa(), ['run', '--server', '--addr', `127.0.0.1:${port}`, '--skip-version-check', '--log-level', 'error', '--set', 'decision_logs.console=false', '.'], { cwd: policy, stdio: 'ignore' });
     curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'] });
     await until('OPA', async () => (await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined))?.ok === true);
   }, 300_000);
@@ -118,6 +126,35 @@ describeWith(['go'], 'beside OPA', () => {
   test.each(SAME.map((asked) => [`${asked.method ?? 'GET'} ${asked.path} ${typeof asked.body === 'string' ? asked.body : ''}`, asked] as const))('%s', async (_name, asked) => {
     const [theirs, ours] = [await send(port, asked), await send(curfew.ports.http, asked)];
     expect({ ...ours, value: comparable(ours.value) }).toEqual({ ...theirs, value: comparable(theirs.value) });
+  });
+
+  const TRACED = { input: { method: 'GET' } };
+  const traced = async (at: number, path: string, operator?: string) => {
+    const response = await fetch(`http://127.0.0.1:${at}${path}`, { method: 'POST', headers: { 'content-type': 'application/json', ...(operator === undefined ? {} : { 'x-curfew-operator-token': operator }) }, body: JSON.stringify(TRACED) });
+    return (await response.json()) as any;
+  };
+  /** The locals of an event come in any order. */
+  const told = (events: readonly any[]): unknown => events.map((event) => (typeof event === 'string' ? event : { ...event, locals: event.locals.toSorted((a: any, b: any) => (a.key.value < b.key.value ? -1 : 1)) }));
+  const operator = (): string => readFileSync(join(folder, '.curfew', 'admin-token'), 'utf8').trim();
+
+  test.each(['notes', 'full', 'debug', 'fails'].flatMap((mode) => [`/v1/data/shop/told?explain=${mode}`, `/v1/data/shop/allow?explain=${mode}&pretty=true`]))("an operator's trace is OPA's: %s", async (path) => {
+    const [theirs, ours] = [await traced(port, path), await traced(curfew.ports.http, path, operator())];
+    expect(ours.warning).toBeUndefined();
+    expect(told(ours.explanation)).toEqual(told(theirs.explanation));
+    expect(ours.result).toEqual(theirs.result);
+  });
+
+  test('without an operator there is no trace, and the answer is the same', async () => {
+    const path = '/v1/data/shop/allow?explain=full';
+    for (const token of [undefined, 'wrong', `${operator()}x`, `${operator()},${operator()}`]) {
+      const { explanation, result, warning } = await traced(curfew.ports.http, path, token);
+      expect({ explanation, result, code: warning.code }).toEqual({ explanation: [], result: true, code: 'api_usage_warning' });
+    }
+  });
+
+  test('an evaluation with more events than a trace may hold has none, and is answered', async () => {
+    const { explanation, result, warning } = await traced(curfew.ports.http, '/v1/data/shop/many?explain=debug', operator());
+    expect({ explanation, result, code: warning.code }).toEqual({ explanation: [], result: 5_000, code: 'api_usage_warning' });
   });
 
   test('the root has what OPA has, and what only Curfew has beside it', async () => {

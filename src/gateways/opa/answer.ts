@@ -48,5 +48,5 @@ export const opaError = (code: OpaErrorCode, message: string): JsonObject => ({ 
 /** As OPA says it of a question without `input`. */
 export const INPUT_MISSING: JsonObject = { code: 'api_usage_warning', message: "'input' key missing from the request" };
 export const NO_EXPLANATION: JsonObject = {
-  code: 'api_usage_warning', message: 'deciding processes trace nothing: `curfew policy explain` with the decision_id does',
+  code: 'api_usage_warning', message: 'no trace: that takes an operator (x-curfew-operator-token) and what the bundle was compiled of here; `curfew policy explain` with the decision_id traces too',
 };

@@ -24,6 +24,7 @@ import type { OpaConfig } from './config.ts';
 import { pathMatches } from './path.ts';
 import { opaEvaluation, opaRefusal, type OpaAsker } from './question.ts';
 import { serveNode, type OpaNode } from './node.ts';
+import { OPERATOR_HEADER, traceFor, type TraceDeps } from './trace.ts';
 
 export interface OpaDeps {
   readonly decide: Decider['decide'];
@@ -37,6 +38,8 @@ export interface OpaDeps {
   readonly fineReasons: boolean;
   readonly monotonicMs: () => number;
   readonly node: OpaNode;
+  /** Absent: nothing is traced. */
+  readonly tracing?: TraceDeps;
 }
 
 const isOn = (parameters: URLSearchParams, name: string): boolean => parameters.has(name) && !/^(?:false|0|off)$/i.test(parameters.get(name) ?? '');
@@ -96,7 +99,7 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
   };
 
   /** The members beside the result. */
-  const extras = (request: HttpRequest, ask: Ask, decision: Decision, startedMs: number): JsonObject => {
+  const extras = (request: HttpRequest, ask: Ask, decision: Decision, startedMs: number, trace: JsonValue | undefined): JsonObject => {
     const parameters = parametersOf(request.target);
     const handlerNs = sinceNs(startedMs, deps.monotonicMs);
     const explain = parameters.get('explain');
@@ -108,12 +111,12 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
         ? { metrics: { timer_rego_input_parse_ns: ask.parseNs, timer_rego_query_eval_ns: Math.max(0, handlerNs - ask.parseNs), timer_server_handler_ns: handlerNs } }
         : {}),
       ...(isOn(parameters, 'provenance') ? { provenance: { version: deps.node.version, build_commit: '', build_timestamp: '', build_hostname: '', bundles } } : {}),
-      ...(traced ? { explanation: [], warning: NO_EXPLANATION } : {}),
+      ...(!traced ? {} : trace === undefined ? { explanation: [], warning: NO_EXPLANATION } : { explanation: trace }),
       ...(ask.inputMissing && ask.style === 'v1' && request.method === 'POST' ? { warning: INPUT_MISSING } : {}),
     };
   };
 
-  const write = (request: HttpRequest, response: ServerResponse, ask: Ask, decision: Decision, startedMs: number): void => {
+  const write = (request: HttpRequest, response: ServerResponse, ask: Ask, decision: Decision, startedMs: number, trace: JsonValue | undefined): void => {
     const headers = decisionHeaders(decision, fineReasons);
     if (!decision.allow && decision.reason === 'pep.unauthenticated') {
       return writeOpa(request, response, 401, opaError('unauthorized', 'the enforcement point did not prove who it is'), [...headers, 'www-authenticate', 'Bearer realm="curfew"']);
@@ -124,7 +127,7 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
         ? writeOpa(request, response, 404, opaError('undefined_document', 'document undefined'), headers)
         : writeOpa(request, response, 200, result, headers);
     }
-    const members = extras(request, ask, decision, startedMs);
+    const members = extras(request, ask, decision, startedMs, trace);
     if (ask.style === 'v1') return writeOpa(request, response, 200, { ...(result === undefined ? {} : { result }), ...members }, headers);
     const { decision_id: _id, ...told } = members;
     const bindings = bindingsOf(ask, decision, result);
@@ -151,8 +154,16 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
       return refuse(request, response, asker, status === 413 ? 'request.too_large' : 'request.malformed', status, code, message);
     }
     const { ask } = read;
-    const evaluation = ask.path === undefined ? opaRefusal(randomUUID(), 'request.malformed', asker) : opaEvaluation(randomUUID(), ask.path, formOf(ask.path), ask.input, asker);
-    const send = (decision: Decision): void => write(request, response, ask, decision, startedMs);
+    const made = ask.path === undefined ? opaRefusal(randomUUID(), 'request.malformed', asker) : opaEvaluation(randomUUID(), ask.path, formOf(ask.path), ask.input, asker);
+    let evaluation = made;
+    let trace: JsonValue | undefined;
+    if (deps.tracing !== undefined && ask.style === 'v1' && request.headers.has(OPERATOR_HEADER)) {
+      const parameters = parametersOf(request.target);
+      trace = await traceFor(deps.tracing, request, made, parameters.get('explain'), isOn(parameters, 'pretty'));
+      // A trace takes its time; the decision has all of its own.
+      evaluation = { ...made, arrivedMs: deps.monotonicMs() };
+    }
+    const send = (decision: Decision): void => write(request, response, ask, decision, startedMs, trace);
     send(await decide(evaluation, send));
     deps.emitted?.(response, evaluation.id);
   };

@@ -29,6 +29,8 @@ export interface PrepareOptions {
 export interface PreparedBundle {
   /** What the supervisor and every worker load. */
   readonly archive: Uint8Array;
+  /** What was compiled. Absent where it came compiled. */
+  readonly sources?: Sources;
   /** Runs the tests that its sources have; rejects with `SourcesRefused`. Once the archive was loaded: builtins that are refused must not be tried. Absent where it came compiled. */
   readonly test?: () => Promise<void>;
 }
@@ -136,7 +138,7 @@ const compileSources = async (bundles: readonly SourceBundle[], options: Prepare
     const entrypoints = [...new Set([...options.entrypoints, ...usualEntrypoints(sources)])];
     const built = await toolchain.compile(sources, { entrypoints, everyRule: options.everyRule === true });
     const { archive } = await packBundle(built, nameFor(bundles), givenRevision(bundles));
-    return { archive, test: () => named(async () => runTests(await options.toolchain(), sources)) };
+    return { archive, sources, test: () => named(async () => runTests(await options.toolchain(), sources)) };
   });
 };
 

@@ -27,8 +27,8 @@ export const openBuilt = (worker: string): Toolchain => {
     },
     test: async (files, { coverage = false, trace = false, run = '', timeoutMs = TIMEOUT_MS } = {}) =>
       (await call('test', { files, coverage, trace, run }, timeoutMs)) as unknown as TestReport,
-    evaluate: async (files, { query, input, explain = '' as const, nowMs, timeoutMs = TIMEOUT_MS }) =>
-      (await call('evaluate', { files, query, explain, ...(input === undefined ? {} : { input }), ...nanoseconds(nowMs) }, timeoutMs)) as unknown as EvaluateResult,
+    evaluate: async (files, { query, input, explain = '' as const, events, nowMs, timeoutMs = TIMEOUT_MS }) =>
+      (await call('evaluate', { files, query, explain, events: events !== undefined, pretty: events === 'pretty', ...(input === undefined ? {} : { input }), ...nanoseconds(nowMs) }, timeoutMs)) as unknown as EvaluateResult,
     builtin: async (name, operands, nowMs) => ((await call('builtin', { name, operands, ...nanoseconds(nowMs) })) as { result?: string }).result,
     compileQuery: async (query, modules, experimental = false) => bytes(((await call('query', { query, modules, experimental })) as { wasm: string }).wasm),
     yaml: async (text) => (await call('yaml', { text })) as string,

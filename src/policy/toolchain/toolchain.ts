@@ -74,6 +74,8 @@ export interface EvaluateOptions {
   readonly query: string;
   readonly input?: JsonValue;
   readonly explain?: Explanation;
+  /** With `explain`: also the trace as OPA's server writes it, of a bounded number of events; only the built toolchain has it. */
+  readonly events?: 'raw' | 'pretty';
   /** What `time.now_ns` answers, in milliseconds since 1970. */
   readonly nowMs?: number;
   readonly timeoutMs?: number;
@@ -84,6 +86,8 @@ export interface EvaluateResult {
   readonly result?: JsonValue;
   readonly printed: string;
   readonly trace?: string;
+  /** In place of `trace`, where `events` were asked for. */
+  readonly explanation?: JsonValue;
 }
 
 /** Rejects with `SourcesRefused` for what is wrong with the sources, `ToolchainMissing` when it can't do the work. */
