@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import type { GrpcServer } from '../../src/grpc/server.ts';
 import { until } from '../support/until.ts';
-import { frame, rawCall, startEcho, statusOf } from './serve.ts';
+import { frame, sayNoFarewell, rawCall, startEcho, statusOf } from './serve.ts';
 
 const open: { close(): unknown }[] = [];
 afterEach(async () => {
@@ -25,7 +25,9 @@ const askEndlessly = (connected: () => ClientHttp2Session, mayRefuse: boolean) =
       const fresh = (session = connected());
       told = false;
       seen.sessions += 1;
+      open.push({ close: () => fresh.destroy() });
       fresh.on('error', (error) => seen.failed.push(error));
+      sayNoFarewell(fresh);
       // What is under way goes on, what comes next goes elsewhere.
       fresh.once('goaway', () => {
         if (fresh === session) told = true;

@@ -1,5 +1,5 @@
 /*
- * Loaded into a Redis server of the tests: its wall clock is ahead by what the file SERVER_WALL says, a 64-bit number of microseconds.
+ * Loaded into a Redis server or a node of the tests: its wall clock is ahead by what the file SERVER_WALL says, a 64-bit number of microseconds.
  * Its monotonic clock goes on as it is. (libfaketime can't be used there: it allocates memory on its way, and the server's own
  * allocator asks for the time on its way.)
  */

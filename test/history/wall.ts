@@ -25,8 +25,11 @@ export const createWall = (): Wall => {
   };
 };
 
-/** That of a Redis server, by a library of our own (`server-wall.c`); `undefined` where there is no C compiler to build it. */
-export const createServerWall = (): Wall | undefined => {
+/**
+ * The same by a library of our own (`server-wall.c`); `undefined` where there is no C compiler to build it. Of Redis servers, and rather of nodes too:
+ * once a process of a node under libfaketime read a wall that was off by seconds as it began, and told no time that could be trusted.
+ */
+export const createBuiltWall = (): Wall | undefined => {
   const folder = mkdtempSync(join(tmpdir(), 'curfew-server-wall-'));
   const [library, file] = [join(folder, 'wall.so'), join(folder, 'ahead')];
   const set = (seconds: number): void => {

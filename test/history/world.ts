@@ -5,7 +5,7 @@ import type { Curfew } from '../runtime/curfew.ts';
 import { FSYNC, REPLICATED, startRedis, startSentinels, type RedisServer } from '../support/redis.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
-import { createServerWall, createWall, type Wall } from './wall.ts';
+import { createBuiltWall, createWall, type Wall } from './wall.ts';
 
 export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels', 'moved'] as const;
 export type WorldKind = (typeof WORLDS)[number];
@@ -72,7 +72,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     const size = kind === 'embedded' ? 1 : NODES;
     const behindSentinels = kind === 'sentinels' || kind === 'leased-sentinels';
     const leased = kind === 'leased' || kind === 'leased-sentinels';
-    const serverWall = kind === 'strict' || kind === 'leased' ? createServerWall() : undefined;
+    const serverWall = kind === 'strict' || kind === 'leased' ? createBuiltWall() : undefined;
     if (serverWall !== undefined) cleanups.push(serverWall.remove);
     const server = kind === 'embedded' ? undefined : await startRedis(behindSentinels || kind === 'moved' ? REPLICATED : FSYNC, undefined, undefined, serverWall?.env);
     if (server !== undefined) cleanups.push(server.stop);
@@ -96,7 +96,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     const redis = (index: number): string =>
       behindSentinels ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}${roles === undefined ? '' : ', durability: {replicated: 1}'}`;
     // One node only: the other one shows what is right.
-    const walls = Array.from({ length: size }, (_, index) => (index === size - 1 && findPart('libfaketime') !== undefined ? createWall() : undefined));
+    const walls = Array.from({ length: size }, (_, index) => (index === size - 1 ? createBuiltWall() ?? (findPart('libfaketime') === undefined ? undefined : createWall()) : undefined));
     for (const wall of walls) if (wall !== undefined) cleanups.push(wall.remove);
     const fleet = await startFleet('', size, {
       ...more,

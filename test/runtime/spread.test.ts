@@ -8,7 +8,7 @@ import { shippedConfiguration, startEnvoy } from '../support/envoy.ts';
 import { openConnection, rawGet } from '../support/raw-http.ts';
 import { startService } from '../support/service.ts';
 import { until } from '../support/until.ts';
-import { frame, rawCall, statusOf } from '../grpc/serve.ts';
+import { frame, sayNoFarewell, rawCall, statusOf } from '../grpc/serve.ts';
 import { describeWith } from '../parts.ts';
 import { startCurfew, type Curfew } from './curfew.ts';
 
@@ -55,6 +55,7 @@ test('connections that met in one worker are opened anew until both have as many
     const fresh = (): ClientHttp2Session => {
       const made = connect(`http://127.0.0.1:${grpc}`);
       made.on('error', (error) => seen.failed.push(error));
+      sayNoFarewell(made);
       made.once('goaway', () => {
         if (made === session) session = fresh();
       });
