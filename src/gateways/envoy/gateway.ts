@@ -50,6 +50,9 @@ export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
 
 const PROTOCOL = 'ext-authz-grpc';
 
+/** Without a limit, or a clock to tell how long it was, nothing has passed. */
+const hasPassed = (limitMs: number | undefined, waitedMs: number | undefined): boolean => limitMs !== undefined && waitedMs !== undefined && !(waitedMs < limitMs);
+
 export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, fineReasons, patience, grpcBodies, admission = ADMITS_ALL, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
   const certificates = new WeakMap<GrpcPeer, PepCertificate>();
   const certificateFor = (peer: GrpcPeer): PepCertificate | undefined => {
@@ -79,14 +82,13 @@ export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, 
     try {
       const arrivedMs = patience?.monotonicMs();
       await turn();
+      const waitedMs = patience === undefined || arrivedMs === undefined ? undefined : patience.monotonicMs() - arrivedMs;
       // Its own timer may be late, on a loop with much to do.
-      const passed = patience !== undefined && arrivedMs !== undefined && call.timeoutMs !== undefined && !(patience.monotonicMs() - arrivedMs < call.timeoutMs);
-      if (passed || call.over()) {
+      if (hasPassed(call.timeoutMs, waitedMs) || call.over()) {
         admission.expired(PROTOCOL);
         throw new GrpcFault(GRPC_STATUS.DEADLINE_EXCEEDED, 'the deadline has passed');
       }
-      const tooLate = patience !== undefined && arrivedMs !== undefined && !(patience.monotonicMs() - arrivedMs < patience.deadlineMs);
-      const { evaluation: asked, ownHeaders } = (tooLate ? refusing('decision.deadline') : ask)({ id, pep: identify(call), config, rulesFor, grpcBodies });
+      const { evaluation: asked, ownHeaders } = (hasPassed(patience?.deadlineMs, waitedMs) ? refusing('decision.deadline') : ask)({ id, pep: identify(call), config, rulesFor, grpcBodies });
       const evaluation = arrivedMs === undefined ? asked : { ...asked, arrivedMs };
       const options: AnswerOptions = { fineReasons, ownHeaders, stream: evaluation.question?.stream !== undefined };
       let sent: Uint8Array | undefined;
