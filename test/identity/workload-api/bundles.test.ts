@@ -46,6 +46,7 @@ const follow = async (settings: Record<string, unknown> = {}): Promise<IdentityA
   await authenticator.ready();
   return authenticator;
 };
+const count = (kind: IdentityEvent['kind']): number => events.filter((event) => event.kind === kind).length;
 const exp = { exp: Math.floor(handClock().at() / 1_000) + 3_000 };
 const tokenBy = (key: TestKey, sub = 'spiffe://example.org/ci'): string => svid({ sub, ...exp }, {}, key);
 const reason = async (key: TestKey, sub?: string): Promise<string> => reasonOf(await ask(authenticator as IdentityAuthenticator, tokenBy(key, sub), clock.at()));
@@ -119,12 +120,13 @@ test('what a hostile server says counts for nothing, and what was good stays: a 
   server.say('FetchJWTBundles', jwtBundles({ 'example.org': plain(first) }));
   await follow();
   for (const bytes of [Buffer.alloc(5_000_000, 1), Buffer.from('ffffffffffff', 'hex'), Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), Buffer.alloc(0)]) {
-    const before = events.filter(({ kind }) => kind === 'keys.failed').length;
+    const [refused, loaded] = [count('keys.failed'), count('keys.loaded')];
     server.say('FetchJWTBundles', bytes);
-    await until('it to be refused', () => events.filter(({ kind }) => kind === 'keys.failed').length > before);
+    await until('it to be refused', () => count('keys.failed') > refused);
     expect(await reason(first)).toBe('allowed');
     server.say('FetchJWTBundles', jwtBundles({ 'example.org': plain(first) }));
-    await until('a good stream', () => server.open('FetchJWTBundles') > 0);
+    // Not by what the server has open: it may still hold the stream that was given up, and a fault is told once for as long as it lasts.
+    await until('a good message to be taken', () => count('keys.loaded') > loaded);
   }
   for (let index = 0; index < 5_000; index += 1) server.say('FetchJWTBundles', jwtBundles({ 'example.org': plain(index % 2 === 0 ? first : second) }));
   server.say('FetchJWTBundles', jwtBundles({ 'example.org': plain(second) }));
