@@ -5,7 +5,8 @@
  * A step of the wall clock beyond `maxClockStepMs` against elapsed time is not believed: `trusted` is false until the wall
  * agrees again or an operator calls `reset`. A machine that slept is no such step: there the boot clock, which counts sleep,
  * explains the difference. A wall that lies below time already used is not believed at all until it has caught up, whoever
- * resets. Not covered: a virtual machine restored in a way that moves neither clock.
+ * resets. Clocks are compared by readings that belong together: a process that is held up between two of them reads again.
+ * Not covered: a virtual machine restored in a way that moves neither clock.
  */
 import { uptime } from 'node:os';
 import type { Clock } from '../decision/ports.ts';
@@ -45,39 +46,63 @@ export const systemSources: ClockSources = {
 /** How coarse the boot clock may be: hundredths of a second on Linux. */
 const BOOT_GRAIN_MS = 50;
 
+/** Readings of the clocks belong together when no more than this passed, awake or asleep, between the first and the last. */
+const TOGETHER_MS = BOOT_GRAIN_MS;
+/** A process that is held up at each of so many attempts takes the closest. */
+const READS_MAX = 20;
+
+interface Readings {
+  readonly wallMs: number;
+  readonly at: number;
+  readonly bootMs: number;
+}
+
+/** What is kept and compared with later must not hold a pause of the process: taken for a step, that would never be undone. */
+const readTogether = ({ wall, monotonic, boot }: ClockSources): Readings => {
+  let closest: (Readings & { readonly apartMs: number }) | undefined;
+  for (let reads = 0; reads < READS_MAX; reads += 1) {
+    const [firstBoot, first] = [boot(), monotonic()];
+    const wallMs = Math.floor(wall());
+    const [at, bootMs] = [monotonic(), boot()];
+    const apartMs = Math.max(at - first, bootMs - firstBoot);
+    if (closest === undefined || apartMs < closest.apartMs) closest = { wallMs, at, bootMs, apartMs };
+    if (apartMs <= TOGETHER_MS) break;
+  }
+  return closest as Readings;
+};
+
 export const createClock = (options: ClockOptions): AdjustableClock => {
-  const { wall, monotonic, boot } = options.sources ?? systemSources;
+  const sources = options.sources ?? systemSources;
+  const { wall, monotonic } = sources;
   const { maxClockStepMs } = options;
   /** Time that was used before the wall was last accepted: by a predecessor, or by this process until a reset. */
   let floor: number = options.mark ?? 0;
-  let time = Math.floor(wall());
-  let readAt = monotonic();
-  let bootAt = boot();
+  let { wallMs: time, at: readAt, bootMs: bootAt } = readTogether(sources);
   let bootReadAt = readAt;
   let earliestSeen = time;
   let latestSeen = Math.max(time, floor);
   /** Not believed since it was accepted; so nothing rests on how it got to where it is. */
   let below = floor - time > maxClockStepMs;
 
-  const anchor = (wallMs: number, at: number): void => {
-    time = wallMs;
-    readAt = at;
-    bootAt = boot();
-    bootReadAt = at;
-  };
-
   const now: Clock['now'] = () => {
     // Wall first: a pause between the two readings can then only make the wall look older, never newer.
-    const wallMs = Math.floor(wall());
-    const at = monotonic();
-    if (below) anchor(wallMs, at);
-    const expected = time + (at - readAt);
-    let trusted = Math.abs(wallMs - expected) <= maxClockStepMs;
-    if (!trusted && wallMs > expected) {
-      const slept = boot() - bootAt - (at - bootReadAt);
-      trusted = slept > BOOT_GRAIN_MS && wallMs - expected - slept <= maxClockStepMs;
-      if (trusted) {
-        bootAt = boot();
+    let wallMs = Math.floor(wall());
+    let at = monotonic();
+    let expected = time + (at - readAt);
+    let trusted = !below && Math.abs(wallMs - expected) <= maxClockStepMs;
+    if (!trusted) {
+      const readings = readTogether(sources);
+      ({ wallMs, at } = readings);
+      if (below) {
+        ({ wallMs: time, at: readAt, bootMs: bootAt } = readings);
+        bootReadAt = at;
+      }
+      expected = time + (at - readAt);
+      const slept = readings.bootMs - bootAt - (at - bootReadAt);
+      trusted = Math.abs(wallMs - expected) <= maxClockStepMs;
+      if (!trusted && wallMs > expected && slept > BOOT_GRAIN_MS && wallMs - expected - slept <= maxClockStepMs) {
+        trusted = true;
+        bootAt = readings.bootMs;
         bootReadAt = at;
       }
     }

@@ -8,8 +8,24 @@ const machine = (wallStart = 1_800_000_000_000) => {
   let wall = wallStart;
   let monotonic = 0;
   let boot = 0;
+  /** What happens between a reading of the wall and the next one of another clock. */
+  let between: (() => void)[] = [];
+  let [wallRead, held] = [false, (): void => undefined];
+  const other = (read: () => number) => (): number => {
+    if (wallRead) held();
+    wallRead = false;
+    return read();
+  };
   return {
-    sources: { wall: () => wall, monotonic: () => monotonic, boot: () => boot },
+    sources: {
+      wall: () => {
+        wallRead = true;
+        held = between.shift() ?? (() => undefined);
+        return wall;
+      },
+      monotonic: other(() => monotonic), boot: other(() => boot),
+    },
+    holdUp: (...pauses: (() => void)[]) => { between = pauses; },
     run: (ms: number) => { wall += ms; monotonic += ms; boot += ms; },
     sleep: (ms: number) => { wall += ms; boot += ms; },
     step: (ms: number) => { wall += ms; },
@@ -80,6 +96,46 @@ test('C2: after a reset a wall that is behind counts once it has caught up; unti
   host.run(10_000);
   expect(clock.now()).toEqual({ earliest: host.wall(), latest: host.wall(), trusted: true });
   host.step(60_000);
+  expect(clock.now().trusted).toBe(false);
+});
+
+const pauses = (host: ReturnType<typeof machine>): readonly (() => void)[] => [() => host.run(10_000), () => host.sleep(3_600_000), () => host.run(maxClockStepMs + 1)];
+
+test('L1: a process that is held up as it begins, awake or asleep, between reading one clock and the other, trusts its clock', () => {
+  for (const index of [0, 1, 2]) {
+    const host = machine();
+    host.holdUp(pauses(host)[index] as () => void);
+    const clock = createClock({ maxClockStepMs, sources: host.sources });
+    host.run(5);
+    expect(clock.now()).toEqual({ earliest: host.wall(), latest: host.wall(), trusted: true });
+    host.sleep(3_600_000);
+    expect(clock.now()).toEqual({ earliest: host.wall(), latest: host.wall(), trusted: true });
+    host.step(maxClockStepMs + 1);
+    expect(clock.now().trusted).toBe(false);
+  }
+});
+
+test('L1: a process that is held up between reading one clock and the other is none the worse for it, also as it accepts a wall', () => {
+  for (const index of [0, 1, 2]) {
+    const host = machine();
+    const clock = createClock({ maxClockStepMs, sources: host.sources });
+    host.holdUp(pauses(host)[index] as () => void);
+    expect(clock.now().trusted).toBe(true);
+    expect(clock.now()).toEqual({ earliest: host.wall(), latest: host.wall(), trusted: true });
+    clock.reset();
+    host.holdUp(pauses(host)[index] as () => void, pauses(host)[0] as () => void);
+    clock.now();
+    host.run(5);
+    expect(clock.now()).toEqual({ earliest: host.wall(), latest: host.wall(), trusted: true });
+  }
+});
+
+test('a process that is held up at every reading still begins, and takes a step for one', () => {
+  const host = machine();
+  host.holdUp(...Array.from({ length: 1_000 }, (_, index) => () => host.run(60 + (index % 7))));
+  const clock = createClock({ maxClockStepMs, sources: host.sources });
+  expect(clock.now().trusted).toBe(true);
+  host.step(maxClockStepMs + 100);
   expect(clock.now().trusted).toBe(false);
 });
 
