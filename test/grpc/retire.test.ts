@@ -7,53 +7,69 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import type { GrpcServer } from '../../src/grpc/server.ts';
 import { until } from '../support/until.ts';
-import { frame, sayNoFarewell, rawCall, startEcho, statusOf } from './serve.ts';
+import { frameClient } from './frame-client.ts';
+import { ECHO, frame, sayNoFarewell, rawCall, startEcho, statusOf } from './serve.ts';
 
 const open: { close(): unknown }[] = [];
 afterEach(async () => {
   for (const thing of open.splice(0).toReversed()) await thing.close();
 });
 
-/** Asks without end over one session at a time, as a client does that never asks the same again; a new session only once it is told to. */
-const askEndlessly = (connected: () => ClientHttp2Session, mayRefuse: boolean) => {
-  const seen = { answered: 0, sessions: 0, failed: [] as unknown[] };
+interface Seen {
+  answered: number;
+  connections: number;
+  readonly failed: unknown[];
+}
+
+/** Eight callers ask without end until `stop`, none the same again. `ask` says how a call was lost. */
+const askEndlessly = (seen: Seen, ask: () => Promise<unknown>): { stop(): Promise<Seen> } => {
   let stopped = false;
+  const loops = Promise.all(Array.from({ length: 8 }, async () => {
+    while (!stopped) {
+      const lost = await ask();
+      if (lost === undefined) seen.answered += 1;
+      else seen.failed.push(lost);
+    }
+  }));
+  return {
+    stop: async () => {
+      stopped = true;
+      await loops;
+      return seen;
+    },
+  };
+};
+
+/** As Envoy goes on when it is told to go. */
+const overPlain = (server: GrpcServer, seen: Seen): (() => Promise<unknown>) => {
+  const client = frameClient(server.port, ECHO);
+  open.push(client);
+  return async () => {
+    const lost = await client.ask('x', 'x');
+    seen.connections = client.opened();
+    return lost;
+  };
+};
+
+/** One session at a time; a new one only once it is told to. */
+const overTls = (server: GrpcServer, ca: Buffer, seen: Seen): (() => Promise<unknown>) => {
   let told = true;
-  let session: ClientHttp2Session | undefined;
-  const current = (): ClientHttp2Session => {
-    if (told || session === undefined) {
-      const fresh = (session = connected());
+  let session: ClientHttp2Session;
+  return async () => {
+    if (told) {
+      const fresh = (session = connect(`https://localhost:${server.port}`, { ca }));
       told = false;
-      seen.sessions += 1;
+      seen.connections += 1;
       open.push({ close: () => fresh.destroy() });
       fresh.on('error', (error) => seen.failed.push(error));
       sayNoFarewell(fresh);
-      // What is under way goes on, what comes next goes elsewhere.
       fresh.once('goaway', () => {
         if (fresh === session) told = true;
       });
     }
-    return session;
-  };
-  const loops = Promise.all(Array.from({ length: 8 }, async () => {
-    while (!stopped) {
-      const used = current();
-      const call = await rawCall(used, [frame('x')]);
-      // Node's client itself refuses what it has not sent yet when it is told to go: that never reached the server.
-      const unsent = used !== session || told;
-      if (statusOf(call) === '0') seen.answered += 1;
-      // Over TLS one may be on its way when the connection is closed: not asked at all, and asked again, as every gRPC client does by itself.
-      else if (!(mayRefuse || unsent) || call.reset !== constants.NGHTTP2_REFUSED_STREAM) seen.failed.push(call);
-    }
-  }));
-  return {
-    seen,
-    stop: async () => {
-      stopped = true;
-      await loops;
-      session?.destroy();
-      return seen;
-    },
+    const call = await rawCall(session, [frame('x')]);
+    // One may be on its way when the connection is closed: not asked at all, and asked again, as every gRPC client does by itself.
+    return statusOf(call) === '0' || call.reset === constants.NGHTTP2_REFUSED_STREAM ? undefined : call;
   };
 };
 
@@ -70,14 +86,32 @@ test.each(['plain', 'TLS'] as const)('shed and aged connections over %s lose no 
   const tls = over === 'TLS' ? certificate() : undefined;
   const { server } = await startEcho({ maxConnectionAgeMs: 1_500, minConnectionAgeMs: 0 }, tls === undefined ? {} : { tls });
   open.push(server);
-  const asking = askEndlessly(tls === undefined ? plain(server) : () => connect(`https://localhost:${server.port}`, { ca: tls.cert }), tls !== undefined);
-  await until('answers', () => asking.seen.answered > 50);
+  const seen: Seen = { answered: 0, connections: 0, failed: [] };
+  const asking = askEndlessly(seen, tls === undefined ? overPlain(server, seen) : overTls(server, tls.cert, seen));
+  await until('answers', () => seen.answered > 50);
   await until('it is shed', () => {
     server.shed(1);
-    return server.connections() === 0 || asking.seen.sessions >= 2;
+    return server.connections() === 0 || seen.connections >= 2;
   });
-  await until('a session after it was shed, and one after it was old', () => asking.seen.sessions >= 3 && asking.seen.answered > 200);
+  await until('a connection after it was shed, and one after it was old', () => seen.connections >= 3 && seen.answered > 200);
   expect((await asking.stop()).failed).toEqual([]);
+});
+
+test('what a peer asks that has not heard yet that it is to go is answered', async () => {
+  const { server } = await startEcho({ minConnectionAgeMs: 0 });
+  const client = frameClient(server.port, ECHO);
+  open.push(server, client);
+  expect(await client.ask('x', 'x')).toBeUndefined();
+  client.standStill(true);
+  await until('it is shed', () => {
+    server.shed(1);
+    return server.connections() === 0;
+  });
+  const late = Array.from({ length: 20 }, () => client.ask('x', 'x'));
+  client.standStill(false);
+  expect(await Promise.all(late)).toEqual(Array.from(late, () => undefined));
+  expect(client.opened()).toBe(1);
+  await until('the next is asked over another', async () => (await client.ask('x', 'x')) === undefined && client.opened() === 2);
 });
 
 test('the oldest are shed; those that were told are not counted, and are closed', async () => {
