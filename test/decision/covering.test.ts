@@ -7,7 +7,7 @@ import type { Grant, GrantCore } from '../../src/domain/grant.ts';
 import { endingRef, type RecordRef } from '../../src/domain/grant-refs.ts';
 import type { DurationMs, Instant } from '../../src/domain/instant.ts';
 import type { Selector } from '../../src/domain/selector.ts';
-import { createWorld, evaluationOf, identityOf, T0, WORKLOAD } from './world.ts';
+import { createWorld, DEADLINE_MS, evaluationOf, identityOf, T0, WORKLOAD } from './world.ts';
 
 const at = (ms: number): Instant => (T0 + ms) as Instant;
 const through = (pep: string) => evaluationOf({ pep: { id: pep, obligations: [] } });
@@ -79,7 +79,7 @@ describe('I3 demand(52): what an ancestor demands of a use counts for its descen
 
 test('demand(48) demand(53): an answer is kept by nobody for longer than the shortest of policy, realm and access', async () => {
   for (const [policyMs, realmMs, left, expected] of [[5_000, 3_000, 60_000, 3_000], [2_000, 3_000, 60_000, 2_000], [5_000, 3_000, 1_000, 1_000], [5_000, 0, 60_000, 0]] as const) {
-    const world = createWorld({ limits: { decisionDeadlineMs: 150 as DurationMs, maxFactsAgeMs: 50 as DurationMs, credentialSkewMs: 1_000, pepCacheMaxMs: realmMs, policyMaySet: [] } });
+    const world = createWorld({ limits: { decisionDeadlineMs: DEADLINE_MS, maxFactsAgeMs: 50 as DurationMs, credentialSkewMs: 1_000, pepCacheMaxMs: realmMs, policyMaySet: [] } });
     world.issue({ expiresAt: at(left) });
     world.answer({ allow: true, max_cache_ms: policyMs });
     const decision = await world.decide(evaluationOf());
@@ -95,7 +95,7 @@ describe.each(['at once', 'when the turn of the loop ends'])('an answer that lea
     ['I2: a kill switch', (world) => world.suspend({ kind: 'realm', value: 'default' }), /^realm.suspended$/],
     ['I1: the end of the grant', (world) => { world.state.now += 60_000; }, /^grant.expired$/],
     ['C2: a clock that is trusted no more', (world) => { world.state.trusted = false; }, /^clock.untrusted$/],
-    ['I15: the deadline', (world) => { world.state.monotonic += 150; }, /^decision.deadline$/],
+    ['I15: the deadline', (world) => { world.state.monotonic += DEADLINE_MS; }, /^decision.deadline$/],
   ])('%s while the policy runs', async (_name, strike, reason) => {
     const world = createWorld();
     world.issue();

@@ -4,7 +4,10 @@ import type { PolicyOutcome } from '../../src/decision/ports.ts';
 import type { DurationMs, Instant } from '../../src/domain/instant.ts';
 import type { JsonValue } from '../../src/domain/json.ts';
 import { SELECTOR_KINDS, type Selector } from '../../src/domain/selector.ts';
-import { createWorld, evaluationOf, identityOf, T0, WORKLOAD } from './world.ts';
+import { createWorld, DEADLINE_MS, evaluationOf, identityOf, T0, WORKLOAD } from './world.ts';
+
+/** Where what never comes is waited for. */
+const SOON = { decisionDeadlineMs: 150 as DurationMs, maxFactsAgeMs: 50 as DurationMs, credentialSkewMs: 1_000, pepCacheMaxMs: 0, policyMaySet: [] };
 
 describe('I4: allow needs identity, a live grant and a yes of the policy', () => {
   test('with all three it allows, until the earliest end', async () => {
@@ -105,11 +108,11 @@ describe('I1: no allow at or after an end', () => {
   test('I15: a decision that took longer than its deadline denies', async () => {
     const world = createWorld();
     world.issue();
-    world.state.duringPolicy = () => { world.state.monotonic += 151; };
+    world.state.duringPolicy = () => { world.state.monotonic += DEADLINE_MS + 1; };
     expect(await world.reasonOf()).toBe('decision.deadline');
   });
   test('I15: an authenticator that never answers ends in a denial', async () => {
-    const world = createWorld({ authenticator: { authenticate: () => new Promise(() => {}) } });
+    const world = createWorld({ authenticator: { authenticate: () => new Promise(() => {}) }, limits: SOON });
     expect(await world.reasonOf()).toBe('credential.keys_unavailable');
   });
 });
@@ -244,7 +247,7 @@ describe('I8: claims', () => {
   });
   test('a claim whose outcome is unknown denies, and so does one that comes too late', async () => {
     for (const commit of [() => Promise.reject(new Error('connection reset')), () => Promise.resolve({ outcome: 'new-word' }), () => new Promise<never>(() => {})]) {
-      const world = createWorld();
+      const world = createWorld({ limits: SOON });
       world.issue({ uses: 1 });
       world.store.commit = commit;
       expect(await world.reasonOf()).toBe('claim.unknown');
