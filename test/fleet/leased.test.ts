@@ -118,15 +118,27 @@ describeWith(['redis'], 'two leased nodes on one Redis', () => {
   test('while the server is frozen it goes on from memory for its lease, then denies; when it is back, so is access', async () => {
     await fleet.issue(first());
     await until('both allow', bothAllow);
-    server.signal('SIGSTOP');
-    const frozen = performance.now();
-    expect(await ask(first())).toBe(200);
-    await until('denials', async () => (await ask(first())) === 403);
-    expect(performance.now() - frozen).toBeLessThan(LEASE_MS + 3_000);
-    server.signal('SIGCONT');
-    const healed = performance.now();
-    await until('L1: both allow again', bothAllow);
-    expect(performance.now() - healed).toBeLessThan(5_000);
+    let fromMemory = 0;
+    // A busy machine may ask for the first time when the lease is over; one round in which it does not shows that memory answers.
+    for (let round = 0; round < 10 && fromMemory === 0; round += 1) {
+      server.signal('SIGSTOP');
+      const frozen = performance.now();
+      await until('denials', async () => {
+        const asked = performance.now();
+        const status = await ask(first());
+        if (status === 200) {
+          fromMemory += 1;
+          // By when it was asked: nothing that was asked after the lease is allowed, however slow this machine is.
+          expect(asked - frozen).toBeLessThan(LEASE_MS);
+        }
+        return status === 403;
+      });
+      server.signal('SIGCONT');
+      const healed = performance.now();
+      await until('L1: both allow again', bothAllow);
+      expect(performance.now() - healed).toBeLessThan(5_000);
+    }
+    expect(fromMemory).toBeGreaterThan(0);
   });
 
   test('a worker that was killed is waited for once', async () => {

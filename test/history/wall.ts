@@ -1,6 +1,6 @@
 /** The wall clock of a process under test, set by libfaketime or a library of our own: its monotonic clock goes on as it is. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requirePart } from '../parts.ts';
@@ -16,7 +16,11 @@ export interface Wall {
 export const createWall = (): Wall => {
   const folder = mkdtempSync(join(tmpdir(), 'curfew-wall-'));
   const file = join(folder, 'offset');
-  const set = (seconds: number): void => writeFileSync(file, `${seconds < 0 ? '' : '+'}${seconds}\n`);
+  const set = (seconds: number): void => {
+    writeFileSync(`${file}.next`, `${seconds < 0 ? '' : '+'}${seconds}\n`);
+    // All at once: a process that reads it meanwhile must not find it empty.
+    renameSync(`${file}.next`, file);
+  };
   set(0);
   return {
     env: { LD_PRELOAD: requirePart('libfaketime'), FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },

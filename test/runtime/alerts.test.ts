@@ -56,7 +56,7 @@ test('the alert is there within a second of the commit', { timeout: 60_000 }, as
   expect(Math.min(...late)).toBeLessThanOrEqual(1_000);
   expect(new Set(got.map(({ id }) => id)).size).toBe(got.length);
   expect(forged).toBe(0);
-  expect(curfew.stderr()).toContain('"type":"access.revoked"');
+  await until('one in the log', () => curfew.stderr().includes('"type":"access.revoked"'));
   expect(curfew.stderr()).not.toContain(SECRET);
 });
 

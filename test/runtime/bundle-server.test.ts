@@ -257,7 +257,7 @@ test('SIGHUP: other keys refuse what the old ones signed and change nothing; a r
   configure({ signing: { keys: { release: { algorithm: 'ES256', file: other.publicFile } } } });
   running.signal('SIGHUP');
   await until('a refusal', async () => (await reloads('refused')) === 1);
-  expect(running.stderr()).toContain('the signature is not by the key');
+  await until('it to be said', () => running.stderr().includes('the signature is not by the key'));
   expect((await running.ask(token)).status).toBe(200);
 
   await server.down();

@@ -1,5 +1,5 @@
 /** A machine whose wall clock is set while Curfew runs, and between two runs. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
@@ -20,7 +20,12 @@ afterEach(async () => {
 });
 
 /** Sets the clock of the machine, as far as Curfew can see. */
-const setWall = (offsetMs: number): void => writeFileSync(join(directory?.path ?? '', 'wall'), String(offsetMs));
+const setWall = (offsetMs: number): void => {
+  const path = join(directory?.path ?? '', 'wall');
+  writeFileSync(`${path}.next`, String(offsetMs));
+  // All at once: who reads it meanwhile must not find it empty, which would be no offset at all.
+  renameSync(`${path}.next`, path);
+};
 
 const started = async (config?: string): Promise<Curfew> => {
   const { path } = directory ?? temporaryDirectory();

@@ -21,32 +21,33 @@ const stage = async (workers: number, env: Readonly<Record<string, string>> = {}
   await curfew.grant(WHO);
   return { running: curfew, token: await curfew.mint(WHO) };
 };
-const allowed = async (running: Curfew, token: string): Promise<boolean> => {
+/** Patient by default: it is another one than the stopped worker that answers, and a busy machine may take its time. */
+const allowed = async (running: Curfew, token: string, withinMs = 20_000): Promise<boolean> => {
   try {
-    return (await running.ask(token, '/orders/1', { connection: 'close' }, AbortSignal.timeout(1_000))).status === 200;
+    return (await running.ask(token, '/orders/1', { connection: 'close' }, AbortSignal.timeout(withinMs))).status === 200;
   } catch {
     return false;
   }
 };
 /** Bounded: the looks, and time for a new one to start on a busy machine. */
-const REPLACED_MS = STOPPED_LOOKS * LOOK_MS + 15_000;
+const REPLACED_MS = STOPPED_LOOKS * LOOK_MS + 40_000;
 
 describe('B6, L1: a worker that is stopped', () => {
-  test('is ended and replaced; what should be allowed is allowed again, and nothing is put into quarantine', { timeout: 60_000 }, async () => {
+  test('is ended and replaced; what should be allowed is allowed again, and nothing is put into quarantine', { timeout: 180_000 }, async () => {
     const { running, token } = await stage(1);
     const [pid] = running.workers() as [number];
     process.kill(pid, 'SIGSTOP');
     // Control: it really stands still.
-    expect(await allowed(running, token)).toBe(false);
+    expect(await allowed(running, token, 1_000)).toBe(false);
     await until('another worker', () => !running.workers().includes(pid), REPLACED_MS);
-    await until('it decides', () => allowed(running, token), 15_000);
+    await until('it decides', () => allowed(running, token));
     const metrics = await running.metrics();
     expect(metrics).toContain('curfew_worker_restarts_total{cause="watchdog"} 1');
     expect(metrics).toContain('curfew_quarantined_evaluations 0');
-    expect(running.stderr()).toContain('"cause":"stopped"');
+    await until('it to be said', () => running.stderr().includes('"cause":"stopped"'));
   });
 
-  test('does not hold up the others, nor revoking', { timeout: 60_000 }, async () => {
+  test('does not hold up the others, nor revoking', { timeout: 180_000 }, async () => {
     const { running, token } = await stage(2);
     const before = running.workers();
     process.kill(before[0] as number, 'SIGSTOP');
@@ -57,7 +58,7 @@ describe('B6, L1: a worker that is stopped', () => {
     expect(await allowed(running, token)).toBe(true);
   });
 
-  test('while it starts, as the successor of a reload, delays the reload and breaks nothing', { timeout: 90_000 }, async () => {
+  test('while it starts, as the successor of a reload, delays the reload and breaks nothing', { timeout: 180_000 }, async () => {
     const { running, token } = await stage(1);
     const before = running.workers();
     running.signal('SIGHUP');
@@ -79,20 +80,20 @@ describe('B6, L1: a worker that is stopped', () => {
 
 describe('a loop that hangs outside of any evaluation', () => {
   // Asleep it gets three hundred budgets, computing ten.
-  test.each([['computing', 'loop', '100'], ['asleep', 'stuck', '20']] as const)('%s: its worker is ended and replaced', { timeout: 60_000 }, async (how, cause, budgetMs) => {
+  test.each([['computing', 'loop', '100'], ['asleep', 'stuck', '20']] as const)('%s: its worker is ended and replaced', { timeout: 180_000 }, async (how, cause, budgetMs) => {
     const env = { NODE_OPTIONS: `--import=${HANG}`, HANG: how, CURFEW_LIMITS_EVALUATION_BUDGET_MS: budgetMs };
     const { running, token } = await stage(1, env);
     const [pid] = running.workers() as [number];
     process.kill(pid, 'SIGUSR2');
-    await until('another worker', () => !running.workers().includes(pid), 30_000);
-    await until('it decides', () => allowed(running, token), 15_000);
-    expect(running.stderr()).toContain(`"cause":"${cause}"`);
+    await until('another worker', () => !running.workers().includes(pid), 60_000);
+    await until('it decides', () => allowed(running, token));
+    await until('it to be said', () => running.stderr().includes(`"cause":"${cause}"`));
     expect(await running.metrics()).toContain('curfew_quarantined_evaluations 0');
   });
 });
 
 describe('ends no innocents', () => {
-  test('supervisor and workers that are stopped together, as a terminal does, go on together', { timeout: 60_000 }, async () => {
+  test('supervisor and workers that are stopped together, as a terminal does, go on together', { timeout: 180_000 }, async () => {
     const { running, token } = await stage(2);
     const workers = running.workers();
     const all = [running.pid, ...workers];
@@ -100,7 +101,7 @@ describe('ends no innocents', () => {
     await until('they stand', () => all.every((pid) => processState(pid) === 'stopped'));
     await new Promise((resolve) => setTimeout(resolve, (STOPPED_LOOKS + 2) * LOOK_MS));
     for (const pid of all) process.kill(pid, 'SIGCONT');
-    await until('they decide', () => allowed(running, token), 10_000);
+    await until('they decide', () => allowed(running, token));
     await new Promise((resolve) => setTimeout(resolve, 3 * LOOK_MS));
     expect(running.workers()).toEqual(workers);
   });

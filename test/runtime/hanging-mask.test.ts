@@ -65,6 +65,6 @@ mask contains "/input" if {
     for (const record of failed) expect(record).not.toHaveProperty('input');
     expect(held.find(({ workload }) => workload === OTHER)).toHaveProperty('input');
     expect(await curfew.metrics()).toMatch(/curfew_worker_restarts_total\{cause="watchdog"\} 1\n/);
-    expect(curfew.stderr()).toContain('written without input and result from now on');
+    await until('it to be said', () => curfew.stderr().includes('written without input and result from now on'));
   }, 120_000);
 });

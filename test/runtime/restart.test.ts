@@ -1,4 +1,5 @@
 /** A restart with 100,000 expired grants and tasks that are over: it serves at once, and tidies while it does. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Instant } from '../../src/domain/instant.ts';
@@ -16,6 +17,13 @@ const PER_COMMIT = 300;
 const WHO = 'spiffe://dev.local/ci/deployer';
 const directory = temporaryDirectory();
 let curfew: Curfew | undefined;
+/** What its processes have used of processors. */
+const processorMs = ({ pid, workers }: Curfew): number =>
+  [pid, ...workers()].reduce((sum, id) => {
+    const fields = readFileSync(`/proc/${id}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    // Of itself and in the kernel, in hundredths of a second.
+    return sum + (Number(fields[11]) + Number(fields[12])) * 10;
+  }, 0);
 
 beforeAll(async () => {
   const clock = createClock({ maxClockStepMs: 60_000 });
@@ -45,16 +53,14 @@ afterAll(async () => {
 });
 
 test('demand(42): it decides from the first request on, ended grants deny, and what is over is written down meanwhile', { timeout: 120_000 }, async () => {
-  const empty = performance.now();
   const fresh = await startCurfew();
-  const freshMs = performance.now() - empty;
+  const freshMs = processorMs(fresh);
   await fresh.stop();
-  const started = performance.now();
   curfew = await startCurfew({ directory: directory.path });
   const running = curfew;
-  const startedMs = performance.now() - started;
-  // As soon as an empty one, but for what a busy machine adds.
-  expect(startedMs).toBeLessThan(3 * freshMs + 2_000);
+  // As soon as an empty one, in time of processors: what a busy machine makes it wait does not count.
+  expect(freshMs).toBeGreaterThan(0);
+  expect(processorMs(running)).toBeLessThan(3 * freshMs + 2_000);
   const token = await running.mint(WHO);
   expect(await running.ask(token)).toMatchObject({ status: 403, reason: expect.stringMatching(/^grant\.expired|^task\./) });
   await running.grant(WHO);

@@ -17,7 +17,10 @@ export interface Service {
   close(): Promise<void>;
 }
 
-/** Paths under `/stream` are answered with endless server-sent events, one every 20 ms; `/fails` with 500. */
+/** Between two events of a stream. */
+export const BEAT_MS = 20;
+
+/** Paths under `/stream` are answered with endless server-sent events, one every `BEAT_MS`; `/fails` with 500. */
 export const startService = async (): Promise<Service> => {
   const hits: Hit[] = [];
   const server = createServer((request, response) => {
@@ -29,7 +32,7 @@ export const startService = async (): Promise<Service> => {
       });
       if (request.url?.startsWith('/stream') === true) {
         response.writeHead(200, { 'content-type': 'text/event-stream' });
-        const beat = setInterval(() => response.write('data: beat\n\n'), 20);
+        const beat = setInterval(() => response.write('data: beat\n\n'), BEAT_MS);
         response.once('close', () => clearInterval(beat));
         return;
       }

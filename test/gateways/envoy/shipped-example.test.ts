@@ -101,7 +101,7 @@ describeWith(['envoy'], 'the Envoy configuration that is shipped', () => {
     const started = performance.now();
     const { status } = await rawRequest(envoy.port(), rawGet('/orders/1'));
     expect(status).toBe(403);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(performance.now() - started).toBeLessThan(10_000);
     expect(service.hits).toEqual([]);
   });
 });

@@ -90,7 +90,7 @@ describeWith(['redis'], 'a Redis server that is not good enough', () => {
   test('unreachable at the start: said within the time to connect', async () => {
     const started = performance.now();
     expect(await messageOf(openAt({ port: 1 }))).toMatch(/no connection to 127\.0\.0\.1:1 \(ECONNREFUSED\)/);
-    expect(performance.now() - started).toBeLessThan(4_000);
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
   test('unreachable at the start: waited for, if configured; a server that is not good enough is not', async () => {
     const server = await serverWith();
@@ -301,7 +301,8 @@ describeWith(['redis'], 'a Redis server that is not good enough', () => {
     const started = performance.now();
     const answers = await Promise.all(Array.from({ length: 200 }, () => messageOf(Promise.resolve(store.facts(NOTHING)))));
     expect(answers.filter((answer) => /10 commands wait/.test(answer)).length).toBeGreaterThanOrEqual(190);
-    expect(performance.now() - started).toBeLessThan(3_000);
+    // Each for the time of a read would be more than a minute.
+    expect(performance.now() - started).toBeLessThan(10_000);
     server.signal('SIGCONT');
     await until('facts again', async () => (await messageOf(Promise.resolve(store.facts(NOTHING)))) === 'no error');
   });

@@ -62,8 +62,15 @@ describeWith(['redis'], 'a primary with replicas', () => {
     wire.down = 'drop';
     const cut = performance.now();
     await replica.send('REPLICAOF NO ONE');
-    await until('a denial', async () => /no lease of the primary/.test(await messageOf(Promise.resolve(store.facts(NOTHING)))), 5_000);
-    expect(performance.now() - cut).toBeLessThan(LEASE_MS + 500);
+    let believed = cut;
+    await until('a denial', async () => {
+      const asked = performance.now();
+      const said = await messageOf(Promise.resolve(store.facts(NOTHING)));
+      if (said === 'no error') believed = asked;
+      return /no lease of the primary/.test(said);
+    });
+    // By when it was asked: however slow this machine is, nothing that was asked after the lease is answered.
+    expect(believed - cut).toBeLessThan(LEASE_MS);
     // It still takes itself for a primary with a replica.
     expect(await primary.send('INFO replication')).toMatch(/role:master[^]*connected_slaves:1[^]*min_slaves_good_slaves:1/);
     expect(await messageOf(store.commit(put('b')))).not.toBe('no error');
@@ -89,7 +96,7 @@ describeWith(['redis'], 'a primary with replicas', () => {
     const store = await openAt(primary.port);
     slept.ms += 60_000;
     expect(await messageOf(Promise.resolve(store.facts(NOTHING)))).toMatch(/no lease/);
-    await until('L1: facts again', async () => (await messageOf(Promise.resolve(store.facts(NOTHING)))) === 'no error', 5_000);
+    await until('L1: facts again', async () => (await messageOf(Promise.resolve(store.facts(NOTHING)))) === 'no error');
   });
 
   test('facts of another server than the one that renewed are refused', async () => {
@@ -114,7 +121,7 @@ describeWith(['redis'], 'a primary with replicas', () => {
     });
     const store = openLeasedStore(strict, { clock, bytesMax: 2 ** 20 });
     cleanups.push(() => store.close());
-    const held = await until('an answer from memory', async () => (await Promise.resolve(store.facts(NOTHING)).catch(() => undefined))?.holds, 10_000);
+    const held = await until('an answer from memory', async () => (await Promise.resolve(store.facts(NOTHING)).catch(() => undefined))?.holds);
     // Whoever is promoted waits for it.
     const row = (await store.holders?.('default'))?.all[0];
     expect(await replica.send('HGETALL cf:{default}:holders')).toContain(row?.holder);
@@ -122,8 +129,14 @@ describeWith(['redis'], 'a primary with replicas', () => {
     wire.down = 'drop';
     const cut = performance.now();
     await replica.send('REPLICAOF NO ONE');
-    await until('its lease to be over', () => !held(), 5_000);
-    expect(performance.now() - cut).toBeLessThan(LEASE_MS + 500);
+    let believed = cut;
+    await until('its lease to be over', () => {
+      const asked = performance.now();
+      if (!held()) return true;
+      believed = asked;
+      return false;
+    });
+    expect(believed - cut).toBeLessThan(LEASE_MS);
     // The old primary takes renewals all the same; they count no more.
     for (let round = 0; round < 20; round += 1) {
       expect((await Promise.resolve(store.facts(NOTHING)).catch(() => undefined))?.holds).toBeUndefined();

@@ -37,7 +37,7 @@ describeWith(['redis'], 'a process that answers from memory', () => {
     const real = createClock({ maxClockStepMs: 60_000 });
     const clock = { monotonicMs: real.monotonicMs, now: () => { const { earliest, latest, trusted } = real.now(); return { earliest: (earliest + slept.ms) as Instant, latest: (latest + slept.ms) as Instant, trusted }; } };
     const store = await openRedisStore({
-      config: redisStoreConfig.parse({ port, durability: 'memory', mode: 'leased', leaseMs: LEASE_MS, readTimeoutMs: 400, commitTimeoutMs: 800, connectTimeoutMs: 2_000, ...more }),
+      config: redisStoreConfig.parse({ port, durability: 'memory', mode: 'leased', leaseMs: LEASE_MS, readTimeoutMs: 2_000, commitTimeoutMs: 10_000, connectTimeoutMs: 10_000, ...more }),
       mode: 'production', clock, secrets: { readFile: () => '', env: () => undefined }, lookEveryMs: 50, decides: leased,
     });
     const opened = leased ? openLeasedStore(store, { clock, bytesMax: 2 ** 20 }) : store;
@@ -72,7 +72,8 @@ describeWith(['redis'], 'a process that answers from memory', () => {
   });
 
   test('an ending is applied before it is acknowledged: once it is enforced nobody answers what was, and what was answered before holds no more', async () => {
-    const [store, other] = [await openAt(), await openAt(server.port, false)];
+    // A lease that no pause of a busy machine outlasts: who loses one has lapsed, and acknowledges nothing.
+    const [store, other] = [await openAt(server.port, true, { leaseMs: 30_000 }), await openAt(server.port, false)];
     await other.commit(put('a', 0, true));
     for (let round = 1; round <= 50; round += 1) {
       const before = await fromMemory(store, ask('a'));
@@ -92,8 +93,15 @@ describeWith(['redis'], 'a process that answers from memory', () => {
     expect((await fromMemory(store, query)).rows).toEqual([]);
     await other.commit({ ...put('new', 1), puts: [{ key: key('row'), value: { n: 1 }, index: { owner: 'w', end: END }, refs: [key('x')] }, { key: key('new'), value: { n: 1 } }] });
     const started = performance.now();
-    await until('the new row', async () => (await store.facts(query)).rows.length === 1);
-    expect(performance.now() - started).toBeLessThan(LEASE_MS * 4);
+    let without = started;
+    await until('the new row', async () => {
+      const asked = performance.now();
+      if ((await store.facts(query)).rows.length === 1) return true;
+      without = asked;
+      return false;
+    });
+    // By when it was asked: a slow machine asks later, and is told of it all the same.
+    expect(without - started).toBeLessThan(LEASE_MS);
     const read = await fromMemory(store, query);
     expect([read.rows.map(({ value }) => value['n']), n(read, 'new')]).toEqual([[1], 1]);
     await other.commit(put('x', 5));
@@ -129,8 +137,14 @@ describeWith(['redis'], 'a process that answers from memory', () => {
     const again = await fromMemory(store, ask('a'));
     const cut = performance.now();
     proxy.up = 'drop';
-    await until('its lease to be over', () => !again.holds());
-    expect(performance.now() - cut).toBeLessThan(LEASE_MS + 300);
+    let held = cut;
+    await until('its lease to be over', () => {
+      const asked = performance.now();
+      if (!again.holds()) return true;
+      held = asked;
+      return false;
+    });
+    expect(held - cut).toBeLessThan(LEASE_MS);
     await expect(Promise.resolve(store.facts(ask('a')))).rejects.toThrow(StoreUnavailable);
     proxy.up = 'pass';
     proxy.reset();

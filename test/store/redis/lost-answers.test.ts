@@ -75,7 +75,7 @@ describeWith(['redis'], 'a wire to Redis that breaks', () => {
     const started = performance.now();
     const before = await count();
     expect(await during(use, () => undefined)).toBe('unknown');
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(performance.now() - started).toBeLessThan(10_000);
     proxy.down = 'pass';
     proxy.reset();
     await back();
@@ -117,7 +117,8 @@ describeWith(['redis'], 'a wire to Redis that breaks', () => {
     await until('the connection to be known as gone', () => far.read('default', []).then(() => false, () => true));
     const started = performance.now();
     const said = await Promise.all(Array.from({ length: 100 }, () => during(use, () => undefined)));
-    expect(performance.now() - started).toBeLessThan(1_000);
+    // One after the other, each for as long as a connection or a commit may take, it would be 40 s.
+    expect(performance.now() - started).toBeLessThan(10_000);
     expect(new Set(said)).toEqual(new Set(['unknown']));
     proxy.refuse = false;
     await back();
