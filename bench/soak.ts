@@ -1,6 +1,6 @@
 /**
- * npm run bench:soak [-- --minutes 60 --window-seconds 30 --workers 2 --grants 100000 --write]: an hour under load, with its slopes. `--minutes 3 --window-seconds 10` is a short one;
- * it says whether the bench works, not whether anything grows.
+ * npm run bench:soak [-- --minutes 60 --window-seconds 30 --workers 2 --grants 100000 --write]: under load for long, with the slopes of what must not grow. As it is, three minutes: that says whether
+ * access ends under load and whether the bench works, not whether anything grows, which takes the hour.
  */
 import { readOptions } from './harness/options.ts';
 import { runBench, say } from './harness/run-bench.ts';

@@ -1,6 +1,6 @@
 /** The servers of the peers bench, started once and asked in turns: Curfew with all its workers, a stock OPA server, a stock Cerbos. */
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { repositoryRoot } from '../harness/run-bench.ts';
@@ -9,6 +9,7 @@ import type { Generator } from '../http/generator.ts';
 import type { Ran } from '../http/load-generator.ts';
 import { runOpa, startOpa } from '../http/opa-server.ts';
 import { drawRequests, wireOf, type Kind, type Wire } from '../http/requests.ts';
+import { startChecker, type Checker } from '../soak/checker.ts';
 import type { FilledStore } from '../support/filled-store.ts';
 import { createBenchIssuer } from '../support/workload-tokens.ts';
 import { BARE_DATA, bareOverCerbos, bareOverGrpc, bareOverOpa, fullOverGrpc } from './bare-questions.ts';
@@ -52,7 +53,16 @@ export interface LanesOptions {
   readonly started: (stop: () => Promise<void>) => void;
 }
 
-export const startLanes = async ({ store, folder, workers, requests, seed, generator, started }: LanesOptions): Promise<readonly Lane[]> => {
+export interface Lanes {
+  readonly lanes: readonly Lane[];
+  /** Begins and ends access at the Curfew that decides in full. */
+  readonly startChecker: () => Promise<Checker>;
+}
+
+export const startLanes = async ({ store: filled, folder, workers, requests, seed, generator, started }: LanesOptions): Promise<Lanes> => {
+  // The checker writes, and the filled one stays as it is.
+  const store = { ...filled, path: join(folder, 'full-store') };
+  cpSync(filled.path, store.path, { recursive: true });
   const root = repositoryRoot();
   const issuer = createBenchIssuer();
   const lanes: Lane[] = [];
@@ -91,5 +101,5 @@ export const startLanes = async ({ store, folder, workers, requests, seed, gener
     started(cerbos.stop);
     await lane('bare-cerbos', `Cerbos ${CERBOS_VERSION}, the bare rule over its own API`, 'cerbos', cerbos.port, bareOverCerbos(requests));
   }
-  return lanes;
+  return { lanes, startChecker: () => startChecker(store, full.port, issuer) };
 };

@@ -30,6 +30,8 @@ export const GRANTS_PER_WORKLOAD = 3;
 const DAY_MS = 86_400_000;
 const LIFE_MS = 30 * DAY_MS;
 const REVOKED_EVERY = 50;
+/** Filling is long, and a machine that does other things meanwhile is no fault. */
+const PATIENCE_MS = 600_000;
 
 /** Of every fifty workloads one is revoked; the other revocations are of grants that nobody asks about. */
 export const isRevoked = (store: Wanted, workload: number): boolean => store.revocations > 0 && workload % REVOKED_EVERY === REVOKED_EVERY - 1;
@@ -78,7 +80,7 @@ const fill = async (path: string, wanted: Wanted, bare: FilledStore | undefined)
   const notBefore = bare?.notBefore ?? ((Date.now() - 60_000) as Instant);
   const expiresAt = bare?.expiresAt ?? ((notBefore + LIFE_MS) as Instant);
   if (bare !== undefined) cpSync(bare.path, path, { recursive: true, filter: (from) => !from.endsWith(NOTE) });
-  const store = await openEmbeddedStore({ path, mode: 'production', clock: wallClock });
+  const store = await openEmbeddedStore({ path, mode: 'production', clock: wallClock, writePatienceMs: PATIENCE_MS });
   try {
     const revoked = Array.from({ length: workloads }).filter((_, index) => isRevoked(wanted, index)).length;
     const filling: Filling = { realm: 'default', grants: bare === undefined ? workloads * each : 0, workloads, revocations: Math.max(0, wanted.revocations - revoked), notBefore, expiresAt };

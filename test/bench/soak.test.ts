@@ -1,4 +1,4 @@
-/** The soak bench's checker finds an allow that should not be; its slope is that of the line. */
+/** The soak bench's checker finds an allow that should not be; its slopes find what grows, and nothing else. */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { startChecker } from '../../bench/soak/checker.ts';
-import { slopeOf } from '../../bench/soak/run.ts';
+import { slopeOf, soakGoals, type Sample } from '../../bench/soak/run.ts';
 import { filledStore } from '../../bench/support/filled-store.ts';
 import { createBenchIssuer } from '../../bench/support/workload-tokens.ts';
 import { until } from '../support/until.ts';
@@ -44,4 +44,25 @@ test('planted: a server that allows everything is found, after a revocation and 
 test('a slope is per hour, and that of no time is none', () => {
   expect(slopeOf([[0, 10], [30, 11], [60, 12]])).toBeCloseTo(2);
   expect(slopeOf([[5, 10]])).toBe(0);
+});
+
+/** An hour in windows of half a minute: memory that fills in the first third, and noise that is always the same. */
+const hour = (leak: { readonly megabytes?: number; readonly files?: number; readonly p99?: number } = {}): readonly Sample[] =>
+  Array.from({ length: 120 }, (_, index) => {
+    const minute = index / 2;
+    const noise = ((index * 7) % 13) - 6;
+    return {
+      minute, answered: 1_000, megabytes: 80 + 40 * Math.min(1, minute / 20) + noise + ((leak.megabytes ?? 0) * minute) / 60, files: 60 + (noise > 4 ? 1 : 0) + Math.floor(((leak.files ?? 0) * minute) / 60),
+      p99: 8 + noise / 4 + ((leak.p99 ?? 0) * minute) / 60,
+    };
+  });
+
+test('planted: a leak of memory, of files, an answer that slows down is each found within the hour; filling and noise are none', () => {
+  const met = (samples: readonly Sample[]): readonly boolean[] => soakGoals(samples, 60).map((goal) => goal.met);
+  expect(met(hour())).toEqual([true, true, true]);
+  expect(met(hour({ megabytes: 10 }))).toEqual([false, true, true]);
+  expect(met(hour({ files: 4 }))).toEqual([true, false, true]);
+  expect(met(hour({ p99: 3 }))).toEqual([true, true, false]);
+  // Of three minutes nobody can say it.
+  expect(soakGoals(hour().slice(0, 6), 3).map((goal) => goal.met)).toEqual([false, false, false]);
 });
