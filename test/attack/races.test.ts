@@ -152,10 +152,12 @@ describe('I2: after the API answered, no allow is decided and none is given to w
 });
 
 test('I1: none of hundreds of questions around the end of a grant is allowed at or after it', async () => {
-  for (let round = 0; round < 3; round += 1) {
+  // On a busy machine a grant may be over before anybody asked; three that were asked about it takes.
+  for (let [round, asked] = [0, 0]; asked < 3; round += 1) {
+    expect(round).toBeLessThan(20);
     const end = Date.parse((await curfew.grant(WORKLOAD, { ttlMs: 700 })).expiresAt);
     const { allows } = await crowd(() => until('the end to be over', () => Date.now() > end + 100));
-    expect(allows.length).toBeGreaterThan(0);
+    if (allows.length > 0) asked += 1;
     expect(allows.filter(({ sentAt, decidedAt, validUntil }) => !(decidedAt < end && sentAt < end && validUntil === end))).toEqual([]);
   }
 });

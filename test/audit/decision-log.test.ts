@@ -226,7 +226,7 @@ describe('the file', () => {
     const full = openSync('/dev/full', 'w');
     const sink = createLineSink({ outlet: fdOutlet(full), textOf, bufferedRecordsMax: 100, writeBytesMax: 1e6, onFailure: (error) => failures.push(error) });
     sink.write(sampleRecord('r'));
-    await expect.poll(() => failures.length).toBeGreaterThan(1);
+    await expect.poll(() => failures.length, { timeout: 40_000 }).toBeGreaterThan(1);
     expect(sink.stats()).toMatchObject({ buffered: 1 });
     await sink.close(50);
     // One attempt may have been under way.
@@ -243,7 +243,7 @@ describe('the file', () => {
     const sink = createLineSink({ outlet: fdOutlet(writer), textOf, bufferedRecordsMax: 10_000, writeBytesMax: 4_096 });
     for (let index = 0; index < 1_000; index += 1) sink.write(sampleRecord(`p${index}`));
     // The pipe holds 64 KiB: the sink now waits, and this process still runs.
-    await expect.poll(() => sink.stats().buffered).toBeGreaterThan(0);
+    await expect.poll(() => sink.stats().buffered, { timeout: 40_000 }).toBeGreaterThan(0);
     await new Promise((resolve) => setImmediate(resolve));
     expect(sink.stats().buffered).toBeGreaterThan(0);
     const { createReadStream } = await import('node:fs');
@@ -252,7 +252,7 @@ describe('the file', () => {
     stream.on('data', (chunk) => { text += String(chunk); });
     await sink.flush();
     closeSync(writer);
-    await expect.poll(() => text.split('\n').length - 1).toBe(1_000);
+    await expect.poll(() => text.split('\n').length - 1, { timeout: 40_000 }).toBe(1_000);
     expect(text.trimEnd().split('\n').map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(Array.from({ length: 1_000 }, (_, index) => `p${index}`));
     execFileSync('sh', ['-c', `echo > ${fifo}`]);
     stream.destroy();

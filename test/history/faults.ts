@@ -80,8 +80,16 @@ const CLOCK: Fault = {
   name: "a node's wall clock is set", mostMs: 800, setsClock: true,
   begin: async (world, node, random) => {
     const wall = world.walls[node];
+    // Whoever begins under a wall that was set takes it for right, and never trusts the one that is: an earlier fault may have ended a worker.
+    await until('all of its workers', async () => (await world.node(node).metrics()).includes(`curfew_workers_ready ${world.workers}\n`));
+    const before = world.processes(node);
     wall?.set(random.pick([-600, -30, -1.2, -0.4, 0.4, 1.2, 30, 600]));
-    return async () => wall?.set(0);
+    return async () => {
+      wall?.set(0);
+      if (world.processes(node).every((pid) => before.includes(pid))) return;
+      await world.node(node).stop();
+      await world.fleet.restart(node);
+    };
   },
 };
 

@@ -10,7 +10,7 @@ import { faultsFor, nodeFor } from './faults.ts';
 import type { OperatorRole } from '../fleet/fleet.ts';
 import { instant, type Ask, type Command, type Ending, type History, type IssuedGrant, type Written } from './history.ts';
 import { seeded } from './random.ts';
-import type { World } from './world.ts';
+import { MAX_CLOCK_STEP_MS, type World } from './world.ts';
 
 export interface PlayOptions {
   /** In place of what the seed says. */
@@ -202,6 +202,8 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
       await pause(20);
     }
   }
+  // The earliest time that a node has told stays told: until its wall has caught up, the records of the next history would say it.
+  if (fault.setsClock === true) await pause(Math.max(0, healedAt + MAX_CLOCK_STEP_MS - instant()));
   const records = fleet.nodes.map((_, node) => recordsSince(world, node, sizes[node] ?? 0));
   return {
     world: world.kind, seed, fault: fault.name, mustDeny, maxFactsAgeMs: world.maxFactsAgeMs, grants, commands,

@@ -24,6 +24,8 @@ export interface Roles {
 export interface World {
   readonly kind: WorldKind;
   readonly fleet: Fleet;
+  /** Of each node. */
+  readonly workers: number;
   /** The server; none behind the embedded store. */
   readonly server: RedisServer | undefined;
   /** Behind Sentinels: the other one; which of the two is primary changes. */
@@ -48,6 +50,8 @@ export interface World {
 export const NODES = 2;
 /** More than the default: the machine that runs the histories does much else. */
 const MAX_FACTS_AGE_MS = 150;
+/** A step of a node's wall clock that is not larger is believed, and what it told then stays told. */
+export const MAX_CLOCK_STEP_MS = 2_000;
 const LEASE_MS = 600;
 const TIMES = 'readTimeoutMs: 600, commitTimeoutMs: 1000, connectTimeoutMs: 1000';
 
@@ -70,6 +74,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
   };
   try {
     const size = kind === 'embedded' ? 1 : NODES;
+    const workers = kind === 'embedded' ? 2 : 1;
     const behindSentinels = kind === 'sentinels' || kind === 'leased-sentinels';
     const leased = kind === 'leased' || kind === 'leased-sentinels';
     const serverWall = kind === 'strict' || kind === 'leased' ? createBuiltWall() : undefined;
@@ -100,15 +105,15 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     for (const wall of walls) if (wall !== undefined) cleanups.push(wall.remove);
     const fleet = await startFleet('', size, {
       ...more,
-      limits: `maxFactsAgeMs: ${MAX_FACTS_AGE_MS}, maxClockStepMs: 2000`,
-      workers: kind === 'embedded' ? 2 : 1,
+      limits: `maxFactsAgeMs: ${MAX_FACTS_AGE_MS}, maxClockStepMs: ${MAX_CLOCK_STEP_MS}`,
+      workers,
       store: (index) => (kind === 'embedded' ? '{kind: embedded}' : `{kind: redis, redis: {${redis(index)}, waitAtStartMs: 10000, leaseMs: ${LEASE_MS}, ${leased ? 'mode: leased, ' : ''}${TIMES}}}`),
       env: (index) => walls[index]?.env ?? {},
     });
     cleanups.push(fleet.stop);
     const node = (index: number): Curfew => fleet.nodes[index] as Curfew;
     return {
-      kind, fleet, server, replica, sentinels, roles, wires, walls, serverWall, node, close,
+      kind, fleet, workers, server, replica, sentinels, roles, wires, walls, serverWall, node, close,
       maxFactsAgeMs: kind === 'embedded' ? Number.POSITIVE_INFINITY : leased ? LEASE_MS : MAX_FACTS_AGE_MS,
       processes: (index) => [node(index).pid, ...node(index).workers()],
     };

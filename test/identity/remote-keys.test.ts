@@ -32,7 +32,7 @@ afterEach(async () => {
 });
 
 const start = async (remote: Record<string, unknown> = {}, issuer: Record<string, unknown> = {}): Promise<IdentityAuthenticator> => {
-  const bundle = { url: `${server.origin}/bundle`, ca: server.caFile, timeoutMs: 1_000, refreshMs: 5 * MINUTE, maxKeyAgeMs: HOUR, ...remote };
+  const bundle = { url: `${server.origin}/bundle`, ca: server.caFile, timeoutMs: 20_000, refreshMs: 5 * MINUTE, maxKeyAgeMs: HOUR, ...remote };
   authenticator = authenticatorWith([spiffeIssuer({ bundle, maxCredentialAgeMs: 86_400_000, ...issuer })], {}, { clock, onEvent: (event) => events.push(event) });
   await authenticator.ready();
   return authenticator;
@@ -111,9 +111,10 @@ const bodies: [string, Answer | unknown, RegExp][] = [
 test.each(bodies)('A3: an answer that is %s gives no keys, within its timeout', async (_, answer, expected) => {
   server.answer(answer);
   const began = performance.now();
-  await start({ timeoutMs: 300 });
+  // Short only where there is no other end: a busy machine may be late with an answer that is bad at once.
+  await start({ timeoutMs: expected.source.includes('300 ms') ? 300 : 20_000 });
   expect(await reason(svid())).toBe('credential.keys_unavailable');
-  expect(performance.now() - began).toBeLessThan(3_000);
+  expect(performance.now() - began).toBeLessThan(10_000);
   expect(events.at(-1)?.detail).toMatch(expected);
 });
 
@@ -164,7 +165,7 @@ test('demand(15), A4: a withdrawn key stops at the next refresh, also for tokens
   await start({ refreshMs: 1_000 });
   expect(await reason(token)).toBe('allowed');
   server.answer(bundleOf(next));
-  await vi.waitFor(async () => expect(await reason(token)).toBe('credential.key_unknown'), { timeout: 5_000, interval: 50 });
+  await vi.waitFor(async () => expect(await reason(token)).toBe('credential.key_unknown'), { timeout: 40_000, interval: 50 });
   expect(await reason(longLived(next))).toBe('allowed');
 });
 
@@ -259,7 +260,7 @@ test('a bundle whose spiffe_sequence went back is not taken, and the age of the 
 test('spiffe_refresh_hint shortens the time between fetches', async () => {
   server.answer({ ...bundleOf(key), spiffe_refresh_hint: 1 });
   await start({ refreshMs: HOUR });
-  await vi.waitFor(() => expect(server.asked.length).toBeGreaterThanOrEqual(3), { timeout: 10_000, interval: 50 });
+  await vi.waitFor(() => expect(server.asked.length).toBeGreaterThanOrEqual(3), { timeout: 40_000, interval: 50 });
 });
 
 test('the same keys fetched again: what is remembered stays remembered', async () => {
@@ -289,7 +290,7 @@ const discover = async (document: (origin: string) => unknown, keys: Record<stri
   const issuer = `${server.origin}${path}`;
   server.answer((request: { url?: string }, response: ServerResponse) =>
     response.end(JSON.stringify(request.url?.endsWith('/.well-known/openid-configuration') ? document(issuer) : jwksOf(rsa))));
-  authenticator = authenticatorWith([{ kind: 'oidc', issuer, audiences: ['curfew'], keys: { discovery: true, ca: server.caFile, timeoutMs: 1_000, ...keys } }], {},
+  authenticator = authenticatorWith([{ kind: 'oidc', issuer, audiences: ['curfew'], keys: { discovery: true, ca: server.caFile, timeoutMs: 20_000, ...keys } }], {},
     { clock, onEvent: (event) => events.push(event) });
   await authenticator.ready();
   return ask(authenticator, oidcToken(issuer), clock.at());

@@ -109,7 +109,7 @@ describe('a worker that dies', () => {
     expect(running.workers()).toContain(other);
     expect(running.workers()).not.toContain(victim);
     expect(await running.metrics()).toContain('curfew_worker_restarts_total{cause="crash"} 1');
-    await expect.poll(() => logLines(running).some(({ gap }) => gap?.pid === victim && gap.dropped === null)).toBe(true);
+    await expect.poll(() => logLines(running).some(({ gap }) => gap?.pid === victim && gap.dropped === null), { timeout: 40_000 }).toBe(true);
     // What it had counted is not lost from the sums.
     expect(Number(/curfew_decision_duration_seconds_count (\d+)/.exec(await running.metrics())?.[1])).toBeGreaterThan(0);
   });
@@ -163,7 +163,7 @@ describe('SIGHUP', () => {
     })();
     writeFileSync(join(dir, 'curfew.yaml'), serve(standing));
     running.signal('SIGHUP');
-    await until('the entry to count', async () => (await running.ask(undefined, '/open', ONCE).catch(() => undefined))?.status === 200, 20_000);
+    await until('the entry to count', async () => (await running.ask(undefined, '/open', ONCE).catch(() => undefined))?.status === 200);
     await until('the old workers to end', () => before.every((pid) => !alive(pid)));
     stop = true;
     await load;

@@ -62,6 +62,12 @@ const inFolder = async (): Promise<Stage> => {
   return stage(dir, { args: ['--policy', 'policies', '--set', 'policy.bundle.reloadIntervalMs=200'] });
 };
 
+/** As editors save: a file beside it, renamed over it. Who looks meanwhile never finds half of it. */
+const save = (path: string, text: string): void => {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+};
+
 const REFUSES = 'package curfew.access\n\nrefusals contains "closed today" if input.curfew.resource.id == "shop.local/orders/42"\n';
 
 describeWith(['go'], 'policies under the real program', () => {
@@ -77,20 +83,19 @@ describeWith(['go'], 'policies under the real program', () => {
     const { curfew, dir, ask, metric, ready } = await inFolder();
     const own = join(dir, 'policies/own.rego');
     expect(await ask()).toBe('200');
-    writeFileSync(own, REFUSES);
+    save(own, REFUSES);
     await until('the rule to decide', async () => (await ask()) === '403 policy.denied');
     await until('it to be said', () => /Policy policies-[0-9a-f]{12} decides now\./.test(curfew.stdout()));
 
-    writeFileSync(own, `${REFUSES}\nrefusals contains 7 if nope(1)\n`);
+    save(own, `${REFUSES}\nrefusals contains 7 if nope(1)\n`);
     await until('the refusal', async () => (await metric('curfew_bundle_refused')) === '1');
     expect(await ask()).toBe('403 policy.denied');
+    await until('it to be told', () => curfew.stderr().includes('is refused'));
     expect(await ready()).toMatchObject({ status: 200, detail: expect.stringContaining('policies/own.rego:5:24: undefined function nope') as string });
     const told = curfew.stderr().split('\n').filter((line) => line.includes('is refused')).map((line) => JSON.parse(line) as object);
     expect(told).toMatchObject([{ level: 'error', file: 'policies/own.rego', line: 5, column: 24 }]);
 
-    // As editors save: a file beside it, renamed over it.
-    writeFileSync(`${own}.new`, 'package curfew.access\n');
-    renameSync(`${own}.new`, own);
+    save(own, 'package curfew.access\n');
     await until('the mended one to decide', async () => (await ask()) === '200');
     expect(await metric('curfew_bundle_refused')).toBe('0');
     expect((await ready()).detail).toBeUndefined();

@@ -94,7 +94,7 @@ describe('npm start', () => {
     const { headers, status } = await curfew.ask('not-a-token');
     expect(status).toBe(401);
     const id = headers.get('x-curfew-decision-id') ?? '';
-    await expect.poll(async () => (await curfew.admin('GET', `/v1/decisions/${id}`)).status).toBe(200);
+    await expect.poll(async () => (await curfew.admin('GET', `/v1/decisions/${id}`)).status, { timeout: 40_000 }).toBe(200);
     const lines = readFileSync(join(curfew.directory, '.curfew/decisions.jsonl'), 'utf8').split('\n').filter((line) => line.includes(id));
     expect(lines).toHaveLength(1);
     expect(lines[0]).not.toContain('not-a-token');

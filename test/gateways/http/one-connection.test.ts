@@ -4,7 +4,8 @@ import { allowing, forwarded, startGateway, type TestGateway } from '../../suppo
 import { openRaw, requestText, type RawConnection } from '../../support/raw-socket.ts';
 import { until } from '../../support/until.ts';
 
-const LIMITS = { headersTimeoutMs: 400, requestTimeoutMs: 400, keepAliveTimeoutMs: 1_000 };
+/** So that those who hold a connection for nothing are ended soon, and who has asked well after them; the other tests are given the default. */
+const LIMITS = { headersTimeoutMs: 400, requestTimeoutMs: 400, keepAliveTimeoutMs: 5_000 };
 let release: (() => void) | undefined;
 const decide = async (evaluation: Parameters<typeof allowing>[0]) => {
   if (evaluation.question?.resource.id === 'shop.local/slow') await new Promise<void>((resolve) => { release = resolve; });
@@ -12,7 +13,7 @@ const decide = async (evaluation: Parameters<typeof allowing>[0]) => {
 };
 let gateway: TestGateway;
 beforeAll(async () => {
-  gateway = await startGateway({ decide, listener: { limits: LIMITS } });
+  gateway = await startGateway({ decide });
 });
 afterAll(() => gateway.close());
 
@@ -96,19 +97,21 @@ test('B3: a question that asks for the end of its connection gets it, however it
 
 describe('B8', () => {
   test('connections that ask nothing, or only half, are ended in time; one that has asked is kept longer, and not for ever', async () => {
-    const silent = await openRaw(gateway.port);
-    const half = await openRaw(gateway.port);
-    const good = await openRaw(gateway.port);
+    const strict = await startGateway({ decide, listener: { limits: LIMITS } });
+    const silent = await openRaw(strict.port);
+    const half = await openRaw(strict.port);
+    const good = await openRaw(strict.port);
     expect(await status(good, ask('/good'))).toBe(200);
     expect((await half.ask('GET /forward-auth HTTP/1.1\r\nHost: x\r\n'))?.status).toBe(408);
     await Promise.all([silent.closed, half.closed]);
     expect(good.socket.destroyed).toBe(false);
-    const drips = await openRaw(gateway.port);
+    const drips = await openRaw(strict.port);
     expect(await status(drips, ask('/good'))).toBe(200);
     const drip = setInterval(() => drips.socket.write('G'), 50);
     await drips.closed;
     clearInterval(drip);
     await good.closed;
+    await strict.close();
   });
 
   test('whoever reads no answers is not read any more', async () => {
@@ -130,7 +133,7 @@ describe('B8', () => {
 });
 
 test('at shutdown a connection that waits is ended, one that asks is answered and then ended', async () => {
-  const own = await startGateway({ listener: { limits: { ...LIMITS, keepAliveTimeoutMs: 75_000, drainMs: 20_000 } } });
+  const own = await startGateway({ listener: { limits: { keepAliveTimeoutMs: 75_000, drainMs: 20_000 } } });
   const [waits, asks] = [await openRaw(own.port), await openRaw(own.port)];
   for (const connection of [waits, asks]) expect(await status(connection, ask('/a'))).toBe(200);
   const closed = own.close();

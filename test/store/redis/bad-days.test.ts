@@ -28,7 +28,7 @@ const serverWith = async (args?: readonly string[]): Promise<RedisServer> => {
 const clock = createClock({ maxClockStepMs: 60_000 });
 const openAt = async (config: object, mode: 'development' | 'production' = 'production', env: Readonly<Record<string, string>> = {}, memory?: string): Promise<NodeStore> => {
   const store = await openRedisStore({
-    config: redisStoreConfig.parse({ connectTimeoutMs: 1_500, readTimeoutMs: 500, commitTimeoutMs: 1_000, ...config }), mode, clock,
+    config: redisStoreConfig.parse({ connectTimeoutMs: 3_000, readTimeoutMs: 2_000, commitTimeoutMs: 4_000, ...config }), mode, clock,
     secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => env[name] },
     lookEveryMs: 50,
     ...(memory === undefined ? {} : { memory: { path: memory, keeper: true, realms: ['default'] } }),

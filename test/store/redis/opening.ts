@@ -54,7 +54,7 @@ export const opening = (clock: Clock): Opening => {
     },
     openAt: async (config) => {
       const store = await openRedisStore({
-        config: redisStoreConfig.parse({ connectTimeoutMs: 3_000, readTimeoutMs: 500, commitTimeoutMs: 1_000, ...config }), mode: 'production', clock,
+        config: redisStoreConfig.parse({ connectTimeoutMs: 5_000, readTimeoutMs: 2_000, commitTimeoutMs: 4_000, ...config }), mode: 'production', clock,
         secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => (name === 'ACL' ? ACL_PASSWORD : undefined) }, lookEveryMs: 50,
       });
       cleanups.push(() => store.close());

@@ -199,7 +199,7 @@ describeWith(['redis'], 'strict decisions that remember', () => {
   test('a server that says nothing, or is away, denies although all is remembered; it is asked again when it is back', async () => {
     const proxy = await startTcpProxy(server.port);
     cleanups.push(() => proxy.close());
-    const store = await open({ port: proxy.port, readTimeoutMs: 200, connectTimeoutMs: 2_000 });
+    const store = await open({ port: proxy.port, readTimeoutMs: 2_000, connectTimeoutMs: 10_000 });
     await store.commit(put(1));
     for (let round = 0; round < 3; round += 1) expect(n(await store.facts(ask('a')))).toBe(1);
     server.signal('SIGSTOP');

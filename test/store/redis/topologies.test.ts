@@ -53,7 +53,8 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
     const replica = await serverWith([...FSYNC, '--replicaof', '127.0.0.1', String(primary.port)]);
     const linked = async (count: number) => until(`${count} replicas`, async () => (await primary.send('INFO replication')).includes(`connected_slaves:${count}`) && (await primary.send('INFO replication')).split('state=online').length > count);
     await linked(1);
-    const store = await openAt(config);
+    // A replica that has just begun to follow confirms slowly.
+    const store = await until('a lease', () => openAt(config).catch(() => undefined));
     await store.commit(put('a'));
     expect(await replica.send('HGET cf:{default}:state sequence')).toMatch(/\r\n1\r\n/);
     // On its disk, where the server can tell.
@@ -69,21 +70,21 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
     await until('a denial', async () => /could be promoted/.test(await messageOf(Promise.resolve(store.facts({ realm: 'default', keys: [] })))));
   });
 
-  test('behind Sentinels the store follows the primary; nothing confirmed is lost', { timeout: 60_000 }, async () => {
+  test('behind Sentinels the store follows the primary; nothing confirmed is lost', { timeout: 180_000 }, async () => {
     const primary = await serverWith(REPLICATED);
     const replica = await serverWith([...REPLICATED, '--replicaof', '127.0.0.1', String(primary.port)]);
     await until('the replica', async () => (await primary.send('INFO replication')).includes('state=online'));
     const sentinels = await startSentinels(primary.port);
     cleanups.push(...sentinels.map((sentinel) => sentinel.stop));
-    const store = await openAt({ sentinels: sentinels.map(({ port }) => loopback(port)), durability: { replicated: 1 } });
+    const store = await until('a lease', () => openAt({ sentinels: sentinels.map(({ port }) => loopback(port)), durability: { replicated: 1 } }).catch(() => undefined));
     await store.commit(put('before'));
     await primary.kill();
     expect(await messageOf(store.commit(put('between')))).not.toBe('no error');
     // Alone the new primary is not enough: the old one must come back as its replica.
-    await until('the replica to be promoted', async () => /master/.test(await replica.send('ROLE')), 30_000);
+    await until('the replica to be promoted', async () => /master/.test(await replica.send('ROLE')));
     expect(await messageOf(store.commit(put('alone')))).not.toBe('no error');
     await primary.start();
-    await until('the new primary', async () => (await messageOf(store.commit(put('after')))) === 'no error', 30_000);
+    await until('the new primary', async () => (await messageOf(store.commit(put('after')))) === 'no error');
     // Facts need a lease besides, which is confirmed a moment later.
     await until('facts', async () => (await messageOf(Promise.resolve(store.facts({ realm: 'default', keys: [] })))) === 'no error');
     expect([await valueOf(store, 'before'), await valueOf(store, 'after')]).toEqual([{ id: 'before' }, { id: 'after' }]);
@@ -92,7 +93,7 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
     expect(new Set(roles)).toEqual(new Set(['master', 'slave']));
   });
 
-  test('on a cluster each realm is one slot, and many realms spread over the nodes; one with replicas is refused; as the ACL user of the guide', { timeout: 60_000 }, async () => {
+  test('on a cluster each realm is one slot, and many realms spread over the nodes; one with replicas is refused; as the ACL user of the guide', { timeout: 180_000 }, async () => {
     // Its usual place, 10,000 above the port, lies among those that the system gives to anybody.
     const buses = await freePorts(3);
     const servers = await Promise.all(buses.map((bus) => {
