@@ -7,6 +7,9 @@ export interface JsonObject {
 export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** Without a surrogate that stands alone. Text of valid UTF-8 is, as long as no escape was read. */
+export const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed();
+
 /**
  * The one text of a JSON value: members sorted by UTF-16 code units, no spaces, absent members left out (RFC 8785's form).
  * Throws on NaN, Infinity and whatever else JSON can't say.

@@ -3,7 +3,7 @@
  * that is not finite (`1e400`), an unpaired surrogate, or a nesting deeper than the cap is refused, because another reader
  * might understand it otherwise.
  */
-import type { JsonValue } from './json.ts';
+import { isWellFormed, type JsonValue } from './json.ts';
 
 export const JSON_DEPTH_MAX = 32;
 
@@ -13,7 +13,6 @@ const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 /** Of a member's name, as far as it is told. */
 const NAME_TOLD_CHARS = 64;
-const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
 /** Of a text without any backslash, in which every quote begins or ends a string. */
 const isShallow = (text: string, depthMax: number): boolean => {
@@ -36,7 +35,7 @@ const isShallow = (text: string, depthMax: number): boolean => {
  * changed, since they would be missing. `undefined`: it may be written in another way.
  */
 const parsePlain = (text: string, depthMax: number): JsonValue | undefined => {
-  if (text.includes('\\') || text.includes('__proto__') || LONE_SURROGATE.test(text) || !isShallow(text, depthMax)) return undefined;
+  if (text.includes('\\') || text.includes('__proto__') || !isWellFormed(text) || !isShallow(text, depthMax)) return undefined;
   try {
     const value = JSON.parse(text) as JsonValue;
     return JSON.stringify(value) === text ? value : undefined;
@@ -86,7 +85,7 @@ const readLong = (text: string, depthMax: number): Read => {
     const raw = match(STRING);
     if (raw === undefined) return fail(NOT_JSON);
     const value = raw.includes('\\') ? (JSON.parse(raw) as string) : raw.slice(1, -1);
-    return LONE_SURROGATE.test(value) ? fail(SURROGATE, from) : value;
+    return isWellFormed(value) ? value : fail(SURROGATE, from);
   };
   const members = (depth: number): JsonValue | undefined => {
     const object: Record<string, JsonValue> = {};

@@ -11,6 +11,8 @@ import type { HttpQuestionRules } from './http-question.ts';
 
 export const ACTION_CHARS_MAX = 128;
 const TYPE_CHARS_MAX = 64;
+/** What no segment has to be escaped for. */
+const UNESCAPED = /^[A-Za-z0-9\-._~/]*$/;
 /** Visible, and nothing that makes a line look like another one. */
 const TEXT = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 
@@ -20,14 +22,14 @@ const httpFault = (id: string, rules: HttpQuestionRules): Reason | undefined => 
   if (slash === -1 || (canonicalAuthority(host, 'https') !== host && canonicalAuthority(host, 'http') !== host)) return 'request.ambiguous';
   if (rules.hosts !== 'any' && !rules.hosts.has(host)) return 'pep.not_permitted';
   const path = id.slice(slash);
-  const judged = judgeTarget(path.split('/').map(encodeURIComponent).join('/'));
+  const judged = judgeTarget(UNESCAPED.test(path) ? path : path.split('/').map(encodeURIComponent).join('/'));
   return judged.ok && judged.path === path ? undefined : 'request.ambiguous';
 };
 
 /** Why nothing can be said about this access, or `undefined`. */
 export const accessFault = (action: string, { type, id }: ResourceRef, rules: HttpQuestionRules): Reason | undefined => {
   if (action.length > ACTION_CHARS_MAX || type.length > TYPE_CHARS_MAX || id.length > RESOURCE_ID_CHARS_MAX) return 'request.too_large';
-  if (![action, type, id].every((text) => TEXT.test(text))) return 'request.malformed';
+  if (!TEXT.test(action) || !TEXT.test(type) || !TEXT.test(id)) return 'request.malformed';
   // A literal `*` in an id is a character like others.
   if (resourcePatternFault(id.replaceAll('*', 'x')) !== undefined) return 'request.ambiguous';
   return type === 'http' ? httpFault(id, rules) : undefined;

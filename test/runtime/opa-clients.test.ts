@@ -1,4 +1,4 @@
-/** Clients of OPA against the real program: OPA's own SDK, APISIX's plugin by its shape, curl; a policy folder whose every rule can be asked; and the end of a grant. */
+/** Clients of OPA against the real program: OPA's own SDK and curl, and a policy folder whose every rule can be asked. */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,11 +30,6 @@ greet(name) := sprintf("hello %s", [name])
 broken := http.send({"method": "GET", "url": "http://127.0.0.1:1"})
 `;
 
-const GATE = `package gate
-
-allow if count(input.curfew.grants) > 0
-`;
-
 const PACK = join(repositoryRoot, 'policies/curfew');
 
 const CONFIG = `
@@ -46,7 +41,6 @@ peps:
 policy: { bundle: { directory: policy } }
 opa:
   paths:
-    - { path: gate/allow, question: apisix }
     - { path: secret/**, question: authzen }
 standing:
   - id: shop-roles
@@ -73,7 +67,7 @@ describeWith(['go'], 'OPA clients', () => {
     ({ remove } = directory);
     const policy = join(directory.path, 'policy');
     mkdirSync(policy);
-    for (const [name, text] of [['shop.rego', SHOP.replace(/\nbroken .*\n/, '\n')], ['gate.rego', GATE], ['data.json', '{"shop":{"open":true,"list":[1,2,{"x":"y"}]},"secret":{"open":true,"rows":["r"]}}']] as const) writeFileSync(join(policy, name), text);
+    for (const [name, text] of [['shop.rego', SHOP.replace(/\nbroken .*\n/, '\n')], ['data.json', '{"shop":{"open":true,"list":[1,2,{"x":"y"}]},"secret":{"open":true,"rows":["r"]}}']] as const) writeFileSync(join(policy, name), text);
     for (const name of ['access.rego', 'admin.rego']) copyFileSync(join(PACK, name), join(policy, name));
     writeFileSync(join(directory.path, 'curfew.yaml'), CONFIG);
     curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'], env: { APP_TOKEN: TOKEN } });
@@ -105,24 +99,6 @@ describeWith(['go'], 'OPA clients', () => {
     for (const path of ['secret/open', 'secret/rows', 'secret']) expect(await client().evaluate(path, asked('query', 'opa', 'shop/list')), path).toBeUndefined();
     expect(await client().evaluate('secret/rows', asked('read', 'kb', 'public/1'))).toBeUndefined();
     expect(await client().evaluate('secret', asked('read', 'kb', 'public/1'))).toBeUndefined();
-  });
-
-  test("demand(1) APISIX's plugin: allowed under a grant, denied when it is revoked", async () => {
-    const token = await curfew.mint(WORKLOAD);
-    const ask = async (): Promise<{ result?: unknown; governed: string | null; reason: string | null }> => {
-      // As the plugin sends it: no header but the content type can be set there, so the token is the listener's to know.
-      const response = await fetch(`${base}/v1/data/gate/allow`, {
-        method: 'POST', headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
-        body: JSON.stringify({ input: { type: 'http', request: { scheme: 'http', path: '/orders/42', headers: { host: 'shop.local', authorization: `Bearer ${token}` }, query: {}, port: 9080, method: 'GET', host: 'shop.local' }, var: { remote_addr: '127.0.0.1', timestamp: 1 } } }),
-      });
-      const body = (await response.json()) as { result?: unknown };
-      return { ...('result' in body ? { result: body.result } : {}), governed: response.headers.get('x-curfew-governed'), reason: response.headers.get('x-curfew-reason') };
-    };
-    expect(await ask()).toEqual({ governed: null, reason: 'grant.none' });
-    const grant = await curfew.grant(WORKLOAD);
-    expect(await ask()).toEqual({ result: true, governed: 'grant', reason: null });
-    await curfew.admin('POST', '/v1/revocations', { selector: { kind: 'grant', value: grant.id }, reason: 'test' });
-    expect(await ask()).toEqual({ governed: null, reason: 'grant.revoked' });
   });
 
   test('curl, as its scripts do it; the metrics are those of the node', () => {

@@ -4,7 +4,7 @@
  */
 import type { Decision, Evaluation } from '../../decision/evaluation.ts';
 import { remainingMs, toRfc3339 } from '../../domain/instant.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import { toldReason } from '../denial.ts';
 
 /** Where the caller of a denied evaluation may ask for access: `context.access_request`. `undefined`: it may not. `base`: where this listener is reached. */
@@ -24,32 +24,29 @@ const obligationsOf = ({ id, allow, shaping: { obligations } }: Decision, able: 
     .filter(({ type }) => allow || able.includes(type as string))
     .map((obligation, index) => ({ id: `${id}/${index}`, ...obligation }));
 
+/** Members are assigned, in the order of reading: an object of many spreads costs more than what is in it. */
 export const evaluationAnswer = (evaluation: Evaluation, decision: Decision, { fineReasons, offer, base }: AnswerOptions): JsonObject => {
-  const obligations = obligationsOf(decision, evaluation.pep.obligations);
-  const { metadata } = decision.shaping;
-  const common = {
-    decision_id: decision.id,
-    ...(decision.grant === undefined || !fineReasons ? {} : { grant: decision.grant }),
-    ...(obligations.length === 0 ? {} : { obligations }),
-    ...(metadata === undefined ? {} : { metadata }),
-  };
+  const context: Record<string, JsonValue> = { decision_id: decision.id };
+  if (decision.grant !== undefined && fineReasons) context['grant'] = decision.grant;
+  const { metadata, obligations } = decision.shaping;
+  if (obligations.length > 0) {
+    const told = obligationsOf(decision, evaluation.pep.obligations);
+    if (told.length > 0) context['obligations'] = told;
+  }
+  if (metadata !== undefined) context['metadata'] = metadata;
   if (decision.allow === true) {
     const { decidedAt, validUntil, cacheUntil, standing, wouldDeny } = decision;
-    return {
-      decision: true,
-      context: {
-        ...common,
-        valid_until: toRfc3339(validUntil), valid_ms: remainingMs(decidedAt, validUntil), cache_ms: remainingMs(decidedAt, cacheUntil),
-        ...(standing === undefined ? {} : { standing }),
-        ...(wouldDeny === undefined || !fineReasons ? {} : { would_deny: wouldDeny }),
-      },
-    };
+    context['valid_until'] = toRfc3339(validUntil);
+    context['valid_ms'] = remainingMs(decidedAt, validUntil);
+    context['cache_ms'] = remainingMs(decidedAt, cacheUntil);
+    if (standing !== undefined) context['standing'] = standing;
+    if (wouldDeny !== undefined && fineReasons) context['would_deny'] = wouldDeny;
+    return { decision: true, context };
   }
+  context['reason'] = toldReason(decision, fineReasons);
   const requestable = base === undefined ? undefined : offer?.(evaluation, decision, base);
-  return {
-    decision: false,
-    context: { ...common, reason: toldReason(decision, fineReasons), ...(requestable === undefined ? {} : { access_request: requestable }) },
-  };
+  if (requestable !== undefined) context['access_request'] = requestable;
+  return { decision: false, context };
 };
 
 /** The answer to an item that could not be read: a no, and what was wrong with it. */

@@ -32,8 +32,10 @@ const readEntity = (name: EntityName, value: JsonValue, mayLack: readonly string
   }
   const { properties } = value;
   if (properties !== undefined && !isJsonObject(properties)) return wrong(`${name}.properties must be an object`);
-  const kept = [...NAMES[name], 'properties'].filter((member) => Object.hasOwn(value, member)).map((member) => [member, value[member]] as const);
-  return { ok: true, value: Object.fromEntries(kept) };
+  const kept: Record<string, JsonValue> = {};
+  for (const member of NAMES[name]) if (Object.hasOwn(value, member)) kept[member] = value[member] as JsonValue;
+  if (Object.hasOwn(value, 'properties')) kept['properties'] = properties as JsonValue;
+  return { ok: true, value: kept };
 };
 
 /** Those of `wanted` and the context; the others are not looked at. Own members only. */

@@ -14,7 +14,7 @@ import { RETRY_AFTER_S } from '../admission.ts';
 import { readJsonBody, writeJson, type HttpApi } from '../http/api.ts';
 import type { Emission } from '../http/emission.ts';
 import { identifyCaller, traceOf } from '../http/caller.ts';
-import { once, type HttpRequest } from '../http/request.ts';
+import { once, pathOf, type HttpRequest } from '../http/request.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import type { PepConfig } from '../config.ts';
 import type { PepAuthenticator } from '../pep.ts';
@@ -50,8 +50,6 @@ const JSON_TYPE = /^\s*application\/json\s*(?:;.*)?$/i;
 const REQUEST_ID = /^[\x20-\x7e]{1,256}$/;
 
 const PATHS = new Map<string, Endpoint>(Object.entries(ENDPOINTS).map(([name, path]) => [path, name as Endpoint]));
-
-const pathOf = (target: string): string => target.split('?', 1)[0] as string;
 
 /** What every answer to this request carries. */
 const echoOf = (request: HttpRequest): readonly string[] => {

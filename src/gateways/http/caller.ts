@@ -30,20 +30,23 @@ export const withBase = (evaluation: Writable<Evaluation>, { traceparent, arrive
 const BEARER = /^bearer +([\x21-\x7e]+)$/i;
 const NOBODY: Pep = { id: undefined, obligations: [] };
 
+const NONE: readonly string[] = [];
+
 /** Fits nobody: an `Authorization` line that is no bearer token. */
 const OTHER = 'not a bearer token';
 
-const tokensOf = ({ headers }: HttpRequest): readonly string[] => [
-  ...(headers.get(PEP_TOKEN_HEADER) ?? []),
-  ...(headers.get('authorization') ?? []).map((line) => BEARER.exec(line)?.[1] ?? OTHER),
-];
+const tokensOf = ({ headers }: HttpRequest): readonly string[] => {
+  const own = headers.get(PEP_TOKEN_HEADER) ?? NONE;
+  const lines = headers.get('authorization');
+  return lines === undefined ? own : [...own, ...lines.map((line) => BEARER.exec(line)?.[1] ?? OTHER)];
+};
 
 export const identifyCaller = (request: HttpRequest, authenticatePep: PepAuthenticator, listenerRealm: string | undefined): Caller => {
   const outcome = authenticatePep({ ...request.evidence, tokens: tokensOf(request) });
   const config = outcome.ok ? outcome.config : undefined;
   const realm = listenerRealm ?? config?.realms[0] ?? 'default';
   if (!outcome.ok) return { pep: NOBODY, config, realm, fault: outcome.reason };
-  return { pep: outcome.pep, config, realm, ...(config?.realms.includes(realm) === false ? { fault: 'pep.not_permitted' as const } : {}) };
+  return config?.realms.includes(realm) === false ? { pep: outcome.pep, config, realm, fault: 'pep.not_permitted' } : { pep: outcome.pep, config, realm };
 };
 
 export const traceOf = ({ headers }: HttpRequest): Pick<Evaluation, 'traceparent'> => {

@@ -38,6 +38,12 @@ export const readRequest = (
   return { method: incoming.method ?? '', target: incoming.url ?? '', headers, tooLarge: tooMany || size.bodyTooLarge, evidence };
 };
 
+/** The target without its query. */
+export const pathOf = (target: string): string => {
+  const mark = target.indexOf('?');
+  return mark === -1 ? target : target.slice(0, mark);
+};
+
 /** The value of a header that is there exactly once; otherwise `undefined`. */
 export const once = (headers: HttpRequest['headers'], name: string): string | undefined => {
   const lines = headers.get(name);

@@ -14,7 +14,7 @@ import { toldReason } from '../denial.ts';
 import { readJsonBody, writeJson, type HttpApi } from '../http/api.ts';
 import type { Emission } from '../http/emission.ts';
 import { identifyCaller, traceOf, withBase, type Caller, type Writable } from '../http/caller.ts';
-import type { HttpRequest } from '../http/request.ts';
+import { pathOf, type HttpRequest } from '../http/request.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import type { PepAuthenticator } from '../pep.ts';
 import { accessFault } from '../resource.ts';
@@ -98,7 +98,7 @@ export const createKubernetes = (deps: KubernetesDeps): HttpApi => {
   };
 
   return {
-    serves: (target) => target.split('?', 1)[0] === AUTHORIZE_PATH,
+    serves: (target) => pathOf(target) === AUTHORIZE_PATH,
     shed: (_request, response) => {
       // A status of failure leaves the decision to the next authorizer.
       writeJson(response, 200, BROKEN);

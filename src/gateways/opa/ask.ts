@@ -36,12 +36,13 @@ export const sinceNs = (startedMs: number, monotonicMs: () => number): number =>
 
 const fault = (message: string, status = 400, unread = false): AskOutcome => ({ ok: false, fault: { status, code: 'invalid_parameter', message, unread } });
 
+/** Nobody writes to it. */
+const NO_PARAMETERS = new URLSearchParams();
+
 export const parametersOf = (target: string): URLSearchParams => {
   const mark = target.indexOf('?');
-  return new URLSearchParams(mark === -1 ? '' : target.slice(mark + 1));
+  return mark === -1 ? NO_PARAMETERS : new URLSearchParams(target.slice(mark + 1));
 };
-
-export const pathOf = (target: string): string => target.split('?', 1)[0] as string;
 
 interface Body {
   readonly ok: true;

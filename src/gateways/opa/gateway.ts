@@ -14,12 +14,12 @@ import { RETRY_AFTER_S } from '../admission.ts';
 import { writeJson, type HttpApi } from '../http/api.ts';
 import type { Emission } from '../http/emission.ts';
 import { identifyCaller, traceOf } from '../http/caller.ts';
-import type { HttpRequest } from '../http/request.ts';
+import { pathOf, type HttpRequest } from '../http/request.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import type { PepAuthenticator } from '../pep.ts';
 import { pointerSteps } from '../subject.ts';
 import { decisionHeaders, INPUT_MISSING, NO_EXPLANATION, opaError, resultOf, type OpaErrorCode } from './answer.ts';
-import { parametersOf, pathOf, readAsk, sinceNs, type Ask, type Style } from './ask.ts';
+import { parametersOf, readAsk, sinceNs, type Ask, type Style } from './ask.ts';
 import type { OpaConfig } from './config.ts';
 import { pathMatches } from './path.ts';
 import { opaEvaluation, opaRefusal, type OpaAsker } from './question.ts';
@@ -62,13 +62,13 @@ interface Route {
   readonly path: string | undefined;
 }
 
+const DATA_CHARS = '/v1/data'.length;
+
 const routeOf = (path: string, { defaultDecision }: OpaConfig): Route | undefined => {
   if (path === '/') return { style: 'v0', path: defaultDecision };
   if (path === '/v1/query') return { style: 'query', path: undefined };
-  for (const style of ['v1', 'v0'] as const) {
-    const base = `/${style}/data`;
-    if (path === base || path.startsWith(`${base}/`)) return { style, path: path.slice(base.length) };
-  }
+  const style = path.startsWith('/v1/data') ? 'v1' : path.startsWith('/v0/data') ? 'v0' : undefined;
+  if (style !== undefined && (path.length === DATA_CHARS || path[DATA_CHARS] === '/')) return { style, path: path.slice(DATA_CHARS) };
   return undefined;
 };
 
@@ -101,19 +101,24 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
   /** The members beside the result. */
   const extras = (request: HttpRequest, ask: Ask, decision: Decision, startedMs: number, trace: JsonValue | undefined): JsonObject => {
     const parameters = parametersOf(request.target);
-    const handlerNs = sinceNs(startedMs, deps.monotonicMs);
-    const explain = parameters.get('explain');
-    const traced = explain !== null && explain !== '' && explain !== 'off';
-    const bundles = { curfew: { revision: decision.policyRevision } };
-    return {
-      decision_id: decision.id,
-      ...(isOn(parameters, 'metrics') || isOn(parameters, 'instrument')
-        ? { metrics: { timer_rego_input_parse_ns: ask.parseNs, timer_rego_query_eval_ns: Math.max(0, handlerNs - ask.parseNs), timer_server_handler_ns: handlerNs } }
-        : {}),
-      ...(isOn(parameters, 'provenance') ? { provenance: { version: deps.node.version, build_commit: '', build_timestamp: '', build_hostname: '', bundles } } : {}),
-      ...(!traced ? {} : trace === undefined ? { explanation: [], warning: NO_EXPLANATION } : { explanation: trace }),
-      ...(ask.inputMissing && ask.style === 'v1' && request.method === 'POST' ? { warning: INPUT_MISSING } : {}),
-    };
+    const members: Record<string, JsonValue> = { decision_id: decision.id };
+    if (parameters.size > 0) {
+      const handlerNs = sinceNs(startedMs, deps.monotonicMs);
+      const explain = parameters.get('explain');
+      if (isOn(parameters, 'metrics') || isOn(parameters, 'instrument')) {
+        members['metrics'] = { timer_rego_input_parse_ns: ask.parseNs, timer_rego_query_eval_ns: Math.max(0, handlerNs - ask.parseNs), timer_server_handler_ns: handlerNs };
+      }
+      if (isOn(parameters, 'provenance')) {
+        const bundles = { curfew: { revision: decision.policyRevision } };
+        members['provenance'] = { version: deps.node.version, build_commit: '', build_timestamp: '', build_hostname: '', bundles };
+      }
+      if (explain !== null && explain !== '' && explain !== 'off') {
+        members['explanation'] = trace ?? [];
+        if (trace === undefined) members['warning'] = NO_EXPLANATION;
+      }
+    }
+    if (ask.inputMissing && ask.style === 'v1' && request.method === 'POST') members['warning'] = INPUT_MISSING;
+    return members;
   };
 
   const write = (request: HttpRequest, response: ServerResponse, ask: Ask, decision: Decision, startedMs: number, trace: JsonValue | undefined): void => {

@@ -2,9 +2,8 @@
 import type { ServerResponse } from 'node:http';
 import { writeJson } from '../http/api.ts';
 import type { Caller } from '../http/caller.ts';
-import type { HttpRequest } from '../http/request.ts';
+import { pathOf, type HttpRequest } from '../http/request.ts';
 import { opaError } from './answer.ts';
-import { pathOf } from './ask.ts';
 
 export interface OpaNode {
   readonly version: string;

@@ -4,7 +4,7 @@
  * text. That a module lays its values out like this is never assumed: `samples-match.ts` holds both ways against each other
  * before a module's first evaluation.
  */
-import type { JsonObject, JsonValue } from '../../domain/json.ts';
+import { isWellFormed, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import { createShapes, MEMBER_BYTES, NONE } from './shapes.ts';
 
 /** Types of values, in the first byte of each; and how a number is held. */
@@ -85,7 +85,7 @@ export const createValueWriter = ({ memory, heapStart, reserve, constants }: Wri
     }
     const written = bytes.write(text, to, 'utf8');
     if (written === length) return length;
-    return (text as unknown as { isWellFormed(): boolean }).isWellFormed() ? written : -1;
+    return isWellFormed(text) ? written : -1;
   };
 
   /** 0: there is no room, or the text can't be written. */
