@@ -59,7 +59,7 @@ const receive = async (behave: Behave = () => 200): Promise<Receiver> => {
 const errors: string[] = [];
 const shipper = (url: string, extra: object = {}, rotatedMs = 0): Shipper => {
   errors.length = 0;
-  const { http } = decisionLogConfig.parse({ to: 'file', path, http: { url, insecureLoopback: true, everyMs: 10, retryMsMax: 100, timeoutMs: 500, labels: { region: 'eu' }, ...extra } });
+  const { http } = decisionLogConfig.parse({ to: 'file', path, http: { url, insecureLoopback: true, everyMs: 10, retryMsMax: 100, timeoutMs: 20_000, labels: { region: 'eu' }, ...extra } });
   const made = createShipper({ path, config: http as NonNullable<typeof http>, monotonicMs: () => performance.now(), rotatedMs, onError: (error) => errors.push(String(error)) });
   open.push(made.stop);
   return made;
@@ -101,7 +101,7 @@ test('a server that refuses, is slow beyond the timeout, resets and answers nons
   });
   const wanted = ids(40);
   write(wanted.slice(0, 20));
-  const ship = shipper(receiver.url, { batchEventsMax: 10, timeoutMs: 100 });
+  const ship = shipper(receiver.url, { batchEventsMax: 10, timeoutMs: 1_000 });
   ship.start();
   write(wanted.slice(20));
   await until('all of them', () => receiver.accepted.length >= 40, 90_000);

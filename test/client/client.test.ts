@@ -74,8 +74,8 @@ describe('answers', () => {
     expect(await createCurfewClient({ url: slow, timeoutMs: 50 }).evaluate(QUESTION)).toEqual({ allowed: false, reason: 'unavailable' });
     const yes = await serve((_request, response) => response.end(JSON.stringify(YES)));
     const elsewhere = await serve((_request, response) => response.writeHead(307, { location: `${yes}/access/v1/evaluation` }).end());
-    expect((await createCurfewClient({ url: elsewhere }).evaluate(QUESTION)).allowed).toBe(false);
-    expect((await createCurfewClient({ url: yes }).evaluate(QUESTION)).allowed).toBe(true);
+    expect((await createCurfewClient({ url: elsewhere, timeoutMs: 20_000 }).evaluate(QUESTION)).allowed).toBe(false);
+    expect((await createCurfewClient({ url: yes, timeoutMs: 20_000 }).evaluate(QUESTION)).allowed).toBe(true);
   });
 
   test('access is requested where it was said, with the words of the answer when it is not', async () => {

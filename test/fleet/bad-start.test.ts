@@ -57,7 +57,7 @@ describeWith(['redis'], 'a node whose Redis is not good', () => {
     await server(FSYNC, port);
     const node = await starting;
     try {
-      await expect.poll(async () => (await fetch(`http://127.0.0.1:${node.ports.admin}/health/ready`)).status, { timeout: 10_000 }).toBeLessThan(600);
+      await expect.poll(async () => (await fetch(`http://127.0.0.1:${node.ports.admin}/health/ready`)).status, { timeout: 40_000 }).toBeLessThan(600);
       expect((await node.ask('no credential')).status).toBe(401);
     } finally {
       await node.stop();

@@ -42,12 +42,12 @@ describeWith(['redis'], 'a node and its store, lost and restored', () => {
       const ready = await fetch(`http://127.0.0.1:${restored.ports.admin}/health/ready`);
       expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('endings import')]);
       // Records are written after their answers, and segments of the log's chain stand between them.
-      await expect.poll(() => readFileSync(join(directory, 'decisions.jsonl'), 'utf8'), { timeout: 10_000 }).toContain('"facts.restored"');
+      await expect.poll(() => readFileSync(join(directory, 'decisions.jsonl'), 'utf8'), { timeout: 40_000 }).toContain('"facts.restored"');
       expect((await fleet.read(restored, '/grants')).status).toBe(503);
 
       expect(await operator('endings', 'import', '--from', 'since')).toMatch(/required option '--by/);
       expect(await operator('endings', 'import', '--from', 'since', '--by', 'user:alice', '--reason', 'the server was lost')).toMatch(/1 endings and uses/);
-      await expect.poll(() => fleet.ask(restored), { timeout: 10_000 }).toBe(200);
+      await expect.poll(() => fleet.ask(restored), { timeout: 40_000 }).toBe(200);
       expect((await fleet.read(restored, `/grants/${ended}`)).body).toMatchObject({ state: 'ended', endedBecause: 'grant.revoked' });
       expect((await fleet.read(restored, `/grants/${kept}`)).body.state).toBe('active');
       await restored.stop();

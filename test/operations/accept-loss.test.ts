@@ -61,6 +61,8 @@ describeWith(['redis'], 'a server that lost what it had confirmed', () => {
     const kept = await issueAt(fleet, node(0));
     await allows(fleet, node(0));
     await allows(fleet, node(1));
+    // As soon as it has written down what it knows.
+    await until('nothing lost', async () => /its server lost nothing/.test((await accept(fleet, 0)).said));
     expect(await accept(fleet, 0)).toMatchObject({ code: 2, said: expect.stringMatching(/its server lost nothing/) });
     await keep(server, fleet);
     await allows(fleet, node(0));

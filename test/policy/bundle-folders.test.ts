@@ -96,7 +96,7 @@ describe('watching a folder', () => {
   const noticed = async (what: string, save: () => void): Promise<void> => {
     const before = told;
     save();
-    await until(what, () => told > before, 10_000);
+    await until(what, () => told > before);
   };
   afterEach(() => source.close());
 
@@ -151,7 +151,7 @@ describe('watching a folder', () => {
     await until('a change while writes go on', async () => {
       write('a.rego', `package a # ${changes}\n`);
       return changes > 1;
-    }, 10_000);
+    });
     watched.close();
     source = createDirectorySource({ name: 'bundle', path: folder, intervalMs: 0 });
   });

@@ -17,7 +17,7 @@ describeWith(['envoy'], 'demand(26): behind a real Envoy', () => {
   let service: Service;
   let envoy: RunningEnvoy;
   beforeAll(async () => {
-    writeFileSync(join(directory.path, 'watch.yaml'), `accessLogs: {systems: [{system: shop, file: ${accessLog}}], everyMs: 100, graceMs: 2000}\n`);
+    writeFileSync(join(directory.path, 'watch.yaml'), `accessLogs: {systems: [{system: shop, file: ${accessLog}}], everyMs: 100, graceMs: 5000}\n`);
     service = await startService();
     curfew = await startCurfew({ directory: directory.path, args: ['--config', 'watch.yaml'] });
     const config = shippedConfiguration({ curfew: curfew.ports.grpc, service: service.port });

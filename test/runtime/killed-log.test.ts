@@ -1,5 +1,5 @@
 /** I11 under SIGKILL: every decision that was answered is in the decision log, or lies in a gap that the log declares, with its size. */
-import { createReadStream, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -46,6 +46,12 @@ test('demand(8) I11 G3: workers and whole nodes are killed under load, again and
   const answered = new Set<string>();
   for (let round = 0; round < ROUNDS; round += 1) {
     const curfew = await start();
+    // Each of its workers has a chain before one is killed: a machine with much to do starts them one after the other.
+    await until('both to have begun', () => {
+      const workers = curfew.workers();
+      const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+      return workers.length === 2 && workers.every((pid) => text.includes(`"pid":${pid}`));
+    });
     const asking = load(curfew.ports.http, answered);
     for (let kill = 0; kill < 2; kill += 1) {
       const before = answered.size;

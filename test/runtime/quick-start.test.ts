@@ -62,7 +62,7 @@ describe('npm start', () => {
   test('demand(1) I1: a grant ends on the clock, without anybody doing anything', async () => {
     const workload = 'spiffe://dev.local/ci/short';
     const token = await curfew.mint(workload);
-    await curfew.grant(workload, { ttlMs: 700 });
+    await curfew.grant(workload, { ttlMs: 2_500 });
     const until = (await curfew.ask(token)).headers.get('x-curfew-valid-until');
     expect(until).not.toBeNull();
     const end = Date.parse(until ?? '');

@@ -77,7 +77,7 @@ onBothStores('signals', (open) => {
     const lifecycle = createLifecycle({
       store, clock, config: lifecycleConfig.parse({}), policy: () => policy, development: true, enforcementMs: 0, settle: async () => undefined,
       taskSources: new Set([...signals.hooks, ...signals.pollers].map(({ id }) => id)),
-      checkReference: createCheckReference(signals.pollers, { secrets: { env: (name) => process.env[name] }, timeoutMs: 2_000, signal: new AbortController().signal }),
+      checkReference: createCheckReference(signals.pollers, { secrets: { env: (name) => process.env[name] }, timeoutMs: 20_000, signal: new AbortController().signal }),
     });
     const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
     const { receive, rounds } = createSignals({ config: { signals, realms: ['default'] }, clock, store } as never, lifecycle, log);

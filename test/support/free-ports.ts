@@ -11,11 +11,17 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
+/** What was given already: who asked for it may not listen there yet. */
+const given = new Set<number>();
+
 export const freePorts = async (count: number): Promise<readonly number[]> => {
   const range = PORTS_FROM + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 4) * PORTS_EACH;
   const found: number[] = [];
   for (let at = Math.floor(Math.random() * PORTS_EACH); found.length < count; at += 1) {
     const port = range + (at % PORTS_EACH);
+    if (given.size > PORTS_EACH / 2) given.clear();
+    if (given.has(port)) continue;
+    given.add(port);
     if (await isFree(port)) found.push(port);
   }
   return found;

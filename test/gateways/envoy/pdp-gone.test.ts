@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { describeWith } from '../../parts.ts';
 import { extAuthz, shippedConfiguration, startEnvoy, type EnvoyConfiguration, type RunningEnvoy } from '../../support/envoy.ts';
 import { openConnection, rawGet, type RawConnection } from '../../support/raw-http.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
 import { compile, type Compiled } from '../../store/compiled.ts';
@@ -13,7 +14,7 @@ const CLIENTS = 8;
 
 const PROGRAM = 'test/gateways/envoy/yes-process.ts';
 
-/** The deciding process; `port` 0 takes any. */
+/** The deciding process; on this port. */
 const startPdp = async (program: string, port: number): Promise<{ child: ChildProcess; port: number }> => {
   const child = spawn(process.execPath, [program, String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
@@ -39,7 +40,8 @@ describeWith(['envoy'], 'B6: the PDP is gone, under load', () => {
   afterAll(() => compiled?.remove());
   beforeEach(async () => {
     service = await startService();
-    pdp = await startPdp(compiled.fileOf(PROGRAM), 0);
+    // Not one that the system gives out by itself: nobody else may have it while nobody listens there.
+    pdp = await startPdp(compiled.fileOf(PROGRAM), (await freePorts(1))[0] ?? 0);
     [load, answers, next, running] = [[], new Map(), 0, true];
   });
   afterEach(async () => {

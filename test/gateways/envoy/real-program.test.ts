@@ -48,7 +48,7 @@ describeWith(['envoy'], 'the real program behind a real Envoy', () => {
 
   test('demand(1) demand(2) I1: a grant ends between two requests on one connection, at its end and not later', async () => {
     const { name, bearer } = await someone();
-    const { expiresAt } = await curfew.grant(name, { ttlMs: 800 });
+    const { expiresAt } = await curfew.grant(name, { ttlMs: 2_500 });
     const end = Date.parse(expiresAt);
     const connection = await openConnection(envoy.port());
     let sentAt = 0;
@@ -100,6 +100,8 @@ describeWith(['envoy'], 'the real program behind a real Envoy', () => {
       await until('they decide again', async () => (await ask()) === 200, 5_000);
       for (const worker of workers) process.kill(worker, 'SIGKILL');
       await until('they are gone', () => workers.every((worker) => !curfew.workers().includes(worker)));
+      // The fault is over when others are in their place: how soon processes start is the machine's matter.
+      await until('others to be ready', async () => curfew.workers().length === workers.length && (await curfew.metrics()).includes(`curfew_workers_ready ${workers.length}\n`));
       await until('others decide', async () => (await ask()) === 200, 5_000);
     } finally {
       for (const worker of curfew.workers()) process.kill(worker, 'SIGCONT');
@@ -110,7 +112,7 @@ describeWith(['envoy'], 'the real program behind a real Envoy', () => {
   test('SIGTERM: what runs is drained, and afterwards Envoy refuses', async () => {
     const { name, bearer } = await someone();
     await curfew.grant(name);
-    expect((await get(bearer)).status).toBe(200);
+    await until('it is allowed', async () => (await get(bearer)).status === 200);
     curfew.signal('SIGTERM');
     expect(await curfew.exited).toMatchObject({ code: 0 });
     const before = service.hits.length;

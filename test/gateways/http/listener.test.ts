@@ -8,7 +8,7 @@ import { until } from '../../support/until.ts';
 
 let gateway: TestGateway;
 beforeAll(async () => {
-  gateway = await startGateway({ listener: { limits: { bodyBytesMax: 1_000, headersTimeoutMs: 300, requestTimeoutMs: 600, connectionsMax: 50 } } });
+  gateway = await startGateway({ listener: { limits: { bodyBytesMax: 1_000, connectionsMax: 50 } } });
 });
 afterAll(() => gateway.close());
 
@@ -80,12 +80,14 @@ describe('limits', () => {
   });
 
   test('B8: headers that never end, and bodies that never come, end the connection', async () => {
-    const slow = await openRaw(gateway.port);
+    const strict = await startGateway({ listener: { limits: { headersTimeoutMs: 300, requestTimeoutMs: 600 } } });
+    const slow = await openRaw(strict.port);
     expect((await slow.ask('GET /forward-auth HTTP/1.1\r\nHost: x\r\nX-Slow: '))?.status).toBe(408);
     await slow.closed;
-    const stuck = await openRaw(gateway.port);
+    const stuck = await openRaw(strict.port);
     stuck.socket.write(requestText('/forward-auth', [...forwarded('/a'), 'Content-Length: 5'], 'POST'));
     await stuck.closed;
+    await strict.close();
   });
 
   test('B8: connections beyond the limit are closed, those within it live on', async () => {
