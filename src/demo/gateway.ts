@@ -27,15 +27,16 @@ export interface Gateway {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const VENV_LIB = join(ROOT, '.cache/envoy-venv/lib');
 const START_MS_MAX = 15_000;
 
-/** Envoy in the folder that the tests put it in, or on PATH. */
-export const findEnvoy = (): string | undefined =>
-  [
-    ...(existsSync(VENV_LIB) ? readdirSync(VENV_LIB).map((python) => join(VENV_LIB, python, 'site-packages/envoy/_bin/envoy')) : []),
+/** Envoy in the folder of the repository that the tests put it in, or on PATH. */
+export const findEnvoy = (root = ROOT): string | undefined => {
+  const lib = join(root, '.cache/envoy-venv/lib');
+  return [
+    ...(existsSync(lib) ? readdirSync(lib).map((python) => join(lib, python, 'site-packages/envoy/_bin/envoy')) : []),
     ...(process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'envoy')),
   ].find((path) => existsSync(path));
+};
 
 interface Sent {
   readonly status: number;
