@@ -67,14 +67,15 @@ const readAnswer = (kind: Exclude<Kind, 'grpc'>, text: string): { readonly lengt
   const end = headEnd + 4 + length;
   if (text.length < end) return undefined;
   const status = Number(head.slice(9, 12));
+  const late = status === 429 || head.includes('x-curfew-reason: unavailable');
   if (kind === 'curfew') {
-    const verdict = status === 200 ? 'allow' : status === 429 ? 'unavailable' : status !== 403 ? 'neither' : head.includes('x-curfew-reason: unavailable') ? 'unavailable' : 'deny';
+    const verdict = status === 200 ? 'allow' : late ? 'unavailable' : status === 403 ? 'deny' : 'neither';
     return { length: end, verdict };
   }
   const body = text.slice(headEnd + 4, end);
   const [yes, no] = WORDS[kind];
   // `evaluationError`: a Kubernetes review has no other way to say that nothing was decided.
-  const verdict = status === 503 || status === 429 || (kind === 'kubernetes' && body.includes('"evaluationError"')) ? 'unavailable' : status !== 200 ? 'neither' : body.includes(yes) ? 'allow' : body.includes(no) ? 'deny' : 'neither';
+  const verdict = status === 503 || late || (kind === 'kubernetes' && body.includes('"evaluationError"')) ? 'unavailable' : status !== 200 ? 'neither' : body.includes(yes) ? 'allow' : body.includes(no) ? 'deny' : 'neither';
   return { length: end, verdict };
 };
 

@@ -163,15 +163,20 @@ export const runHttp = async (options: HttpOptions, say: (text: string) => void,
     const issuer = createBenchIssuer();
     const wanted = wantedOf(options);
     const stores = { small: await filledStore(wanted.small), large: await filledStore(wanted.large) };
+    const many = options.workers > 1;
+    // A store has one supervisor; the second one gets a copy, made while nobody writes.
+    const copied = (size: 'small' | 'large'): FilledStore => {
+      const path = join(folder, `store-${size}`);
+      if (many) cpSync(stores[size].path, path, { recursive: true, mode: constants.COPYFILE_FICLONE });
+      return { ...stores[size], path };
+    };
+    const placed = { one: stores, all: { small: copied('small'), large: copied('large') } };
     const generator = startGenerator(generatorModule);
     stops.push(generator.stop);
     const lanes: Lane[] = [];
     for (const [how, workers] of [['one', 1], ['all', options.workers]] as const) {
-      for (const size of how === 'all' && workers < 2 ? [] : (['small', 'large'] as const)) {
-        // A store has one supervisor; the second one gets a copy.
-        const store = how === 'one' ? stores[size] : { ...stores[size], path: join(folder, `store-${size}`) };
-        if (how === 'all') cpSync(stores[size].path, store.path, { recursive: true, mode: constants.COPYFILE_FICLONE });
-        const server = await startCurfew({ store, jwks: issuer.jwks, folder, name: `${how}-${size}`, config: { workers } });
+      for (const size of how === 'all' && !many ? [] : (['small', 'large'] as const)) {
+        const server = await startCurfew({ store: placed[how][size], jwks: issuer.jwks, folder, name: `${how}-${size}`, config: { workers } });
         stops.push(server.stop);
         const job = await jobOf(generator, 'curfew', server.port, stores[size], issuer, options);
         lanes.push({ id: `${how}-${size}`, name: `Curfew, ${workers === 1 ? 'one worker' : `${workers} workers`}, ${sizeOf(options, size)}`, job, closed: [], open: [], cost: [], pids: server.workerPids, between: server.emptyLog });
