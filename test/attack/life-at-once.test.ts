@@ -165,7 +165,7 @@ test('F2 I3: handed on, extended and ended at once, by two workloads and a ticke
   }
 });
 
-test('F6: who asked leaves at the moment of the last approval: what was approved first rests on its owner and approvers, what was not is nothing for good', { timeout: 60_000 }, async () => {
+test('F6: who asked leaves at the moment of the last approval: what was approved first rests on its owner and approvers, what was not is nothing for good', { timeout: 120_000 }, async () => {
   for (let round = 0; round < 4; round += 1) {
     expect((await person('dora')).status).toBe(200);
     const id = await fresh('db');

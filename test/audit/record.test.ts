@@ -62,7 +62,7 @@ test('demand(24): events are sealed, none twice; a quiet store gets no further s
   expect(failures).toEqual([]);
 });
 
-test('more than a batch is sealed in one round', { timeout: 60_000 }, async () => {
+test('more than a batch is sealed in one round', { timeout: 120_000 }, async () => {
   await happen(400);
   expect(await sealer.seal()).toBe(601);
   expect(await verifyRecord(await exported())).toMatchObject({ records: 602, seals: 2, sealedThrough: 601 });

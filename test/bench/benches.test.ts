@@ -78,9 +78,10 @@ describe('the load generator', () => {
     const right = await job(true);
     const closed = await generator.run({ job: right, connections: 2, durationMs: 100, atLeast: 1, from: 0 });
     expect(closed.answered).toBeGreaterThan(0);
-    const open = await generator.run({ job: right, connections: 2, durationMs: 200, rate: 100, from: 0 });
-    expect(open.latencies.length).toBeGreaterThanOrEqual(15);
-    expect(open.latencies.length).toBeLessThanOrEqual(20);
+    const open = await generator.run({ job: right, connections: 2, durationMs: 2_000, rate: 100, from: 0 });
+    // What was due in the last turn of its loop, which a busy machine may make long, is not asked.
+    expect(open.latencies.length).toBeGreaterThanOrEqual(150);
+    expect(open.latencies.length).toBeLessThanOrEqual(200);
   });
 
   test.each([[200, false], [403, true], [500, true], [500, false]])('status %i where allow = %s is right fails the run', async (given, allow) => {

@@ -33,7 +33,7 @@ afterAll(async () => {
   rmSync(compiled, { recursive: true, force: true });
 });
 
-test('it asks, checks, and outlives connections that are to be opened anew', { timeout: 60_000 }, async () => {
+test('it asks, checks, and outlives connections that are to be opened anew', { timeout: 120_000 }, async () => {
   const wire = bareOverGrpc(50);
   const port = gateway.port as number;
   const job = await generator.addJob({ kind: 'grpc', port, ...wire });

@@ -19,7 +19,7 @@ afterEach(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-test('planted: a server that allows everything is found, after a revocation and after an end', { timeout: 60_000 }, async () => {
+test('planted: a server that allows everything is found, after a revocation and after an end', { timeout: 120_000 }, async () => {
   let asked = 0;
   server = createServer((_request, response) => {
     asked += 1;

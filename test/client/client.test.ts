@@ -101,7 +101,7 @@ test('B1: a path has one reading or none', () => {
 describe('middleware, against the real program', () => {
   const WORKLOAD = 'spiffe://dev.local/client/app';
 
-  test('fetch, hono and Connect let through what is granted, and stop when it is revoked', { timeout: 60_000 }, async () => {
+  test('fetch, hono and Connect let through what is granted, and stop when it is revoked', { timeout: 120_000 }, async () => {
     const curfew = await startCurfew();
     ending.push(curfew.stop);
     const client: CurfewClient = createCurfewClient({ url: `http://127.0.0.1:${curfew.ports.http}`, timeoutMs: 10_000 });

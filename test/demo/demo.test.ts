@@ -25,7 +25,7 @@ const expectRight = ({ code, text }: { code: number | null; text: string }): voi
 };
 
 describeWith(['envoy'], 'demand(61), demand(62), demand(63): the tour through a real Envoy', () => {
-  test('shows every way in which access ends, and finds every answer right', { timeout: 60_000 }, async () => {
+  test('shows every way in which access ends, and finds every answer right', { timeout: 120_000 }, async () => {
     const { code, text } = await tour();
     expect(text).toContain('through a real Envoy');
     const [, reached, allowed] = /^(\d+) requests reached the service, (\d+) were allowed\.$/m.exec(text) ?? [];
@@ -36,7 +36,7 @@ describeWith(['envoy'], 'demand(61), demand(62), demand(63): the tour through a 
 });
 
 describe('the tour without an Envoy', () => {
-  test('asks over HTTP and finds every answer right', { timeout: 60_000 }, async () => {
+  test('asks over HTTP and finds every answer right', { timeout: 120_000 }, async () => {
     const { code, text } = await tour(['--http']);
     expect(text).toContain('over HTTP');
     expectRight({ code, text });

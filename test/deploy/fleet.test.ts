@@ -207,7 +207,7 @@ describeWith(['redis', 'envoy', 'openssl'], 'the fleet, as processes', () => {
     });
   const decisions = (node: Curfew): number => node.stdout().split('shop.local/deploy').length;
 
-  test('issued at one node, allowed by both through Envoy; revoked at the other, denied by both when revoke returns', { timeout: 60_000 }, async () => {
+  test('issued at one node, allowed by both through Envoy; revoked at the other, denied by both when revoke returns', { timeout: 120_000 }, async () => {
     const [first, second] = nodes as [Curfew, Curfew];
     const asked = (count: number) => Promise.all(Array.from({ length: count }, question));
     expect(new Set(await asked(4))).toEqual(new Set([403]));

@@ -49,7 +49,7 @@ describeWith(['promtool'], 'Prometheus', () => {
   });
 });
 
-test('every metric that a rule or a panel names is served by a node', { timeout: 60_000 }, async () => {
+test('every metric that a rule or a panel names is served by a node', { timeout: 120_000 }, async () => {
   const curfew: Curfew = await startCurfew({ workers: 1 });
   try {
     await curfew.ask(undefined, '/orders/1');

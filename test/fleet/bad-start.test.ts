@@ -50,7 +50,7 @@ describeWith(['redis'], 'a node whose Redis is not good', () => {
     expect(await start(`port: ${later.port}`)).toMatch(/^2: .*the store has format 99, this version of Curfew reads format 3/);
   });
 
-  test('where it is configured to wait, it serves as soon as the server is there', { timeout: 60_000 }, async () => {
+  test('where it is configured to wait, it serves as soon as the server is there', { timeout: 120_000 }, async () => {
     const [port = 0] = await freePorts(1);
     const starting = startCurfew({ directory, config: config(`port: ${port}, waitAtStartMs: 60000`) });
     await new Promise((resolve) => { setTimeout(resolve, 1_500); });

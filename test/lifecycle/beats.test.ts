@@ -91,7 +91,7 @@ test('B8: a workload with as many live grants on its task as there may be still 
   expect(done(await world.lifecycle.closeTask(self, id)).task.state).toBe('closed');
 });
 
-test('grants that have not begun hide none that has', { timeout: 60_000 }, async () => {
+test('grants that have not begun hide none that has', { timeout: 120_000 }, async () => {
   const id = await open();
   const self = { realm: 'default', actor: { kind: 'workload', id: WORKLOAD } as const };
   const later = terms({ model: 'jit', task: id, ttlMs: undefined, notBefore: T0 + 600_000, expiresAt: T0 + 900_000 });

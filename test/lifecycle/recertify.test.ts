@@ -274,7 +274,7 @@ onBothStores('recertification', (open) => {
     expect(await ask()).toBe(`allow until ${EVERY + GRACE}`);
   });
 
-  test('grace given while its person is taken away: whichever comes first, nothing holds by it afterwards', { timeout: 60_000 }, async () => {
+  test('grace given while its person is taken away: whichever comes first, nothing holds by it afterwards', { timeout: 120_000 }, async () => {
     const { at, ask, issue, grace, lifecycle } = await createRecertifyWorld(open);
     at.now = START;
     const grants = [await issue(), await issue(), await issue()];
@@ -291,7 +291,7 @@ onBothStores('recertification', (open) => {
     }
   });
 
-  test('one person holds at most so many grants by grace', { timeout: 60_000 }, async () => {
+  test('one person holds at most so many grants by grace', { timeout: 120_000 }, async () => {
     const { at, ask, issue, grace, store, lifecycle } = await createRecertifyWorld(open);
     const grant = await issue();
     const full = (until: number) => store.commit({

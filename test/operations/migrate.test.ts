@@ -36,7 +36,7 @@ const messageOf = (work: Promise<unknown>): Promise<string> => work.then(() => '
 
 describeWith(['redis'], 'moving realms', () => {
   test.each([['embedded', 'redis'], ['redis', 'embedded'], ['embedded', 'embedded'], ['redis', 'redis']] as const)(
-    'from %s to %s: grants, endings, history, positions, the hash of endings and idempotency keys are the same, and it goes on from there', { timeout: 60_000 },
+    'from %s to %s: grants, endings, history, positions, the hash of endings and idempotency keys are the same, and it goes on from there', { timeout: 120_000 },
     async (from, to) => {
       const [old, next] = [await place(from), await place(to)];
       const made = await inStore(old, async (store) => [await fill(store, 'default'), await fill(store, 'other', 12)]);
@@ -61,7 +61,7 @@ describeWith(['redis'], 'moving realms', () => {
       });
     });
 
-  test.each(['embedded', 'redis'] as const)('interrupted on the way to %s: neither store answers for the realm; run again it goes on, and all is there', { timeout: 60_000 }, async (to) => {
+  test.each(['embedded', 'redis'] as const)('interrupted on the way to %s: neither store answers for the realm; run again it goes on, and all is there', { timeout: 120_000 }, async (to) => {
     const [old, next] = [await place(to === 'redis' ? 'embedded' : 'redis'), await place(to)];
     await inStore(old, (store) => fill(store, 'default', 220));
     const before = await portraits(old);
@@ -108,7 +108,7 @@ describeWith(['redis'], 'moving realms', () => {
     expect(await messageOf(old.open())).toMatch(/were moved/);
   });
 
-  test('realm by realm into one store; moving back needs an empty place; a store of others is refused', { timeout: 60_000 }, async () => {
+  test('realm by realm into one store; moving back needs an empty place; a store of others is refused', { timeout: 120_000 }, async () => {
     const [old, next, stranger] = [await place('embedded'), await place('redis'), await place('redis')];
     await inStore(old, async (store) => { for (const realm of REALMS) await fill(store, realm, 5); });
     const before = await portraits(old);
@@ -134,7 +134,7 @@ describeWith(['redis'], 'moving realms', () => {
     await node.close();
   });
 
-  test('I5: a move waits for who answers from memory and can not be told: when it is done, nobody may rely on what the old Redis said', { timeout: 60_000 }, async () => {
+  test('I5: a move waits for who answers from memory and can not be told: when it is done, nobody may rely on what the old Redis said', { timeout: 120_000 }, async () => {
     const [old, next] = [await place('redis'), await place('embedded')];
     await inStore(old, (store) => fill(store, 'default', 3));
     const proxy = await startTcpProxy(old.server?.port ?? 0);

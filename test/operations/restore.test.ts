@@ -87,7 +87,7 @@ const backedUp = async (kind: Kind) => {
 
 describeWith(['redis'], 'a restored store', () => {
   test.each([['embedded', 'embedded'], ['redis', 'redis'], ['embedded', 'redis'], ['redis', 'embedded']] as const)(
-    'E13: a backup of %s, restored into %s: nothing is honoured until the endings since are imported, and then what lives and nothing else', { timeout: 60_000 },
+    'E13: a backup of %s, restored into %s: nothing is honoured until the endings since are imported, and then what lives and nothing else', { timeout: 120_000 },
     async (from, to) => {
       const { old, file, before, portraitThen, after } = await backedUp(from);
       const since = join(old.directory, 'endings');
@@ -139,7 +139,7 @@ describeWith(['redis'], 'a restored store', () => {
     });
   });
 
-  test('exports follow one another; with a gap, out of order, of another store, cut or changed they are refused and nothing is done', { timeout: 60_000 }, async () => {
+  test('exports follow one another; with a gap, out of order, of another store, cut or changed they are refused and nothing is done', { timeout: 120_000 }, async () => {
     const { old, file } = await backedUp('embedded');
     const [first, second, third] = ['one', 'two', 'three'].map((name) => join(old.directory, name)) as [string, string, string];
     await exportEndings(old.config, first, { path: file, kind: 'backup' });
@@ -172,7 +172,7 @@ describeWith(['redis'], 'a restored store', () => {
     expect((await inStore(next, living)).length).toBeGreaterThan(0);
   });
 
-  test('E13: a node that knows of later endings than were imported does not take the restored server for the one it knew', { timeout: 60_000 }, async () => {
+  test('E13: a node that knows of later endings than were imported does not take the restored server for the one it knew', { timeout: 120_000 }, async () => {
     const { old, file } = await backedUp('redis');
     const since = join(old.directory, 'endings');
     await exportEndings(old.config, since, { path: file, kind: 'backup' });
@@ -188,7 +188,7 @@ describeWith(['redis'], 'a restored store', () => {
     expect(await messageOf(old.open())).toMatch(/another store than the one this node knew/);
   });
 
-  test('a restore that was interrupted is refused until it is run again; another one is not mixed in; a store is never overwritten', { timeout: 60_000 }, async () => {
+  test('a restore that was interrupted is refused until it is run again; another one is not mixed in; a store is never overwritten', { timeout: 120_000 }, async () => {
     const { old, file, portraitThen } = await backedUp('redis');
     for (const kind of ['embedded', 'redis'] as const) {
       const next = await place(kind);
@@ -237,7 +237,7 @@ describeWith(['redis'], 'a restored store', () => {
     expect((await backup(old.config, join(old.directory, 'whole'))).get('default')?.sequence).toBeGreaterThan(250);
   });
 
-  test.each(['embedded', 'redis'] as const)('a backup of %s is of one instant, while commits go on without pause', { timeout: 60_000 }, async (kind) => {
+  test.each(['embedded', 'redis'] as const)('a backup of %s is of one instant, while commits go on without pause', { timeout: 120_000 }, async (kind) => {
     const busy = await place(kind);
     const store = await busy.open();
     await fill(store, 'default', 300);

@@ -43,7 +43,7 @@ afterAll(async () => {
 
 const revoke = (name: string) => curfew.admin('POST', '/v1/revocations', { selector: { kind: 'workload', value: `spiffe://dev.local/${name}` }, reason: 'test' });
 
-test('the alert is there within a second of the commit', { timeout: 60_000 }, async () => {
+test('the alert is there within a second of the commit', { timeout: 120_000 }, async () => {
   const late: number[] = [];
   // Other tests may run; one quiet round shows it.
   for (let round = 0; round < 5; round += 1) {
@@ -76,7 +76,7 @@ test('what was not delivered when the process ended is delivered by the next one
   expect(body.items[0]).toMatchObject({ type: 'access.revoked', state: 'done', deliveries: { hook: { state: 'delivered' }, log: { state: 'delivered' } } });
 });
 
-test('the command line tries the channels, lists, shows and redelivers', { timeout: 60_000 }, async () => {
+test('the command line tries the channels, lists, shows and redelivers', { timeout: 120_000 }, async () => {
   const cli = (...args: string[]) => runCurfew([...args, '--server', `http://127.0.0.1:${curfew.ports.admin}`], { directory: directory.path });
   const before = got.length;
   const { stdout, code } = await cli('alert', 'test', '--json');

@@ -143,7 +143,7 @@ const serialOf = (port: number): Promise<string | undefined> => new Promise((res
   socket.once('error', () => resolve(undefined));
 });
 
-test('certificates of all listeners are taken up without a restart, and one that can not be read changes nothing', { timeout: 60_000 }, async () => {
+test('certificates of all listeners are taken up without a restart, and one that can not be read changes nothing', { timeout: 120_000 }, async () => {
   const { http, grpc, admin: administration } = curfew.ports;
   const serials = (): Promise<unknown[]> => Promise.all([http, grpc, administration].map(serialOf));
   expect(await serials()).toEqual(['0A', '0A', '0A']);

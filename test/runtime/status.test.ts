@@ -45,7 +45,7 @@ test('tells workers, bundle, clock, store, decisions and suspensions of the runn
   expect(stdout.split('\n').length).toBeLessThanOrEqual(24);
 });
 
-test('not ready: exit code 2, and why; a store that is gone is told', { timeout: 60_000 }, async () => {
+test('not ready: exit code 2, and why; a store that is gone is told', { timeout: 120_000 }, async () => {
   curfew = await startCurfew({ workers: 1 });
   const running = curfew;
   renameSync(join(running.directory, '.curfew/store/data.mdb'), join(running.directory, 'moved'));

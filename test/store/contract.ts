@@ -250,7 +250,7 @@ export const storeContract = (harness: StoreHarness): void => {
       await Promise.all([store.commit(commitOf({ puts: [put('last')] })), store.close()]);
     });
 
-    test('one facts read is one snapshot, while another process changes its records without pause', { timeout: 60_000 }, async () => {
+    test('one facts read is one snapshot, while another process changes its records without pause', { timeout: 120_000 }, async () => {
       const { store, location } = await opened();
       const peer = await peerOf(location);
       await peer.ask('pairs');

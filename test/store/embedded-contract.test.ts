@@ -25,7 +25,7 @@ const harness: StoreHarness = {
 
 storeContract(harness);
 
-test('control: the same reads are stale where the read transaction is not renewed', { timeout: 60_000 }, async () => {
+test('control: the same reads are stale where the read transaction is not renewed', { timeout: 120_000 }, async () => {
   const location = harness.place();
   const peer = await startPeer(harness, location, 1_800_000_000_000);
   const turns = await startTurns(peer, 50);

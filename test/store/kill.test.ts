@@ -118,7 +118,7 @@ const everything = async (store: Store): Promise<string[]> => {
   return ids;
 };
 
-test('control: a writer that acknowledges too early is caught by the same check', { timeout: 60_000 }, async () => {
+test('control: a writer that acknowledges too early is caught by the same check', { timeout: 120_000 }, async () => {
   const path = join(root, 'early');
   const store = await openStore(path);
   let lost = 0;

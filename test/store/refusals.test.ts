@@ -119,7 +119,7 @@ describe('marks', () => {
     for (const file of ['data.mdb', 'lock.mdb', 'place.json']) expect((statSync(join(path, file)).mode & 0o777).toString(8), file).toBe('600');
   });
 
-  test('processes that make one new store at the same time agree on its epoch', { timeout: 60_000 }, async () => {
+  test('processes that make one new store at the same time agree on its epoch', { timeout: 120_000 }, async () => {
     const path = fresh();
     const options = JSON.stringify({ first: 1, count: 1, atOnce: 1, early: false });
     const runs = Array.from({ length: 4 }, (_, index) => spawn(process.execPath, [compiled.fileOf('test/store/writer.ts'), path, options.replace('"first":1', `"first":${index + 1}`)], { stdio: ['ignore', 'pipe', 'pipe'] }));
@@ -347,7 +347,7 @@ describe('room', () => {
 });
 
 describe('other processes', () => {
-  test('one that stands still while it holds the lock: reads go on, writes are unknown, and go on once it is gone', { timeout: 60_000 }, async () => {
+  test('one that stands still while it holds the lock: reads go on, writes are unknown, and go on once it is gone', { timeout: 120_000 }, async () => {
     const path = fresh();
     await made(path, ['a']);
     const store = await openAt(path, { writePatienceMs: 300 });
@@ -385,7 +385,7 @@ describe('place', () => {
   };
   const canUnshare = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']).status === 0;
 
-  test('a store in use in another PID namespace is refused, and taken over once nothing there lives', { timeout: 60_000 }, async (context) => {
+  test('a store in use in another PID namespace is refused, and taken over once nothing there lives', { timeout: 120_000 }, async (context) => {
     context.skip(!canUnshare, 'making a PID namespace needs root');
     const path = fresh();
     const child = await elsewhere(path, 1);

@@ -38,7 +38,12 @@ describeWith(['go'], 'curfew policy test, as a process', () => {
     await gone;
   });
 
-  const write = (name: string, text: string): void => writeFileSync(join(folder, name), text);
+  /** All at once: who watches never finds half of it, and says something of that. */
+  const write = (name: string, text: string): void => {
+    const beside = join(root, 'being-written');
+    writeFileSync(beside, text);
+    renameSync(beside, join(folder, name));
+  };
   const once = (...args: readonly string[]) => spawnSync(process.execPath, [MAIN, 'policy', 'test', folder, ...args], { encoding: 'utf8', env: environment });
   const watching = (): void => {
     said = '';

@@ -47,7 +47,7 @@ test.each<[string, Readonly<Record<string, string>>, Readonly<Record<string, str
   ['there is nothing to run', {}, {}, 1, '0 passed, 1 failed, 0 skipped'],
   ['a part is missing on a machine of one\'s own', { a: PASSES, b: NEEDS }, {}, 0, '2 passed, 0 failed, 2 skipped'],
   ['a part is missing with CI=true', { a: PASSES, b: NEEDS }, { CI: 'true' }, 1, '2 passed, 1 failed, 0 skipped'],
-])('the closing line when %s', { timeout: 60_000 }, async (_when, files, env, code, closing) => {
+])('the closing line when %s', { timeout: 120_000 }, async (_when, files, env, code, closing) => {
   const ended = await run(files, env);
   expect([ended.code, ended.lines.at(-1)], ended.lines.join('\n')).toEqual([code, closing]);
   // What was left out is named above it.

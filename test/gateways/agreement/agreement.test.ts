@@ -106,7 +106,7 @@ const scene = async ({ given, ask = '/orders/42', method = 'GET' }: Pick<Case, '
 const said = ({ allow, reason }: Answer): string => (allow ? 'allow' : (reason ?? 'deny'));
 
 describe('demand(1): every protocol', () => {
-  test.each(CASES)('$name', { timeout: 60_000 }, async (given) => {
+  test.each(CASES)('$name', { timeout: 120_000 }, async (given) => {
     const wanted = [given.expect].flat();
     let asked = given.each === true ? undefined : await scene(given);
     const ends = new Set<string>();
@@ -123,7 +123,7 @@ describe('demand(1): every protocol', () => {
 });
 
 describe('demand(1) I1: at the end of a grant', () => {
-  test('no protocol allows any more, and until then all do', { timeout: 60_000 }, async () => {
+  test('no protocol allows any more, and until then all do', { timeout: 120_000 }, async () => {
     const own = await startCurfew({ directory: curfew.directory, args: ['--config', 'curfew.yaml', '--store', 'other-store'], env: { GATEWAY_TOKEN: PEP_TOKEN, NGINX_TOKEN: `${PEP_TOKEN}-nginx` } });
     const every = protocolsOf(own);
     try {

@@ -106,7 +106,7 @@ describeWith(['redis'], 'a server that lost its tail', () => {
     expect((await keeper.regress?.asItIs.facts(ending('workload:spiffe://example.org/lost')))?.records.size).toBe(1);
   });
 
-  test('with replicas everybody goes on once it is put back, processes too that keep nothing; another loss is another loss', { timeout: 60_000 }, async () => {
+  test('with replicas everybody goes on once it is put back, processes too that keep nothing; another loss is another loss', { timeout: 120_000 }, async () => {
     const args = [...FSYNC, '--min-replicas-to-write', '1', '--min-replicas-max-lag', '30', '--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0'];
     const server = await startRedis(args);
     cleanups.push(server.stop);

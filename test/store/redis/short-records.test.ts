@@ -48,7 +48,7 @@ describeWith(['redis'], 'short records', () => {
     return { rows: rows.map(({ key, value }) => ({ key, value })), records: [...records.values()].map(({ key, value }) => ({ key, value })).sort((a, b) => a.key.id.localeCompare(b.key.id)), places };
   };
 
-  test('what a row refers to, its owner and its end are found again, whatever they are called; also after its value changed and refs did not', { timeout: 60_000 }, async () => {
+  test('what a row refers to, its owner and its end are found again, whatever they are called; also after its value changed and refs did not', { timeout: 120_000 }, async () => {
     const server = await serverWith(MEMORY);
     const store = await openAt({ port: server.port, durability: 'memory' });
     const names = fc.oneof(strings, fc.constantFrom('task:t', 'owner:team:x', 'grant:g', 'x'.repeat(64), 'y'.repeat(300), 'é'.repeat(70), '\ud800')).filter((name) => name !== '');
@@ -74,7 +74,7 @@ describeWith(['redis'], 'short records', () => {
     }), { numRuns: 60 });
   });
 
-  test('a grant takes less than 480 bytes of a record, and its issue is kept short and reads to the byte', { timeout: 60_000 }, async () => {
+  test('a grant takes less than 480 bytes of a record, and its issue is kept short and reads to the byte', { timeout: 120_000 }, async () => {
     const server = await serverWith(MEMORY);
     const store = await openAt({ port: server.port, durability: 'memory' });
     const grants = Array.from({ length: 500 }, (_, index) => grantOf({ realm: 'default', grants: 500, workloads: 100, revocations: 0, notBefore: 1_800_000_000_000 as Instant, expiresAt: END }, store.epoch, index));

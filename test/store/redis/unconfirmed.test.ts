@@ -40,7 +40,7 @@ describeWith(['redis'], 'an ending that only the old primary had', () => {
   const found = async (store: NodeStore, value: string): Promise<number | string> =>
     Promise.resolve(store.facts(ending(value))).then(({ records }) => records.size, (error: { readonly reason?: string; readonly message: string }) => error.reason ?? error.message);
 
-  test.each([['nobody keeps it', false], ['a node keeps it', true]])('%s: who read it allows again by itself', { timeout: 60_000 }, async (_name, kept) => {
+  test.each([['nobody keeps it', false], ['a node keeps it', true]])('%s: who read it allows again by itself', { timeout: 120_000 }, async (_name, kept) => {
     const { old, next, wire, address } = await pairBehindAddress();
     const path = join(mkdtempSync(join(tmpdir(), 'curfew-unconfirmed-')), 'seen.json');
     cleanups.push(() => rmSync(join(path, '..'), { recursive: true, force: true }));
