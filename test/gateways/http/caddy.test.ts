@@ -16,5 +16,10 @@ describeShipped('behind the shipped Caddyfile', {
     writeFileSync(join(folder, 'Caddyfile'), patient);
     return { args: ['run', '--adapter', 'caddyfile', '--config', join(folder, 'Caddyfile')], env: { HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } };
   },
+  planted: [
+    ['asks about the path as Caddy has decoded it', 'Caddyfile', 'uri /forward-auth', 'uri /forward-auth\n\t\t\theader_up X-Forwarded-Uri {http.request.uri.path}'],
+    ['rewrites the path once it has asked', 'Caddyfile', '\t\treverse_proxy ', '\t\turi strip_prefix /public\n\t\treverse_proxy '],
+    ['passes on a path as Caddy has decoded it', 'Caddyfile', '\t\treverse_proxy ', '\t\trewrite * {http.request.uri.path}/\n\t\treverse_proxy '],
+  ],
   isRefusal: (status) => status !== undefined && status >= 500,
 });

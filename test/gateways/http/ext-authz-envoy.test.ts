@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Decision, Evaluation } from '../../../src/decision/evaluation.ts';
 import { describeWith } from '../../parts.ts';
-import { extAuthz, shippedConfiguration, startEnvoy, type RunningEnvoy } from '../../support/envoy.ts';
+import { connectionManager, extAuthz, shippedConfiguration, startEnvoy, type EnvoyConfiguration, type RunningEnvoy } from '../../support/envoy.ts';
 import { allowing, denying, shapingOf, startGateway, type TestGateway } from '../../support/http-gateway.ts';
 import { askOnce, openRaw, requestText, type RawResponse } from '../../support/raw-socket.ts';
 import { startService, type Service } from '../../support/service.ts';
-import { expectOneReading, expectPlantedFound } from './hostile-targets.ts';
+import { expectOneReading, PLANTED_FOUND, readHostile } from './hostile-targets.ts';
 
 const LINES = ['Host: shop.local', 'Authorization: Bearer good'];
 /** What must reach Curfew for it to see streams, overrides and proofs. */
@@ -84,8 +84,34 @@ describeWith(['envoy'], "behind Envoy's HTTP ext_authz", () => {
   });
 
   test('B1: what the service sees is what was judged, or it was denied: over 500 hostile targets', async () => {
-    await expectPlantedFound(gateway, service, ask);
     await expectOneReading(gateway, service, ask);
+  });
+
+  const through = async (change: (config: EnvoyConfiguration) => void, check: (askThat: (target: string) => Promise<unknown>) => Promise<void>): Promise<void> => {
+    const config = overHttp(gateway.port, service.port);
+    change(config);
+    const other = await startEnvoy(config);
+    try {
+      await check((target) => askOnce(other.port(), requestText(target, LINES)));
+    } finally {
+      await other.stop();
+    }
+  };
+
+  test.each<[string, (config: EnvoyConfiguration) => void]>([
+    ['tidies nothing up', (config) => Object.assign(connectionManager(config), { normalize_path: false, merge_slashes: false, path_with_escaped_slashes_action: 'KEEP_UNCHANGED' })],
+    ['unescapes slashes', (config) => Object.assign(connectionManager(config), { path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD' })],
+  ])('B1: nor through an Envoy that %s, since it does so before it asks', async (_name, change) => {
+    await through(change, async (askThat) => expect((await readHostile(gateway, service, askThat)).wrong).toEqual([]));
+  });
+
+  const route = (config: EnvoyConfiguration): any => connectionManager(config).route_config.virtual_hosts[0].routes[0].route;
+  test.each<[string, (config: EnvoyConfiguration) => void]>([
+    ['rewrites the prefix once it has asked', (config) => { route(config).prefix_rewrite = '/rewritten/'; }],
+    ['rewrites by an expression once it has asked', (config) => { route(config).regex_rewrite = { pattern: { regex: '^/public/(.*)$' }, substitution: '/\\1' }; }],
+    ['asks below another path', (config) => { extAuthz(config).http_service.path_prefix = '/ext-authz/public'; }],
+  ])('B1, positive control: an Envoy that %s is found by it', async (_name, change) => {
+    await through(change, async (askThat) => expect((await readHostile(gateway, service, askThat, PLANTED_FOUND)).wrong).toHaveLength(PLANTED_FOUND));
   });
 
   test('B1, C5: streams, upgrades, overrides and other names for the request do not get through', async () => {

@@ -16,5 +16,10 @@ describeShipped('behind the shipped HAProxy configuration', {
     writeFileSync(join(folder, 'haproxy.cfg'), text);
     return { args: ['-db', '-f', join(folder, 'haproxy.cfg')] };
   },
+  planted: [
+    ['asks about the path as HAProxy has decoded it', 'curfew.lua', '{ txn.f:pathq() }', '{ txn.c:url_dec(txn.f:pathq()) }'],
+    ['asks about the path as it has tidied it up', 'curfew.lua', '{ txn.f:pathq() }', '{ (txn.f:pathq():gsub("//+", "/"):gsub("/%.%.?/", "/")) }'],
+    ['rewrites the path once it has asked', 'haproxy.cfg', '    default_backend service', '    http-request replace-path /public/(.*) /\\1\n    default_backend service'],
+  ],
   isRefusal: (status) => status === 403,
 });

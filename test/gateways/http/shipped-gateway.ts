@@ -1,6 +1,6 @@
 /** What holds behind every gateway whose configuration is shipped: one suite, for each of them as it stands but for addresses and patience. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { allowing, denying, startGateway, type TestGateway } from '../../support
 import { askOnce, requestText, type RawResponse } from '../../support/raw-socket.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
-import { expectOneReading, expectPlantedFound } from './hostile-targets.ts';
+import { expectOneReading, PLANTED_FOUND, readHostile } from './hostile-targets.ts';
 
 const LINES = ['Host: shop.local', 'Authorization: Bearer good'];
 
@@ -27,42 +27,60 @@ export interface ShippedGateway {
   readonly part: Part;
   /** Writes the shipped configuration for these places; gives how the gateway is started on it. */
   readonly prepare: (places: Places) => { readonly args: readonly string[]; readonly env?: NodeJS.ProcessEnv };
+  /** Faults of a configuration that B1 must find: what is put in the place of what, in a file of the gateway's folder. */
+  readonly planted: readonly (readonly [name: string, file: string, from: string, to: string])[];
   /** Is this what it answers while Curfew is gone? */
   readonly isRefusal: (status: number | undefined) => boolean;
 }
 
-export const describeShipped = (title: string, { part, prepare, isRefusal }: ShippedGateway): void => describeWith([part], title, () => {
+export const describeShipped = (title: string, { part, prepare, planted, isRefusal }: ShippedGateway): void => describeWith([part], title, () => {
   let service: Service;
   let gateway: TestGateway;
-  let child: ChildProcess;
-  let folder: string;
-  let port: number;
+  let running: { readonly port: number; stop(): Promise<void> };
   let decide: (evaluation: Evaluation) => Decision = allowing;
+
+  /** `change`: of its files, before it reads them. */
+  const start = async (change: (folder: string) => void = () => undefined) => {
+    const [free = 0] = await freePorts(1);
+    const folder = mkdtempSync(join(tmpdir(), `curfew-${part}-`));
+    const { args, env } = prepare({ folder, port: free, curfew: gateway.port, service: service.port });
+    change(folder);
+    let log = '';
+    const child = spawn(requirePart(part), args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: folder, ...(env === undefined ? {} : { env: { ...process.env, ...env } }) });
+    child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    const stop = async (): Promise<void> => {
+      const closed = new Promise((resolve) => child.once('close', resolve));
+      if (child.exitCode === null && child.kill('SIGKILL')) await closed;
+      rmSync(folder, { recursive: true, force: true });
+    };
+    try {
+      await until(`${part} to answer`, async () => {
+        if (child.exitCode !== null) throw new Error(`${part} ended:\n${log}`);
+        return (await askOnce(free, requestText('/', ['Host: nobody.invalid'])).catch(() => undefined)) !== undefined;
+      });
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+    return { port: free, stop };
+  };
 
   beforeAll(async () => {
     service = await startService();
     gateway = await startGateway({ decide: (evaluation) => decide(evaluation) });
-    [port = 0] = await freePorts(1);
-    folder = mkdtempSync(join(tmpdir(), `curfew-${part}-`));
-    const { args, env } = prepare({ folder, port, curfew: gateway.port, service: service.port });
-    child = spawn(requirePart(part), args, { stdio: 'ignore', cwd: folder, ...(env === undefined ? {} : { env: { ...process.env, ...env } }) });
-    await until(`${part} to answer`, async () => (await askOnce(port, requestText('/', ['Host: nobody.invalid'])).catch(() => undefined)) !== undefined);
+    running = await start();
   });
   afterAll(async () => {
-    if (child !== undefined) {
-      child.kill('SIGKILL');
-      await new Promise((resolve) => child.once('close', resolve));
-    }
+    await running?.stop();
     await gateway?.close();
     await service?.close();
-    rmSync(folder, { recursive: true, force: true });
   });
   beforeEach(() => {
     decide = allowing;
     gateway.evaluations.length = 0;
     service.hits.length = 0;
   });
-  const ask = async (target: string, lines: readonly string[] = LINES, method = 'GET'): Promise<RawResponse | undefined> => askOnce(port, requestText(target, lines, method));
+  const ask = async (target: string, lines: readonly string[] = LINES, method = 'GET'): Promise<RawResponse | undefined> => askOnce(running.port, requestText(target, lines, method));
 
   test('demand(1): an allowed request reaches the service with its decision, a denied one does not', async () => {
     expect((await ask('/orders/42?x=%2f', LINES, 'PUT'))?.body).toBe('served');
@@ -77,8 +95,22 @@ export const describeShipped = (title: string, { part, prepare, isRefusal }: Shi
   });
 
   test('B1: what the service sees is what was judged, or it was denied: over 500 hostile targets', async () => {
-    await expectPlantedFound(gateway, service, ask);
     await expectOneReading(gateway, service, ask);
+  });
+
+  test.each(planted)('B1, positive control: a configuration that %s is found by it', async (_name, file, from, to) => {
+    const faulty = await start((folder) => {
+      const path = join(folder, file);
+      const text = readFileSync(path, 'utf8');
+      expect(text).toContain(from);
+      writeFileSync(path, text.replace(from, () => to));
+    });
+    try {
+      const { wrong } = await readHostile(gateway, service, (target) => askOnce(faulty.port, requestText(target, LINES)), PLANTED_FOUND);
+      expect(wrong).toHaveLength(PLANTED_FOUND);
+    } finally {
+      await faulty.stop();
+    }
   });
 
   test("B1: a client's own words for the original request count nowhere", async () => {
