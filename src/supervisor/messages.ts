@@ -2,6 +2,7 @@
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { TraceAsk } from '../gateways/opa/trace.ts';
+import type { TracedText } from './policy-trace.ts';
 import type { MetricsJson } from '../telemetry/metrics.ts';
 import type { Spread } from './spread.ts';
 import type { QuarantineList } from './watchdog/quarantine.ts';
@@ -50,7 +51,7 @@ export type ToWorker =
   /** What the worker asked for; without a text it can't be had. */
   | { readonly type: 'exposition'; readonly id: number; readonly contentType: string; readonly text?: string }
   /** Of a rule, as JSON; without a text it can't be had. */
-  | { readonly type: 'trace'; readonly id: number; readonly text?: string }
+  | { readonly type: 'trace'; readonly id: number; readonly told?: TracedText }
   | { readonly type: 'spread'; readonly spread: Spread }
   | { readonly type: 'drain' };
 

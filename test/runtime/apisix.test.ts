@@ -24,6 +24,7 @@ headers := {"x-why": "no grant"} if not allow
 status_code := 402 if not allow
 `;
 const CONFIG = `
+limits: { decisionDeadlineMs: 5000 }
 policy: { bundle: { directory: policy } }
 opa: { paths: [{ path: gate, question: apisix }] }
 `;

@@ -20,8 +20,10 @@ test.each<[string, Principal | undefined, boolean]>([
     authenticate: async (token, realm) => { asked.push(`${token} ${realm}`); return who; },
     sources: () => { read = true; return undefined; },
   });
-  expect(await trace(ASK)).toBeUndefined();
-  expect([read, asked]).toEqual([reads, ['t default']]);
+  // Why there is none is for whoever may have one.
+  expect(await trace(ASK)).toEqual(reads ? { none: 'no_rego' } : undefined);
+  expect(await trace({ ...ASK, input: undefined })).toEqual(reads ? { none: 'no_rego' } : undefined);
+  expect([read, asked]).toEqual([reads, ['t default', 't default']]);
 });
 
 test('a worker waits for few traces at once, sends no header that is no token, and takes an absent trace for none', async () => {
@@ -31,7 +33,7 @@ test('a worker waits for few traces at once, sends no header that is no token, a
   const [first, second] = [ask(ASK), ask(ASK)];
   expect(await ask(ASK)).toBeUndefined();
   expect(told).toEqual([1, 2]);
-  receive({ type: 'trace', id: 2, text: '[{"op":"enter"}]' });
+  receive({ type: 'trace', id: 2, told: { text: '[{"op":"enter"}]' } });
   receive({ type: 'trace', id: 1 });
-  expect([await first, await second]).toEqual([undefined, [{ op: 'enter' }]]);
+  expect([await first, await second]).toEqual([undefined, { trace: [{ op: 'enter' }] }]);
 });

@@ -45,8 +45,7 @@ export type OpaErrorCode = 'internal_error' | 'unauthorized' | 'invalid_paramete
 
 export const opaError = (code: OpaErrorCode, message: string): JsonObject => ({ code, message });
 
+export const warningOf = (message: string): JsonObject => ({ code: 'api_usage_warning', message });
+
 /** As OPA says it of a question without `input`. */
-export const INPUT_MISSING: JsonObject = { code: 'api_usage_warning', message: "'input' key missing from the request" };
-export const NO_EXPLANATION: JsonObject = {
-  code: 'api_usage_warning', message: 'no trace: that takes an operator (x-curfew-operator-token) and what the bundle was compiled of here; `curfew policy explain` with the decision_id traces too',
-};
+export const INPUT_MISSING: JsonObject = warningOf("'input' key missing from the request");

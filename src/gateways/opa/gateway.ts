@@ -18,13 +18,13 @@ import { pathOf, type HttpRequest } from '../http/request.ts';
 import type { HttpQuestionRules } from '../http-question.ts';
 import type { PepAuthenticator } from '../pep.ts';
 import { pointerSteps } from '../subject.ts';
-import { decisionHeaders, INPUT_MISSING, NO_EXPLANATION, opaError, resultOf, type OpaErrorCode } from './answer.ts';
+import { decisionHeaders, INPUT_MISSING, opaError, resultOf, warningOf, type OpaErrorCode } from './answer.ts';
 import { parametersOf, readAsk, sinceNs, type Ask, type Style } from './ask.ts';
 import type { OpaConfig } from './config.ts';
 import { pathMatches } from './path.ts';
 import { opaEvaluation, opaRefusal, type OpaAsker } from './question.ts';
 import { serveNode, type OpaNode } from './node.ts';
-import { OPERATOR_HEADER, traceFor, type TraceDeps } from './trace.ts';
+import { createTracing, noTraceMessage, OPERATOR_HEADER, type TraceDeps, type Traced } from './trace.ts';
 
 export interface OpaDeps {
   readonly decide: Decider['decide'];
@@ -79,12 +79,15 @@ const bindingsOf = ({ variable }: Ask, decision: Decision, result: JsonValue | u
   return decision.allow === true && result !== false ? {} : undefined;
 };
 
+const NO_TRACED_QUERY = 'no trace: `explain` is not offered on /v1/query, only on /v1/data';
+
 /** Not served, whatever the method. */
 const ELSEWHERE = /^\/v1\/(?:compile|policies|batch)(?:\/|$)/;
 
 export const createOpa = (deps: OpaDeps): HttpApi => {
   const { config, decide, fineReasons } = deps;
   const credentialAt = pointerSteps(config.credentialAt);
+  const tracing = deps.tracing && createTracing(deps.tracing);
   const formOf = (path: string) => config.paths.find((entry) => pathMatches(entry.path, path))?.question;
 
   const refuse = async (request: HttpRequest, response: ServerResponse, asker: OpaAsker, reason: Reason, status: number, code: OpaErrorCode, message: string): Promise<void> => {
@@ -99,7 +102,7 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
   };
 
   /** The members beside the result. */
-  const extras = (request: HttpRequest, ask: Ask, decision: Decision, startedMs: number, trace: JsonValue | undefined): JsonObject => {
+  const extras = (request: HttpRequest, ask: Ask, decision: Decision, startedMs: number, traced: Traced | undefined): JsonObject => {
     const parameters = parametersOf(request.target);
     const members: Record<string, JsonValue> = { decision_id: decision.id };
     if (parameters.size > 0) {
@@ -113,15 +116,16 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
         members['provenance'] = { version: deps.node.version, build_commit: '', build_timestamp: '', build_hostname: '', bundles };
       }
       if (explain !== null && explain !== '' && explain !== 'off') {
+        const trace = traced !== undefined && 'trace' in traced ? traced.trace : undefined;
         members['explanation'] = trace ?? [];
-        if (trace === undefined) members['warning'] = NO_EXPLANATION;
+        if (trace === undefined) members['warning'] = warningOf(ask.style === 'query' ? NO_TRACED_QUERY : noTraceMessage(traced));
       }
     }
     if (ask.inputMissing && ask.style === 'v1' && request.method === 'POST') members['warning'] = INPUT_MISSING;
     return members;
   };
 
-  const write = (request: HttpRequest, response: ServerResponse, ask: Ask, decision: Decision, startedMs: number, trace: JsonValue | undefined): void => {
+  const write = (request: HttpRequest, response: ServerResponse, ask: Ask, decision: Decision, startedMs: number, traced: Traced | undefined): void => {
     const headers = decisionHeaders(decision, fineReasons);
     if (!decision.allow && decision.reason === 'pep.unauthenticated') {
       return writeOpa(request, response, 401, opaError('unauthorized', 'the enforcement point did not prove who it is'), [...headers, 'www-authenticate', 'Bearer realm="curfew"']);
@@ -132,7 +136,7 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
         ? writeOpa(request, response, 404, opaError('undefined_document', 'document undefined'), headers)
         : writeOpa(request, response, 200, result, headers);
     }
-    const members = extras(request, ask, decision, startedMs, trace);
+    const members = extras(request, ask, decision, startedMs, traced);
     if (ask.style === 'v1') return writeOpa(request, response, 200, { ...(result === undefined ? {} : { result }), ...members }, headers);
     const { decision_id: _id, ...told } = members;
     const bindings = bindingsOf(ask, decision, result);
@@ -161,14 +165,14 @@ export const createOpa = (deps: OpaDeps): HttpApi => {
     const { ask } = read;
     const made = ask.path === undefined ? opaRefusal(randomUUID(), 'request.malformed', asker) : opaEvaluation(randomUUID(), ask.path, formOf(ask.path), ask.input, asker);
     let evaluation = made;
-    let trace: JsonValue | undefined;
-    if (deps.tracing !== undefined && ask.style === 'v1' && request.headers.has(OPERATOR_HEADER)) {
+    let traced: Traced | undefined;
+    if (tracing !== undefined && ask.style === 'v1' && request.headers.has(OPERATOR_HEADER)) {
       const parameters = parametersOf(request.target);
-      trace = await traceFor(deps.tracing, request, made, parameters.get('explain'), isOn(parameters, 'pretty'));
+      traced = await tracing(request, made, parameters.get('explain'), isOn(parameters, 'pretty'));
       // A trace takes its time; the decision has all of its own.
       evaluation = { ...made, arrivedMs: deps.monotonicMs() };
     }
-    const send = (decision: Decision): void => write(request, response, ask, decision, startedMs, trace);
+    const send = (decision: Decision): void => write(request, response, ask, decision, startedMs, traced);
     send(await decide(evaluation, send));
     deps.emitted?.(response, evaluation.id);
   };
