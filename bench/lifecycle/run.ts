@@ -24,6 +24,8 @@ export type LifecycleOptions = Options<typeof lifecycleDefaults>;
 
 const P50_GOAL = 1.2;
 const P99_GOAL = 2;
+/** By profiles of the worker and of the supervisor, the system calls of the worker, and how long its main thread waited for a processor. */
+const LIMIT = 'the processors: the worker is busy for 0.65 to 0.75 of a core already, and who issues, ends and asks shares the two cores with it (no call of its main thread waits for a disk or a lock; 0.04 of what it does is looking again at what an ending could have concerned; it waits for a core 7 to 10 % of the time in place of 5)';
 const FEED_AT_ONCE = 32;
 const FEED_PART = 20;
 
@@ -140,7 +142,7 @@ export const runLifecycle = async (options: LifecycleOptions, say: (text: string
         goal: `${options.perSecond} grants issued and as many ended a second, for ${options.rounds * options.seconds} s in all`, measured: `${spreadOf(churned).median.toFixed(1)} (least ${Math.min(...churned).toFixed(1)})`, met: Math.min(...churned) >= options.perSecond * 0.99,
       }, ...(['p50', 'p99'] as const).map((which) => {
         const goal = which === 'p50' ? P50_GOAL : P99_GOAL;
-        return { goal: `${which} with ${options.perSecond} grants issued and ended a second <= ${goal} x ${which} at rest`, measured: `${times(worse[which].median)} (${times(worse[which].min)} to ${times(worse[which].max)})`, met: worse[which].median <= goal };
+        return { goal: `${which} with ${options.perSecond} grants issued and ended a second <= ${goal} x ${which} at rest`, measured: `${times(worse[which].median)} (${times(worse[which].min)} to ${times(worse[which].max)})`, met: worse[which].median <= goal, limit: LIMIT };
       })],
     };
   } finally {

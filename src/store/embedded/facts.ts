@@ -18,14 +18,15 @@ import { NEW_REALM, readState, slotOf, stateKeyBytes, type RealmState } from './
 /** What a read found under a key (`undefined`: nothing), exact while the kind's slot stands at `changed`. */
 interface Found {
   readonly held: HeldRecord | undefined;
-  readonly changed: number;
+  /** Moves along when a later read finds the same: nothing is made anew and counted as memory again for each ending elsewhere. */
+  changed: number;
   readonly cost: number;
 }
 
 /** The list of an owner's rows, exact while its slot stands at `changed`. */
 interface FoundRows {
   readonly rows: ReadRows | undefined;
-  readonly changed: number;
+  changed: number;
   readonly cost: number;
 }
 
@@ -106,8 +107,11 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     const known = memo.get(id);
     if (known !== undefined && known.changed === changed) return known.held;
     const bytes = bytesAt(environment.records, { prefix, id });
-    let held: HeldRecord | undefined;
-    if (bytes !== undefined) held = known?.held?.record.modified.sequence === versionOf(bytes) ? known.held : decodeRecord(kind, id, seed, bytes);
+    if (known !== undefined && known.held?.record.modified.sequence === (bytes === undefined ? undefined : versionOf(bytes))) {
+      known.changed = changed;
+      return known.held;
+    }
+    const held = bytes === undefined ? undefined : decodeRecord(kind, id, seed, bytes);
     if (known !== undefined || seenBefore(id)) memo.set(id, { held, changed, cost: ENTRY_COST + id.length + (bytes?.length ?? 0) * OBJECT_FACTOR });
     return held;
   };
@@ -135,10 +139,14 @@ export const createFactsReader = (environment: Environment, epoch: string, memoB
     const known = realm.owners.get(owner);
     if (known !== undefined && known.changed === changed) return known.rows;
     const bytes = bytesAt(environment.records, { prefix, id: owner });
+    const version = bytes === undefined ? undefined : versionOf(bytes);
+    if (known !== undefined && known.rows?.version === version) {
+      known.changed = changed;
+      return known.rows;
+    }
     let rows: ReadRows | undefined;
-    if (bytes !== undefined) {
-      const version = versionOf(bytes);
-      rows = known?.rows?.version === version ? known.rows : { ...parseOwnerRows(decodeRecord(ROWS_KIND, owner, seed, bytes).record.value), version, records: [] };
+    if (bytes !== undefined && version !== undefined) {
+      rows = { ...parseOwnerRows(decodeRecord(ROWS_KIND, owner, seed, bytes).record.value), version, records: [] };
     }
     if (known !== undefined || seenBefore(owner)) realm.owners.set(owner, { rows, changed, cost: ENTRY_COST + owner.length + (bytes?.length ?? 0) * ROWS_FACTOR });
     return rows;

@@ -17,8 +17,8 @@ export interface Resolved {
   readonly realm: object;
   /** The same list for all with these slots. */
   readonly slots: readonly number[];
-  /** Position of the realm. Slots are positions of commits: what moves one is later than all before it. */
-  readonly asOf: number;
+  /** Position of the realm, which moves along when a later look finds the same. Slots are positions of commits: what moves one is later than all before it. */
+  asOf: number;
   readonly present: readonly Remembered[];
 }
 
@@ -61,7 +61,13 @@ export const createResolver = <R extends { readonly state: RealmState }, K exten
     return true;
   };
 
-  const resolve = (realm: R, { record: { key: { id } }, refs }: RowRecord): Resolved => {
+  const same = <T>(one: readonly T[], other: readonly T[]): boolean => {
+    if (one.length !== other.length) return false;
+    for (let index = 0; index < one.length; index += 1) if (one[index] !== other[index]) return false;
+    return true;
+  };
+
+  const resolve = (realm: R, { record: { key: { id } }, refs, resolved: before }: RowRecord): Resolved => {
     let present: Remembered[] | undefined;
     const slots: number[] = [];
     let reader: K | undefined;
@@ -79,7 +85,13 @@ export const createResolver = <R extends { readonly state: RealmState }, K exten
       const held = key.id.endsWith(id) ? read(readerOf(key.kind), key) : lookup(realm, key);
       if (held !== undefined) (present ??= []).push(held);
     }
-    return { realm, slots: sameSlots(slots), asOf: realm.state.sequence, present: present ?? NOTHING };
+    const asOf = realm.state.sequence;
+    // Nothing is made anew for each ending elsewhere: what lives long costs most when it is replaced.
+    if (before?.realm === realm && same(before.slots, slots) && same(before.present, present ?? NOTHING)) {
+      before.asOf = asOf;
+      return before;
+    }
+    return { realm, slots: sameSlots(slots), asOf, present: present ?? NOTHING };
   };
 
   return (realm, row) => (holds(row.resolved, realm) ? row.resolved : (row.resolved = resolve(realm, row)));
