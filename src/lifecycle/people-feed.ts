@@ -11,6 +11,7 @@ import type { Store, StoredRecord } from '../store/port.ts';
 import { readTarget } from '../domain/lifecycle/directory.ts';
 import { createEnforce } from './enforce.ts';
 import type { Executed } from './execute.ts';
+import { createFeedPages } from './feed-pages.ts';
 import type { Call, LifecycleDeps } from './lifecycle.ts';
 import { newId } from './new-id.ts';
 import { createRun } from './run.ts';
@@ -109,9 +110,16 @@ export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | '
     }
     return records;
   };
-  const idsOf = async (kind: 'user' | 'group'): Promise<readonly string[]> => {
-    const prefix = feedPrefix(feed.id);
-    return (await allOf(kind === 'user' ? FEED_USER : FEED_GROUP)).flatMap(({ key }) => (key.id.startsWith(prefix) ? [key.id.slice(prefix.length)] : []));
+  const kinds = { user: FEED_USER, group: FEED_GROUP } as const;
+  const prefix = feedPrefix(feed.id);
+  const idOf = ({ key }: StoredRecord): string | undefined => (key.id.startsWith(prefix) ? key.id.slice(prefix.length) : undefined);
+  const idsOf = async (kind: 'user' | 'group'): Promise<readonly string[]> => (await allOf(kinds[kind])).flatMap((record) => idOf(record) ?? []);
+  const pagesOf = (kind: 'user' | 'group') => createFeedPages({ list: (options) => store.list(realm, { kind: kinds[kind], ...options }), idOf });
+  const pages = { user: pagesOf('user'), group: pagesOf('group') };
+  /** By what was counted; a store from before there was a count is counted as it is. */
+  const totalOf = async (kind: 'user' | 'group'): Promise<number> => {
+    const [made, gone] = (await store.read(realm, [feedCountRef(feed.id, kind, 'made'), feedCountRef(feed.id, kind, 'gone')])).map((record) => record?.value['count']);
+    return typeof made === 'number' ? made - (typeof gone === 'number' ? gone : 0) : (await idsOf(kind)).length;
   };
   const members = async (id: string): Promise<readonly string[]> =>
     (await allOf(FEED_MEMBER, feedMemberOwner(feed.id, id))).flatMap(({ value: { user: member } }) => (typeof member === 'string' ? [member] : []));
@@ -141,8 +149,8 @@ export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | '
     },
     find: async (key, value) => readTarget((await read(feedKeyRef(feed.id, key, value)))?.value),
     page: async (kind, start, count) => {
-      const ids = await idsOf(kind);
-      return { ids: ids.slice(start - 1, start - 1 + count), total: ids.length };
+      const total = await totalOf(kind);
+      return { ids: start <= total ? await pages[kind](start, count) : [], total };
     },
     members,
     isMember: async (id, member) => (await read(feedMemberRef(feed.id, id, member))) !== undefined,
