@@ -2,12 +2,12 @@
  * Ends access all the time while a server is under load, and asks: what was sent after `revoke` returned (I2) or at and after the end of the grant (I1) must be denied, and what is granted must be
  * allowed again, or nothing was shown. A light form of the history checker, for benches.
  */
-import { get } from 'node:http';
 import { lifecycleConfig } from '../../src/lifecycle/config.ts';
 import { createLifecycle, type Call } from '../../src/lifecycle/lifecycle.ts';
 import { embeddedStoreConfig } from '../../src/store/embedded/config.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/open.ts';
 import { createClock } from '../../src/time/clock.ts';
+import { askOnce } from '../http/ask.ts';
 import { workloadOf } from '../support/fill-store.ts';
 import type { FilledStore } from '../support/filled-store.ts';
 import type { BenchIssuer } from '../support/workload-tokens.ts';
@@ -44,14 +44,7 @@ export const startChecker = async (store: FilledStore, port: number, issuer: Pic
   const violations: string[] = [];
   let stopped = false;
 
-  const allowed = (token: string): Promise<boolean> =>
-    new Promise((resolve, reject) => {
-      const headers = { authorization: `Bearer ${token}`, 'x-forwarded-method': 'GET', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'shop.local', 'x-forwarded-uri': '/orders/1' };
-      get({ port, host: '127.0.0.1', path: '/forward-auth', headers, agent: false }, (response) => {
-        response.resume();
-        resolve(response.statusCode === 200);
-      }).once('error', reject);
-    });
+  const allowed = (token: string): Promise<boolean> => askOnce(port, token);
   const mustDeny = async (token: string, why: string): Promise<void> => {
     for (let asked = 0; asked < AFTER; asked += 1) {
       counts.denied += 1;

@@ -127,7 +127,7 @@ describe('over HTTP', () => {
 
 test.skipIf(process.platform !== 'linux')('memory', async () => {
   const { goals } = await runMemory({ ...memoryDefaults, grants: 60, starts: 1, rounds: 1, seconds: 0.2, connections: 4, requests: 100 }, quiet, generatorModule);
-  expect(goals.length).toBe(2);
+  expect(goals.length).toBe(3);
 });
 
 test('issuing and ending beside decisions', async () => {
