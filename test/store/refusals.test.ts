@@ -9,6 +9,7 @@ import type { Instant } from '../../src/domain/instant.ts';
 import { openEmbeddedStore, type EmbeddedStore, type EmbeddedStoreOptions } from '../../src/store/embedded/open.ts';
 import { placeOf } from '../../src/store/embedded/place.ts';
 import { StoreUnavailable, type Commit, type Store } from '../../src/store/port.ts';
+import { until } from '../support/until.ts';
 import { compile } from './compiled.ts';
 
 const NOW = 1_800_000_000_000 as Instant;
@@ -257,7 +258,7 @@ describe('room', () => {
     const path = fresh();
     const mapSizeBytes = 4 * 2 ** 20;
     const store = await openAt(path, { mapSizeBytes });
-    const until = async (commitOf: (id: string) => Commit, prefix: string): Promise<{ readonly ids: string[]; readonly said: string }> => {
+    const refusedAt = async (commitOf: (id: string) => Commit, prefix: string): Promise<{ readonly ids: string[]; readonly said: string }> => {
       const ids: string[] = [];
       for (let round = 0; round < 200; round += 1) {
         const batch = Array.from({ length: 50 }, (_, index) => `${prefix}-${round}-${index}`);
@@ -268,10 +269,10 @@ describe('room', () => {
       }
       throw new Error('it never became full');
     };
-    const things = await until(putOf, 'thing');
+    const things = await refusedAt(putOf, 'thing');
     expect(things.said).toMatch(/StoreUnavailable: the store is full \(4194304 bytes\): raise store.mapSizeBytes and restart/);
     expect(await store.health()).toMatchObject({ readable: true, writable: false, detail: expect.stringContaining('full') });
-    const endings = await until(ending, 'ending');
+    const endings = await refusedAt(ending, 'ending');
     expect(endings.ids.length).toBeGreaterThan(20);
     expect(statSync(join(path, 'data.mdb')).size).toBeLessThanOrEqual(mapSizeBytes);
     await closeAll();
@@ -393,17 +394,14 @@ describe('place', () => {
     // In a third namespace the process number is the same as that of the one that has it open.
     const started = Date.now();
     await expect(elsewhere(path, 1_000_000)).rejects.toThrow(/open in another container or PID namespace/);
-    expect(Date.now() - started).toBeLessThan(5_000);
+    // Nobody is waited for: what takes the time is starting a process.
+    expect(Date.now() - started).toBeLessThan(20_000);
     child.kill('SIGKILL');
     await new Promise((resolve) => child.once('exit', resolve));
-    let store: EmbeddedStore | undefined;
     // The kernel ends the namespace's processes a moment after the one that holds it.
-    for (let round = 0; round < 200 && store === undefined; round += 1) {
-      store = await openAt(path, { mode: 'development' }).catch(() => undefined);
-      if (store === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    expect((await store?.list('default', { kind: 'write', limit: 9 }))?.items.length).toBeGreaterThan(0);
-    expect((await store?.commit(putOf('mine')))?.outcome).toBe('committed');
+    const store = await until('the store', () => openAt(path, { mode: 'development' }).catch(() => undefined));
+    expect((await store.list('default', { kind: 'write', limit: 9 })).items.length).toBeGreaterThan(0);
+    expect((await store.commit(putOf('mine'))).outcome).toBe('committed');
   });
 
   test('on a network file system a store last used by another host is refused; on a local one an earlier boot is over', async () => {

@@ -66,4 +66,9 @@ describe('tests are honest', () => {
       .flatMap(({ path, text }) => [...code(text).matchAll(/\b(?:test|it|describe)\.(?:only|skip|todo|fails)\b/g)].map(([match]) => `${path}: ${match}`));
     expect(found).toEqual([]);
   });
+  test('what polls says for how long: a second, as is usual, is not enough on a busy machine', () => {
+    const found = tests.filter(({ path }) => path !== 'test/tidy/files.test.ts')
+      .flatMap(({ path, text }) => code(text).split('\n').filter((line) => /\b(?:expect\.poll|vi\.waitFor|vi\.waitUntil)\(/.test(line) && !line.includes('timeout')).map((line) => `${path}: ${line.trim()}`));
+    expect(found).toEqual([]);
+  });
 });

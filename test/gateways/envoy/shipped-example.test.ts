@@ -6,6 +6,7 @@ import { afterEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { describeWith, repositoryRoot, requirePart } from '../../parts.ts';
 import { extAuthz, shippedConfiguration, startEnvoy } from '../../support/envoy.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { rawGet, rawRequest } from '../../support/raw-http.ts';
 import { startService } from '../../support/service.ts';
 import { certificate as makeCertificate } from '../../identity/x509.ts';
@@ -76,13 +77,7 @@ describeWith(['envoy'], 'the Envoy configuration that is shipped', () => {
   }, 60_000);
 
   const absent: readonly (readonly [name: string, curfew: () => Promise<number>])[] = [
-    ['nobody listens where Curfew should', async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      const { port } = server.address() as AddressInfo;
-      await new Promise((resolve) => server.close(resolve));
-      return port;
-    }],
+    ['nobody listens where Curfew should', async () => (await freePorts(1))[0] ?? 0],
     ['whoever listens never answers', () => startSilent(() => undefined)],
     ['whoever listens hangs up', () => startSilent((socket) => socket.destroy())],
     ['whoever listens talks nonsense', () => startSilent((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'))],
