@@ -9,7 +9,8 @@ import { escapeInvisible } from '../domain/invisible.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { LogRules } from './log-rules.ts';
 import { opaConsoleEvent, shortened } from './opa-event.ts';
-import { createMaskingRedactor } from './redact.ts';
+import { createMaskingRedactor, createSecrets } from './redact.ts';
+import { createRepeatedParts } from './repeated-parts.ts';
 
 /** Records that are not there, so that their absence is declared (I11). `dropped` is null when nobody could count them. */
 export interface Gap {
@@ -70,8 +71,12 @@ export const createRecordText = (options: RecordOptions): RecordText => {
   const redact = createMaskingRedactor(options.redactHeaders);
   const fits = (text: string): boolean => text.length * CHARACTER_BYTES_MAX <= options.recordBytesMax || bytesOf(text).length <= options.recordBytesMax;
 
+  const repeating = createRepeatedParts(redact, createSecrets(options.redactHeaders).isSecret);
+
   return (record) => {
     const { input, policy } = record;
+    const quick = options.format === 'opa' || options.rules?.asked() === true ? undefined : repeating(record);
+    if (quick !== undefined && fits(quick)) return quick;
     const secretless = copyOf(record);
     const masked: string[] = [];
     if (input !== undefined) secretless['input'] = redact(input, masked);

@@ -63,7 +63,7 @@ const without = (record: Members, erased: readonly string[], failed?: string): M
   return { ...rest, policy, erased, ...(failed === undefined ? {} : { maskFailed: failed }) };
 };
 
-const apply = (record: Members, masks: readonly Mask[]): Members => {
+const masked = (record: Members, masks: readonly Mask[]): Members => {
   let { input } = record as { input?: JsonValue };
   const said = record['policy'] as JsonObject;
   let { result } = said;
@@ -87,8 +87,12 @@ const apply = (record: Members, masks: readonly Mask[]): Members => {
   };
 };
 
-/** Gives the record as it is to be written, `undefined` when it is to be left out. Never throws. */
-export type LogRules = (record: Members) => Members | undefined;
+export interface LogRules {
+  /** Gives the record as it is to be written, `undefined` when it is to be left out. Never throws. */
+  (record: Members): Members | undefined;
+  /** Is there a rule at all? Otherwise records are written as they are. */
+  asked(): boolean;
+}
 
 /** Rules that stopped a process before are not asked again. */
 export interface LogGuard {
@@ -98,11 +102,10 @@ export interface LogGuard {
 
 const UNGUARDED: LogGuard = { enter: () => true, leave: () => undefined };
 
-export const createLogRules = (policy: () => LogPolicy | undefined, guard: LogGuard = UNGUARDED): LogRules => (record) => {
-  const active = policy();
-  if (active === undefined) return record;
+const hasRules = ({ entrypoints }: LogPolicy): boolean => entrypoints.includes(DROP) || entrypoints.includes(MASK);
+
+const apply = (active: LogPolicy, guard: LogGuard, record: Members): Members | undefined => {
   const [drops, masks] = [active.entrypoints.includes(DROP), active.entrypoints.includes(MASK)];
-  if (!drops && !masks) return record;
   const { realm, workload } = record;
   if (!guard.enter(typeof realm === 'string' ? realm : '', typeof workload === 'string' ? workload : undefined)) return without(record, ['/input', '/result'], 'data.system.log took too long before');
   try {
@@ -123,10 +126,23 @@ export const createLogRules = (policy: () => LogPolicy | undefined, guard: LogGu
     if (outcome.kind === 'failed' || !Array.isArray(outcome.value) || outcome.value.length > RULES_MAX) return without(record, ['/input', '/result'], 'data.system.log.mask failed');
     const rules = (outcome.value as readonly JsonValue[]).map(readMask);
     if (!rules.every((rule) => rule !== undefined)) return without(record, ['/input', '/result'], 'data.system.log.mask said what can not be understood');
-    return rules.length === 0 ? record : apply(record, rules);
+    return rules.length === 0 ? record : masked(record, rules);
   } catch {
     return without(record, ['/input', '/result'], 'data.system.log failed');
   } finally {
     guard.leave();
   }
+};
+
+export const createLogRules = (policy: () => LogPolicy | undefined, guard: LogGuard = UNGUARDED): LogRules => {
+  const rules = (record: Members): Members | undefined => {
+    const active = policy();
+    return active === undefined || !hasRules(active) ? record : apply(active, guard, record);
+  };
+  return Object.assign(rules, {
+    asked: () => {
+      const active = policy();
+      return active !== undefined && hasRules(active);
+    },
+  });
 };

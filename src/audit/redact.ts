@@ -21,7 +21,7 @@ const REMEMBERED_MAX = 1_000;
 
 export const secretHash = (secret: string): string => `sha256:${hash('sha256', secret, 'hex').slice(0, 16)}`;
 
-interface Secrets {
+export interface Secrets {
   /** Does a member, header or parameter of this name carry a secret? */
   isSecret(name: string): boolean;
   /** What stands in the place of a secret. */
@@ -31,7 +31,7 @@ interface Secrets {
 }
 
 /** `extra`: header names, any case. */
-const createSecrets = (extra: readonly string[] = []): Secrets => {
+export const createSecrets = (extra: readonly string[] = []): Secrets => {
   const secretNames = new Set([...SECRET_HEADERS, ...SECRET_PARAMETERS, ...extra.map((name) => name.toLowerCase())]);
   const lowered = new Map<string, boolean>();
   const hashes = new Map<string, string>();
@@ -62,8 +62,8 @@ const createSecrets = (extra: readonly string[] = []): Secrets => {
   };
 };
 
-/** As `createRedactor`; adds to `masked` where something was replaced: JSON Pointers (RFC 6901), in the order of the members. */
-export const createMaskingRedactor = (extra: readonly string[] = []): ((value: JsonObject, masked: string[]) => JsonObject) => {
+/** As `createRedactor`, of a value that stands `depth` levels down; adds to `masked` where something was replaced: JSON Pointers (RFC 6901), in the order of the members. */
+export const createMaskingRedactor = (extra: readonly string[] = []): ((value: JsonObject, masked: string[], depth?: number) => JsonObject) => {
   const { isSecret, mask, maskedText } = createSecrets(extra);
   /** Of each replaced place the names on the way to it, the last one first. */
   let places: string[][] = [];
@@ -110,9 +110,9 @@ export const createMaskingRedactor = (extra: readonly string[] = []): ((value: J
     return copy ?? value;
   };
 
-  return (value, masked) => {
+  return (value, masked, depth = 0) => {
     places = [];
-    const clean = walkObject(value, 0);
+    const clean = walkObject(value, depth);
     for (const place of places) masked.push(`/${place.toReversed().map(pointerPart).join('/')}`);
     return clean;
   };

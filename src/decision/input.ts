@@ -1,5 +1,6 @@
 /** The policy input document: the protocol's own members plus `curfew`, which only Curfew writes (DESIGN: names in snake case, as Rego authors expect). */
 import type { Facts, GrantFact } from '../domain/facts.ts';
+import type { Grant } from '../domain/grant.ts';
 import { toRfc3339, type Instant } from '../domain/instant.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import { trustDomainOf } from '../domain/selector.ts';
@@ -14,8 +15,23 @@ export interface LiveGrant {
 
 type Members = Record<string, JsonValue>;
 
+/**
+ * What is the same as for an earlier decision is the same object, so that whoever writes it down need not write it anew. What it is made of never
+ * changes: a store hands out one object for an unchanged record, and an identity is what a credential was verified to say.
+ */
+const remembering = <S extends object, T>(make: (source: S) => T): ((source: S) => T) => {
+  const made = new WeakMap<S, T>();
+  return (source) => {
+    const known = made.get(source);
+    if (known !== undefined) return known;
+    const value = make(source);
+    made.set(source, value);
+    return value;
+  };
+};
+
 /** The entitlement by its id: Rego finds the rest of it in `data.curfew.entitlements`, the very data that the guard reads. */
-const grantInput = ({ fact: { grant, usesLeft }, until }: LiveGrant): JsonObject => {
+const makeGrantInput = ({ fact: { grant, usesLeft }, until }: LiveGrant): JsonObject => {
   const members: Members = {
     id: grant.id,
     model: grant.model,
@@ -34,23 +50,34 @@ const grantInput = ({ fact: { grant, usesLeft }, until }: LiveGrant): JsonObject
   return members;
 };
 
-const subjectInput = ({ workload, kind, actsFor }: Identity): JsonObject => {
+const grantInputs = new WeakMap<Grant, { readonly until: Instant; readonly usesLeft: number | undefined; readonly input: JsonObject }>();
+
+const grantInput = (live: LiveGrant): JsonObject => {
+  const { fact: { grant, usesLeft }, until } = live;
+  const known = grantInputs.get(grant);
+  if (known !== undefined && known.until === until && known.usesLeft === usesLeft) return known.input;
+  const input = makeGrantInput(live);
+  grantInputs.set(grant, { until, usesLeft, input });
+  return input;
+};
+
+const subjectInput = remembering(({ workload, kind, actsFor }: Identity): JsonObject => {
   const trustDomain = trustDomainOf(workload);
   const members: Members = trustDomain === undefined ? { id: workload, kind } : { id: workload, kind, trust_domain: trustDomain };
   if (actsFor !== undefined) members['on_behalf_of'] = { id: actsFor.subject, prior_actors: actsFor.priorActors };
   return members;
-};
+});
 
-const credentialInput = ({ kind, issuer, audience, claims, credential: { issuedAt, expiresAt }, confirmed }: Identity): JsonObject => {
+const credentialInput = remembering(({ kind, issuer, audience, claims, credential: { issuedAt, expiresAt }, confirmed }: Identity): JsonObject => {
   const members: Members = { issuer, kind, audience, claims };
   if (issuedAt !== undefined) members['issued_at_ms'] = issuedAt;
   if (expiresAt !== undefined) members['expires_at_ms'] = expiresAt;
   members['confirmed'] = confirmed;
   return members;
-};
+});
 
-const taskInput = ({ id, kind, state, owner, reference }: Task): JsonObject =>
-  reference === undefined ? { id, kind, state, owner } : { id, kind, state, owner, reference };
+const taskInput = remembering(({ id, kind, state, owner, reference }: Task): JsonObject =>
+  reference === undefined ? { id, kind, state, owner } : { id, kind, state, owner, reference });
 
 /** Each task once, in the order of the grants. */
 const taskInputs = (live: readonly LiveGrant[], facts: Facts): readonly JsonObject[] => {

@@ -12,6 +12,7 @@ import { createLineSink } from '../../src/audit/line-sink.ts';
 import { fdOutlet } from '../../src/audit/outlet.ts';
 import { openDecisionSink } from '../../src/audit/open-sink.ts';
 import { createRedactor, replacedIn, secretHash } from '../../src/audit/redact.ts';
+import type { DecisionRecord } from '../../src/decision/record.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import { sampleRecord } from './sample-record.ts';
 
@@ -135,6 +136,26 @@ describe('what a record says', () => {
     fc.assert(fc.property(object, value, (input, result) => {
       expect(write(record(input, result)).toString('utf8')).toBe(reference(record(input, result)));
     }), { numRuns: 3_000 });
+  });
+  test('G4: with what repeats from record to record, which is remembered, as if nothing were: secrets in it too', () => {
+    const part = fc.oneof(value.map((said): JsonObject => ({ id: 'g', said })), object);
+    const curfew = fc.record({ subject: part, credential: part, grants: fc.array(part, { maxLength: 3 }), tasks: fc.array(part, { maxLength: 2 }) });
+    const writers = [['r\u00e9', 'result'], ['Curfew'], ['subject'], ['GRANTS'], []].map((redactHeaders) => ({
+      encoder: createRecordEncoder({ redactHeaders, recordBytesMax: 16_777_216 }), clean: createRedactor(redactHeaders),
+    }));
+    const likeNew = ({ input = {}, policy, ...rest }: DecisionRecord, clean: (input: JsonObject) => JsonObject): JsonValue => {
+      const shown = clean(input);
+      return JSON.parse(JSON.stringify({ ...rest, input: shown, ...(shown === input ? {} : { masked: replacedIn(input, shown) }), policy: { ...policy, ...clean(policy.result === undefined ? {} : { result: policy.result }) } })) as JsonValue;
+    };
+    fc.assert(fc.property(object, curfew, value, (input, said, result) => {
+      for (const name of ['now_ms', 'key'] as const) {
+        const made = record({ ...input, curfew: { now_ms: 1, [name]: name === 'key' ? 'cookie' : 1, path: '/x?token=abc', ...said } }, result);
+        // Often enough to be remembered.
+        for (const { encoder, clean } of writers) for (let turn = 0; turn < 17; turn += 1) expect(JSON.parse(encoder(made).toString('utf8'))).toEqual(likeNew(made, clean));
+        const inFront = record({ curfew: { now_ms: 1, ...said }, ...input }, result);
+        for (const { encoder, clean } of writers) expect(JSON.parse(encoder(inFront).toString('utf8'))).toEqual(likeNew(inFront, clean));
+      }
+    }), { numRuns: 40 });
   });
   test('G4: nested deeper than is written down too', () => {
     for (const levels of [63, 64, 65, 66, 70]) {
