@@ -77,7 +77,8 @@ export const PLANTED: readonly Planted[] = [
     ],
   },
   {
-    name: 'the read transaction is not reset before a read', world: 'embedded', faults: ['workers are frozen again and again'], play: { ...PROMPTLY, probesPerNode: 16 },
+    // Beyond one turn of the loop lmdb-js resets it by itself: what is wrong are the later ones of many questions that are read at once.
+    name: 'the read transaction is not reset before a read', world: 'embedded', faults: ['nothing'], play: { lines: 16 },
     changes: [{ file: 'store/embedded/store.js', from: 'root.resetReadTxn();', to: '' }],
   },
   {

@@ -10,6 +10,7 @@ import { faultsFor, nodeFor } from './faults.ts';
 import type { OperatorRole } from '../fleet/fleet.ts';
 import { instant, type Ask, type Command, type Ending, type History, type IssuedGrant, type Written } from './history.ts';
 import { seeded } from './random.ts';
+import { askInLine } from './lines.ts';
 import { MAX_CLOCK_STEP_MS, type World } from './world.ts';
 
 export interface PlayOptions {
@@ -22,6 +23,8 @@ export interface PlayOptions {
   readonly endsFromMs?: number;
   /** Grants that end soon, one after another. */
   readonly shorts?: number;
+  /** So many clients more of each node send many questions at once. */
+  readonly lines?: number;
   /** Requests whose workload is revoked before they are approved. */
   readonly queued?: number;
 }
@@ -30,6 +33,8 @@ const ANSWER_WITHIN_MS = 4_000;
 /** L1 is judged by the checker; this is when nobody looks any more. */
 const LOOK_FOR_MS = BACK_WITHIN_MS + 2_000;
 const LIVES_MS = 600_000;
+/** Questions that a client sends at once; the server takes fewer than twice as many of one connection. */
+const A_LINE = 30;
 const ENDINGS: readonly Ending[] = ['revoke', 'suspend', 'close', 'pause', 'revoke'];
 
 const log = (world: World, node: number): string => join(world.fleet.directory(node), 'decisions.jsonl');
@@ -89,6 +94,11 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     const answer = await world.node(node).ask(fleet.credential(others.get(grant) ?? workload), `/deploy/${grant}`, { 'x-forwarded-method': 'POST' }, AbortSignal.timeout(ANSWER_WITHIN_MS)).catch(() => undefined);
     asks.push({ node, grant, started, ended: instant(), status: answer?.status ?? 0, decision: answer?.headers.get('x-curfew-decision-id') ?? undefined });
     return answer?.status ?? 0;
+  };
+  const askMany = async (node: number, grant: string): Promise<void> => {
+    const started = instant();
+    const answers = await askInLine(world.node(node), fleet.credential(others.get(grant) ?? workload), `/deploy/${grant}`, A_LINE);
+    asks.push(...answers.map(({ status, decision }) => ({ node, grant, started, ended: instant(), status, decision })));
   };
   const BY: Readonly<Record<Command['what'], OperatorRole>> = { issue: 'issuer', close: 'issuer', pause: 'issuer', approve: 'approver', revoke: 'responder', suspend: 'responder' };
   const command = async (what: Command['what'], node: number, grant: string, method: string, path: string, body: unknown): Promise<any> => {
@@ -154,6 +164,9 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     }
   }));
   const planned = names.filter((name) => name !== 'g0');
+  const lines = fleet.nodes.flatMap((_, node) => Array.from({ length: options.lines ?? 0 }, async (__, client) => {
+    while (!over) await askMany(node, planned[client % planned.length] as string);
+  }));
   for (let index = 0; index < (options.shorts ?? 1); index += 1) {
     await issueOnce(anyNode(), `short${index}`, short);
     if (isThere(`short${index}`)) names.push(`short${index}`);
@@ -192,7 +205,7 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     return undefined;
   }));
   over = true;
-  await Promise.all(probes);
+  await Promise.all([...probes, ...lines]);
   const states: Record<string, string | undefined> = {};
   for (const { name, id } of fault.loses === true ? [] : grants) {
     for (const until = instant() + LOOK_FOR_MS; ;) {
