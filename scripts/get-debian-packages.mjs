@@ -1,4 +1,4 @@
-// Gets the Debian packages whose programs the tests start for themselves: nginx, Caddy, HAProxy, Redis, strace, OpenSSL, promtool, faketime.
+// Gets the Debian packages whose programs the tests start for themselves: nginx, Caddy, HAProxy, Redis, strace, OpenSSL, promtool, a C compiler.
 // Installs what is missing when run as root on Debian or Ubuntu; otherwise prints the command that does. Services are not wanted
 // and not started where the system honours that. Run: node scripts/get-debian-packages.mjs
 import { spawnSync } from 'node:child_process';
@@ -6,12 +6,12 @@ import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAMS = new Map([['nginx', 'nginx'], ['caddy', 'caddy'], ['haproxy', 'haproxy'], ['redis-server', 'redis-server'], ['strace', 'strace'], ['openssl', 'openssl'], ['promtool', 'prometheus'], ['faketime', 'faketime']]);
+const PROGRAMS = new Map([['nginx', 'nginx'], ['caddy', 'caddy'], ['haproxy', 'haproxy'], ['redis-server', 'redis-server'], ['strace', 'strace'], ['openssl', 'openssl'], ['promtool', 'prometheus'], ['cc', 'gcc libc6-dev']]);
 
 const isThere = (program) =>
   [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/sbin'].some((folder) => existsSync(join(folder, program)));
 
-export const missingPackages = () => [...PROGRAMS].filter(([program]) => !isThere(program)).map(([, name]) => name);
+export const missingPackages = () => [...PROGRAMS].filter(([program]) => !isThere(program)).flatMap(([, names]) => names.split(' '));
 
 export const installCommand = (packages) => `apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')}`;
 

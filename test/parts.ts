@@ -23,8 +23,6 @@ const inVenv = (): string | undefined => {
   return undefined;
 };
 
-const LIBRARIES = ['x86_64-linux-gnu', 'aarch64-linux-gnu', ''].map((folder) => join('/usr/lib', folder, 'faketime/libfaketimeMT.so.1'));
-
 const parts = {
   envoy: { find: () => process.env['CURFEW_TEST_ENVOY'] ?? inVenv() ?? onPath('envoy'), get: 'node scripts/get-envoy.mjs' },
   nginx: { find: () => onPath('nginx'), get: 'node scripts/get-debian-packages.mjs' },
@@ -35,8 +33,8 @@ const parts = {
   strace: { find: () => onPath('strace'), get: 'node scripts/get-debian-packages.mjs' },
   go: { find: () => onPath('go'), get: 'an installation of Go' },
   promtool: { find: () => onPath('promtool'), get: 'node scripts/get-debian-packages.mjs' },
-  // The library of the program `faketime`: preloaded, it sets the wall clock of one process.
-  libfaketime: { find: () => LIBRARIES.find((path) => existsSync(path)), get: 'node scripts/get-debian-packages.mjs' },
+  // A C compiler: builds the small library that sets the wall clock of one process.
+  cc: { find: () => onPath('cc'), get: 'node scripts/get-debian-packages.mjs' },
   openssl: { find: () => onPath('openssl'), get: 'node scripts/get-debian-packages.mjs' },
 } as const;
 

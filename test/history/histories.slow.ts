@@ -11,7 +11,7 @@ const seed = Number(process.env['CURFEW_TEST_SEED'] ?? anySeed());
 const SHARE: Readonly<Record<WorldKind, number>> = { strict: 10, leased: 10, embedded: 6, sentinels: 1, 'leased-sentinels': 1, moved: 1 };
 const shares = wanted.reduce((sum, kind) => sum + SHARE[kind], 0);
 
-describeWith(['redis', 'libfaketime'], 'many histories', () => {
+describeWith(['redis', 'cc'], 'many histories', () => {
   test.each(wanted)('%s', { timeout: 36_000_000 }, async (kind) => {
     const count = Math.max(1, Math.round((total * SHARE[kind]) / shares));
     process.stdout.write(`${kind}: ${count} histories from seed ${seed}\n`);

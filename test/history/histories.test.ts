@@ -5,7 +5,7 @@ import { anySeed, playMany } from './many.ts';
 
 const COUNT = 6;
 
-describeWith(['redis', 'libfaketime'], 'histories', () => {
+describeWith(['redis', 'cc'], 'histories', () => {
   test.each(['strict', 'embedded'] as const)(`${COUNT} of a fleet: %s`, { timeout: 180_000 }, async (kind) => {
     const tally = await playMany(kind, anySeed(), COUNT, (line) => process.stdout.write(`${line}\n`));
     expect(tally.failures).toEqual([]);

@@ -11,7 +11,7 @@ import { startWorld } from './world.ts';
 
 const WITHIN_MS = 60_000;
 
-describeWith(['redis', 'libfaketime'], 'builds with one mistake', () => {
+describeWith(['redis', 'cc'], 'builds with one mistake', () => {
   test.each(PLANTED.map((planted) => [planted.name, planted] as const))('%s: is found', { timeout: 240_000 }, async (_name, planted) => {
     const build = buildPlanted(planted);
     const bundle = planted.play?.queued === undefined ? undefined : createMeshBundle();

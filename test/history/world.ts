@@ -1,11 +1,10 @@
 /** A fleet of the real program with a real store, in which many histories are played: each node has a wire of its own to the server. */
-import { findPart } from '../parts.ts';
 import { startFleet, type Fleet, type FleetOptions } from '../fleet/fleet.ts';
 import type { Curfew } from '../runtime/curfew.ts';
 import { FSYNC, REPLICATED, startRedis, startSentinels, type RedisServer } from '../support/redis.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
-import { createBuiltWall, createWall, type Wall } from './wall.ts';
+import { createWall, type Wall } from './wall.ts';
 
 export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels', 'moved'] as const;
 export type WorldKind = (typeof WORLDS)[number];
@@ -37,7 +36,7 @@ export interface World {
   readonly wires: readonly TcpProxy[];
   /** The wall clock of each node, where it can be set. */
   readonly walls: readonly (Wall | undefined)[];
-  /** That of the server, where it can be set: with a C compiler. */
+  /** That of the server, where it can be set. */
   readonly serverWall: Wall | undefined;
   /** No allow may rest on older facts, nor on an older proof that memory is right. */
   readonly maxFactsAgeMs: number;
@@ -77,7 +76,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     const workers = kind === 'embedded' ? 2 : 1;
     const behindSentinels = kind === 'sentinels' || kind === 'leased-sentinels';
     const leased = kind === 'leased' || kind === 'leased-sentinels';
-    const serverWall = kind === 'strict' || kind === 'leased' ? createBuiltWall() : undefined;
+    const serverWall = kind === 'strict' || kind === 'leased' ? createWall() : undefined;
     if (serverWall !== undefined) cleanups.push(serverWall.remove);
     const server = kind === 'embedded' ? undefined : await startRedis(behindSentinels || kind === 'moved' ? REPLICATED : FSYNC, undefined, undefined, serverWall?.env);
     if (server !== undefined) cleanups.push(server.stop);
@@ -101,7 +100,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     const redis = (index: number): string =>
       behindSentinels ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}${roles === undefined ? '' : ', durability: {replicated: 1}'}`;
     // One node only: the other one shows what is right.
-    const walls = Array.from({ length: size }, (_, index) => (index === size - 1 ? createBuiltWall() ?? (findPart('libfaketime') === undefined ? undefined : createWall()) : undefined));
+    const walls = Array.from({ length: size }, (_, index) => (index === size - 1 ? createWall() : undefined));
     for (const wall of walls) if (wall !== undefined) cleanups.push(wall.remove);
     const fleet = await startFleet('', size, {
       ...more,
