@@ -137,7 +137,8 @@ const atRest = async (world: World): Promise<void> => {
   await until('servers at rest', async () => {
     const [primary] = await pair(world);
     const said = await Promise.all(world.sentinels.map((sentinel) => sentinel.send('SENTINEL MASTER mymaster').catch(() => '')));
-    const right = (await followed(primary)()) && said.every((text) => text.includes(`\r\n${primary.port}\r\n`) && /\r\nflags\r\n\$6\r\nmaster\r\n/.test(text));
+    const whole = await Promise.all(world.others.map(async (server) => /cluster_state:ok/.test(await server.send('CLUSTER INFO').catch(() => ''))));
+    const right = !whole.includes(false) && (await followed(primary)()) && said.every((text) => text.includes(`\r\n${primary.port}\r\n`) && /\r\nflags\r\n\$6\r\nmaster\r\n/.test(text));
     if (!right) since = performance.now();
     return performance.now() - since > RESTS_FOR_MS;
   }, 120_000);

@@ -2,11 +2,12 @@
 import { startFleet, type Fleet, type FleetOptions } from '../fleet/fleet.ts';
 import type { Curfew } from '../runtime/curfew.ts';
 import { FSYNC, REPLICATED, startRedis, startSentinels, type RedisServer } from '../support/redis.ts';
+import { startCluster } from '../support/redis-cluster.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 import { createWall, type Wall } from './wall.ts';
 
-export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels', 'moved'] as const;
+export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels', 'cluster', 'moved'] as const;
 export type WorldKind = (typeof WORLDS)[number];
 
 /** Servers behind addresses that an operator moves; who is what changes. */
@@ -27,9 +28,11 @@ export interface World {
   readonly workers: number;
   /** The server; none behind the embedded store. */
   readonly server: RedisServer | undefined;
-  /** Behind Sentinels: the other one; which of the two is primary changes. */
+  /** Behind Sentinels, and on a cluster in the shard of the realm: the other one; which of the two is primary changes. */
   readonly replica: RedisServer | undefined;
   readonly sentinels: readonly RedisServer[];
+  /** The others of the cluster. */
+  readonly others: readonly RedisServer[];
   /** In the world of moved addresses. */
   readonly roles: Roles | undefined;
   /** From each node to the server. */
@@ -78,9 +81,11 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     const leased = kind === 'leased' || kind === 'leased-sentinels';
     const serverWall = kind === 'strict' || kind === 'leased' ? createWall() : undefined;
     if (serverWall !== undefined) cleanups.push(serverWall.remove);
-    const server = kind === 'embedded' ? undefined : await startRedis(behindSentinels || kind === 'moved' ? REPLICATED : FSYNC, undefined, undefined, serverWall?.env);
-    if (server !== undefined) cleanups.push(server.stop);
-    let replica: RedisServer | undefined;
+    const cluster = kind === 'cluster' ? await startCluster({ replicasEach: 1, args: REPLICATED }, ({ stop }) => cleanups.push(stop)) : undefined;
+    const shard = await cluster?.shardOf('cf:{default}:state');
+    const server = kind === 'embedded' ? undefined : shard !== undefined ? shard.primary : await startRedis(behindSentinels || kind === 'moved' ? REPLICATED : FSYNC, undefined, undefined, serverWall?.env);
+    if (server !== undefined && cluster === undefined) cleanups.push(server.stop);
+    let replica = shard?.replicas[0];
     let sentinels: readonly RedisServer[] = [];
     if (server !== undefined && behindSentinels) {
       replica = await startRedis([...REPLICATED, '--replicaof', '127.0.0.1', String(server.port)]);
@@ -90,15 +95,15 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
       await until('the replica', async () => (await server.send('INFO replication')).includes('state=online'));
     }
     const wires: TcpProxy[] = [];
-    // Sentinels tell the server's own address.
-    for (let index = 0; server !== undefined && !behindSentinels && index < size; index += 1) {
+    // Sentinels and clusters tell the server's own address.
+    for (let index = 0; server !== undefined && !behindSentinels && cluster === undefined && index < size; index += 1) {
       const wire = await startTcpProxy(server.port);
       cleanups.push(wire.close);
       wires.push(wire);
     }
     const roles = kind === 'moved' && server !== undefined ? await startRoles(server, cleanups) : undefined;
     const redis = (index: number): string =>
-      behindSentinels ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}${roles === undefined ? '' : ', durability: {replicated: 1}'}`;
+      cluster !== undefined ? `cluster: [${cluster.servers.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : behindSentinels ? `sentinels: [${sentinels.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')}], durability: {replicated: 1}` : `port: ${wires[index]?.port}${roles === undefined ? '' : ', durability: {replicated: 1}'}`;
     // One node only: the other one shows what is right.
     const walls = Array.from({ length: size }, (_, index) => (index === size - 1 ? createWall() : undefined));
     for (const wall of walls) if (wall !== undefined) cleanups.push(wall.remove);
@@ -112,7 +117,7 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     cleanups.push(fleet.stop);
     const node = (index: number): Curfew => fleet.nodes[index] as Curfew;
     return {
-      kind, fleet, workers, server, replica, sentinels, roles, wires, walls, serverWall, node, close,
+      kind, fleet, workers, server, replica, sentinels, others: cluster?.servers.filter((one) => one !== server && one !== replica) ?? [], roles, wires, walls, serverWall, node, close,
       maxFactsAgeMs: kind === 'embedded' ? Number.POSITIVE_INFINITY : leased ? LEASE_MS : MAX_FACTS_AGE_MS,
       processes: (index) => [node(index).pid, ...node(index).workers()],
     };

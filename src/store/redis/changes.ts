@@ -2,7 +2,7 @@
 import type { Instant } from '../../domain/instant.ts';
 import type { Changes, Followed } from '../leases.ts';
 import { scriptOf, type Connection, type Script } from './connection.ts';
-import type { Fence } from './fence.ts';
+import type { Fences } from './fence.ts';
 import { ownerPrefix, realmKeys, recordField } from './keys.ts';
 import { renewLua } from './scripts/renew.ts';
 import type { Watch } from './watch.ts';
@@ -36,7 +36,7 @@ export interface ChangesParts {
   readonly timeoutMs: number;
   readonly watch: Watch;
   readonly witness: Witness;
-  readonly fence?: Fence;
+  readonly fence?: Fences;
   readonly onRealm: OnRealm;
   /** Fails while the store may not be asked. */
   readonly ready: () => Promise<void> | undefined;
@@ -48,16 +48,17 @@ export const createChanges = (parts: ChangesParts): Changes => {
     nameOf: recordField,
     ownerNameOf: ownerPrefix,
     // Behind a new connection there may be another server, or this one as it was before, with other commits under the same positions.
-    history: (realm) => witness.life(realm) + connection.generation(),
+    history: (realm) => witness.life(realm) + connection.at(realmKeys(realm).state).generation(),
     follow: async (realm, from) => {
       const looking = ready();
       if (looking !== undefined) await looking;
-      const lease = fence?.held();
+      const fenced = fence?.of(realm);
+      const lease = fenced?.held();
       const { state, endings, changes, holders } = realmKeys(realm);
       const known = witness.known(realm);
-      const keys = [state, endings, changes, holders, ...(fence === undefined ? [] : [fence.key])];
+      const keys = [state, endings, changes, holders, ...(fenced === undefined ? [] : [fenced.key])];
       const answer = await onRealm(connection, timeoutMs, RENEW, realm, keys, [epoch, known?.endings.sequence ?? 0, from ?? '', CHANGES_MAX]);
-      if (lease !== undefined) fence?.check(lease, String(answer[8]));
+      if (lease !== undefined) fenced?.check(lease, String(answer[8]));
       return followedOf({ watch, witness }, realm, known, answer);
     },
   };

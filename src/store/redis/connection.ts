@@ -1,36 +1,19 @@
 /**
- * One connection to the server, and the only module that knows the client library.
+ * One connection to the server. Beside it only `client.ts` and `shard.ts` know the client library.
  *
  * - A command goes out at once or fails at once: nothing is queued while there is no connection, and nothing is ever sent again.
  * - A command whose answer doesn't come in time fails, and so does every one that waits on a connection that breaks. For one that
  *   writes this means that its outcome is unknown.
  * - Not more than `inFlightMax` commands wait for answers.
  */
-import { Cluster, Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import { createHash } from 'node:crypto';
-import type { Duplex } from 'node:stream';
 import { StoreUnavailable } from '../port.ts';
+import { clientOf, hearAllErrors, renewing, reviving, whereabouts, type ConnectionOptions } from './client.ts';
 import { faultText } from './fault-text.ts';
+import { shardsOf, type Shard } from './shard.ts';
 
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-export interface ConnectionOptions {
-  /** One: a server. `sentinels`: those that know it by `name`. `cluster`: some of its nodes. */
-  readonly topology:
-    | { readonly kind: 'standalone'; readonly address: Address }
-    | { readonly kind: 'sentinel'; readonly sentinels: readonly Address[]; readonly name: string; readonly username?: string; readonly password?: string }
-    | { readonly kind: 'cluster'; readonly nodes: readonly Address[] };
-  readonly database: number;
-  readonly username?: string;
-  readonly password?: string;
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly servername?: string };
-  readonly connectTimeoutMs: number;
-  readonly inFlightMax: number;
-}
-
+export type { Address, ConnectionOptions } from './client.ts';
 export type Argument = string | number;
 
 export interface Script {
@@ -53,103 +36,15 @@ export interface Connection {
   generation(): number;
   /** Commands that wait for their answers. */
   waiting(): number;
-  /** Gives up this connection and makes another one, which finds whoever is the primary now. On a cluster the library does that itself. */
+  /** Gives up this connection and makes another one, which finds whoever is the primary now. On a cluster it asks who is. */
   again(): void;
+  /** The same on a cluster's primary for this key alone (`shard.ts`); on one server there is no difference. */
+  at(key: string): Connection;
   close(): void;
 }
 
 /** The server did not say anything. */
 export class Unanswered extends StoreUnavailable {}
-
-const RETRY_MS_MAX = 500;
-const REVIVE_MS = 50;
-const tlsOf = (tls: NonNullable<ConnectionOptions['tls']>) => ({ minVersion: 'TLSv1.2' as const, ...tls });
-
-const optionsOf = (options: ConnectionOptions) => ({
-  lazyConnect: true,
-  enableOfflineQueue: false,
-  autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: 0,
-  disableClientInfo: true,
-  protocol: 2 as const,
-  db: options.database,
-  connectTimeout: options.connectTimeoutMs,
-  // One that was the primary when it was connected to: another one is by now. Nothing is sent again.
-  reconnectOnError: (error: Error) => error.message.includes('READONLY '),
-  // A connection on which nothing comes although something is waited for is given up, and what waits on it with it.
-  socketTimeout: options.connectTimeoutMs,
-  retryStrategy: (times: number) => Math.min(RETRY_MS_MAX, 25 * 2 ** Math.min(times, 8)) * (0.5 + Math.random() / 2),
-  ...(options.username === undefined ? {} : { username: options.username }),
-  ...(options.password === undefined ? {} : { password: options.password }),
-  ...(options.tls === undefined ? {} : { tls: tlsOf(options.tls) }),
-});
-
-const whereabouts = (topology: ConnectionOptions['topology']): string => {
-  const texts = (addresses: readonly Address[]): string => addresses.map(({ host, port }) => `${host}:${port}`).join(', ');
-  switch (topology.kind) {
-    case 'standalone': return texts([topology.address]);
-    case 'sentinel': return `the primary "${topology.name}" of the Sentinels ${texts(topology.sentinels)}`;
-    case 'cluster': return `the cluster of ${texts(topology.nodes)}`;
-  }
-};
-
-const clientOf = (options: ConnectionOptions): Redis | Cluster => {
-  const { topology } = options;
-  const common = optionsOf(options);
-  switch (topology.kind) {
-    case 'standalone':
-      return new Redis({ ...common, ...topology.address });
-    case 'sentinel':
-      return new Redis({
-        ...common, sentinels: topology.sentinels.map((address) => ({ ...address })), name: topology.name, role: 'master', failoverDetector: true,
-        // One that stands still is passed over.
-        sentinelCommandTimeout: options.connectTimeoutMs,
-        ...(topology.username === undefined ? {} : { sentinelUsername: topology.username }),
-        ...(topology.password === undefined ? {} : { sentinelPassword: topology.password }),
-        ...(options.tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: { ...options.tls } }),
-      });
-    case 'cluster': {
-      const { retryStrategy: _retry, enableOfflineQueue: _queue, ...redisOptions } = common;
-      return new Cluster(topology.nodes.map((node) => ({ ...node })), {
-        lazyConnect: true, enableOfflineQueue: false, scaleReads: 'master', redisOptions,
-        // Zero: a command whose connection broke is not sent again.
-        retryDelayOnFailover: 0,
-        clusterRetryStrategy: (times) => Math.min(RETRY_MS_MAX, 25 * 2 ** Math.min(times, 8)),
-      });
-    }
-  }
-};
-
-/** The library hears one error of a socket; a second one, as TLS has them, would end the process. */
-const hearAllErrors = (client: Redis): void => {
-  client.on('error', () => void (client as unknown as { readonly stream?: Duplex }).stream?.on('error', () => undefined));
-};
-
-/** `renewed`: passwords, keys and certificates as they are now; asked when a connection was lost, before there is another. */
-const renewing = (client: Redis, topology: ConnectionOptions['topology'], renewed: () => ConnectionOptions | undefined): void => {
-  client.on('close', () => {
-    const now = renewed();
-    if (now === undefined) return;
-    const { password, tls, topology: where } = now;
-    Object.assign(client.options, { ...(password === undefined ? {} : { password }), ...(tls === undefined ? {} : { tls: tlsOf(tls) }) });
-    if (topology.kind === 'sentinel' && where.kind === 'sentinel') Object.assign(client.options, { ...(where.password === undefined ? {} : { sentinelPassword: where.password }), ...(tls === undefined ? {} : { sentinelTLS: tls }) });
-  });
-};
-
-/**
- * The library gives up for good when a Sentinel tells of another primary while it is just asking who that is: it takes the one for the
- * end of the other. Until it is closed by us a connection is made again. Gives what closes it.
- */
-const reviving = (client: Redis | Cluster): (() => void) => {
-  let closed = false;
-  client.on('end', () => {
-    if (!closed) setTimeout(() => { if (!closed) client.connect().catch(() => undefined); }, REVIVE_MS).unref();
-  });
-  return () => {
-    closed = true;
-    client.disconnect();
-  };
-};
 
 export const connect = (options: ConnectionOptions, renewed: () => ConnectionOptions | undefined = () => undefined): Connection => {
   const client = clientOf(options);
@@ -157,10 +52,16 @@ export const connect = (options: ConnectionOptions, renewed: () => ConnectionOpt
   let inFlight = 0;
   client.on('error', (error: unknown) => { failure = error; });
   let generation = 0;
+  const generations = new WeakMap<Redis, number>();
   const follow = (node: Redis): void => {
     hearAllErrors(node);
     renewing(node, options.topology, renewed);
-    for (const event of ['ready', 'close']) node.on(event, () => { generation += 1; });
+    for (const event of ['ready', 'close']) {
+      node.on(event, () => {
+        generation += 1;
+        generations.set(node, generation);
+      });
+    }
   };
   if (client instanceof Cluster) client.on('+node', follow);
   else follow(client);
@@ -188,7 +89,31 @@ export const connect = (options: ConnectionOptions, renewed: () => ConnectionOpt
     }
   };
 
-  return {
+  const script = (to: () => Pick<Redis, 'callBuffer'>): Connection['script'] => (timeoutMs, { lua, sha }, keys, args) =>
+    answered(timeoutMs, async () => {
+      try {
+        return await to().callBuffer('EVALSHA', sha, keys.length, ...keys, ...args);
+      } catch (error) {
+        // The one answer that says that nothing was done.
+        if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
+        return to().callBuffer('EVAL', lua, keys.length, ...keys, ...args);
+      }
+    }) as Promise<readonly unknown[]>;
+  const shards = client instanceof Cluster ? shardsOf(client, (node) => generations.get(node)) : undefined;
+  const on = (shard: Shard): Connection => {
+    const missed = (error: unknown): never => {
+      shard.missed();
+      throw error;
+    };
+    return {
+      ...whole,
+      command: (timeoutMs, name, ...args) => answered(timeoutMs, async () => shard.primary().callBuffer(name, ...args)).catch(missed),
+      script: (...asked) => script(shard.primary)(...asked).catch(missed),
+      generation: shard.generation,
+    };
+  };
+
+  const whole: Connection = {
     sharded: client instanceof Cluster,
     ready: async () => {
       await Promise.race([connecting, new Promise<void>((resolve) => { setTimeout(resolve, options.connectTimeoutMs).unref(); })]);
@@ -197,23 +122,17 @@ export const connect = (options: ConnectionOptions, renewed: () => ConnectionOpt
     command: (timeoutMs, name, ...args) => answered(timeoutMs, () => client.callBuffer(name, ...args)),
     everywhere: (timeoutMs, name, ...args) =>
       Promise.all((client instanceof Cluster ? client.nodes('master') : [client]).map((node) => answered(timeoutMs, () => node.callBuffer(name, ...args)))),
-    script: (timeoutMs, { lua, sha }, keys, args) =>
-      answered(timeoutMs, async () => {
-        try {
-          return await client.callBuffer('EVALSHA', sha, keys.length, ...keys, ...args);
-        } catch (error) {
-          // The one answer that says that nothing was done.
-          if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
-          return client.callBuffer('EVAL', lua, keys.length, ...keys, ...args);
-        }
-      }) as Promise<readonly unknown[]>,
+    script: script(() => client),
     generation: () => generation,
     waiting: () => inFlight,
     again: () => {
+      shards?.refresh();
       if (!(client instanceof Cluster) && client.status === 'ready') client.disconnect(true);
     },
+    at: (key) => (shards === undefined ? whole : on(shards.of(key))),
     close,
   };
+  return whole;
 };
 
 /** A connection that hears what others publish. What is published while there is none is not heard. */

@@ -107,8 +107,8 @@ export const openRedisTarget = async ({ connection, timeoutMs, seal, replicas, c
       const { loading: _loading, ...rest } = now?.provenance ?? PLAIN;
       await writeProvenance(connection, timeoutMs, { short, provenance: { ...rest, ...(restored === undefined ? {} : { restored: { epoch: restored.epoch, realms: { ...restored.realms } } }) } });
       if (replicas === 0) return;
-      const reached = await connection.command(timeoutMs, 'WAIT', replicas, timeoutMs);
-      if (!(Number(reached) >= replicas)) throw new StoreUnavailable(`redis: ${Number(reached)} of ${replicas} replicas confirmed the copy in time: run the same command again`);
+      const reached = Math.min(...(await connection.everywhere(timeoutMs, 'WAIT', replicas, timeoutMs)).map(Number));
+      if (!(reached >= replicas)) throw new StoreUnavailable(`redis: ${reached} of ${replicas} replicas confirmed the copy in time: run the same command again`);
     },
     close: async () => close(),
   };

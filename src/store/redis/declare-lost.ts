@@ -99,6 +99,6 @@ export const declareLost = async (parts: Parts, loss: Loss, realms: readonly str
   }
   await write(next, { ...rest, restored: { epoch: loss.epoch, realms: now } });
   if (replicas === 0) return;
-  const reached = await connection.command(timeoutMs, 'WAIT', replicas, timeoutMs);
-  if (!(Number(reached) >= replicas)) throw new StoreUnavailable(`redis: ${Number(reached)} of ${replicas} replicas confirmed in time: run the same command again`);
+  const reached = Math.min(...(await connection.everywhere(timeoutMs, 'WAIT', replicas, timeoutMs)).map(Number));
+  if (!(reached >= replicas)) throw new StoreUnavailable(`redis: ${reached} of ${replicas} replicas confirmed in time: run the same command again`);
 };

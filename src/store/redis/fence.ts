@@ -14,7 +14,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../decision/ports.ts';
 import { StoreUnavailable } from '../port.ts';
 import type { Connection } from './connection.ts';
-import { FENCE_PREFIX } from './keys.ts';
+import { FENCE_PREFIX, realmFencePrefix, realmKeys } from './keys.ts';
 import type { Witness } from './witness.ts';
 
 export interface Lease {
@@ -48,6 +48,8 @@ export interface FenceOptions {
   readonly clock: Pick<Clock, 'now'>;
   /** There is no lease, for longer than renewals explain: this may not be the primary any more, or reads and renewals go to different servers. */
   readonly onLost?: () => void;
+  /** On a cluster: the one whose primary it is. */
+  readonly realm?: string;
   /** What was told before a number was written is confirmed with it. */
   readonly witness?: () => Pick<Witness, 'turn' | 'confirmed'> | undefined;
 }
@@ -60,8 +62,8 @@ const DRIFT = 1.01;
 /** For the server only to forget processes that are gone. */
 const ROW_LIVES_MS = 600_000;
 
-export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, onLost, witness }: FenceOptions): Fence => {
-  const key = `${FENCE_PREFIX}${randomBytes(12).toString('base64url')}`;
+export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, onLost, realm, witness }: FenceOptions): Fence => {
+  const key = `${realm === undefined ? FENCE_PREFIX : realmFencePrefix(realm)}${randomBytes(12).toString('base64url')}`;
   let confirmed: Lease | undefined;
   /** Since when leases followed one another on one connection. */
   let heldSince = 0;
@@ -86,7 +88,7 @@ export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, on
     if (!(Number(reached) >= replicas) || lease.generation !== connection.generation()) throw none();
     if (confirmed?.generation !== lease.generation || !(lease.at - confirmed.at < leaseMs)) heldSince = lease.at;
     confirmed = lease;
-    told?.confirmed(turn, lease.generation);
+    told?.confirmed(turn, lease.generation, realm);
   };
   const renew = (): Promise<void> => (renewing ??= once().finally(() => { renewing = undefined; }));
   let without = 0;
@@ -125,5 +127,42 @@ export const startFence = ({ connection, replicas, leaseMs, timeoutMs, clock, on
       }
     },
     stop: () => clearInterval(timer),
+  };
+};
+
+/** The fences of all realms: one for all of them, or on a cluster one for each. */
+export interface Fences {
+  of(realm: string): Fence;
+  /** The longest of them. */
+  settleMs(): number;
+  ready(): Promise<void>;
+  stop(): void;
+}
+
+const FENCES_MAX = 1_000;
+
+/** `realms`: those that hold leases from the start; others begin with their first question, which fails. */
+export const startFences = (options: Omit<FenceOptions, 'realm'>, realms: readonly string[]): Fences => {
+  const { connection } = options;
+  if (!connection.sharded) {
+    const one = startFence(options);
+    return { of: () => one, settleMs: one.settleMs, ready: one.ready, stop: one.stop };
+  }
+  const fences = new Map<string, Fence>();
+  const of = (realm: string): Fence => {
+    const known = fences.get(realm);
+    if (known !== undefined) return known;
+    if (fences.size >= FENCES_MAX) throw new StoreUnavailable(`redis: leases of ${FENCES_MAX} realms are held already`);
+    const fence = startFence({ ...options, connection: connection.at(realmKeys(realm).state), realm });
+    fences.set(realm, fence);
+    return fence;
+  };
+  for (const realm of realms) of(realm);
+  const all = (): readonly Fence[] => [...fences.values()];
+  return {
+    of,
+    settleMs: () => Math.max(0, ...all().map((fence) => fence.settleMs())),
+    ready: async () => void (await Promise.all(all().map((fence) => fence.ready()))),
+    stop: () => all().forEach((fence) => fence.stop()),
   };
 };

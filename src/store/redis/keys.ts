@@ -19,13 +19,16 @@ const digest = (text: string): string => createHash('sha256').update(text, 'utf1
 export const META_KEY = 'cf:{}meta';
 /** Who does the housekeeping of the fleet. */
 export const TURN_PREFIX = 'cf:{}turn:';
-/** The number of one process's newest lease. */
+/** The number of one process's newest lease; on a cluster there is one for each realm, in its slot. */
 export const FENCE_PREFIX = 'cf:{}fence:';
 
 const realmTag = (realm: string): string => (PLAIN_REALM.test(realm) ? realm : `~${digest(realm)}`);
 
 /** On which commits of the realm say that they happened. */
 export const realmChannel = (realm: string): string => `cf:{${realmTag(realm)}}:changed`;
+
+/** On a cluster: the number of one process's newest lease of the realm's primary. */
+export const realmFencePrefix = (realm: string): string => `cf:{${realmTag(realm)}}:fence:`;
 
 /** The realm's name within `META_KEY`. */
 export const realmField = (realm: string): string => `realm:${realmTag(realm)}`;

@@ -56,20 +56,21 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, listen: (heard:
     watch.check();
     const { state, endings, changes, holders } = realmKeys(realm);
     const known = witness.known(realm);
-    const generation = connection.generation();
+    const there = connection.at(state);
+    const generation = there.generation();
     const own = count === undefined ? [] : [holder, count, leaseMs, node, HOLDERS_MAX, known?.endings.hash ?? ''];
     const answer = await onRealm(connection, timeoutMs, RENEW, realm, [state, endings, changes, holders], [epoch, known?.endings.sequence ?? 0, from ?? '', CHANGES_MAX, ...own]);
     if (String(answer[0]) === 'full') throw new StoreUnavailable(`redis: ${HOLDERS_MAX} processes hold leases already`);
     if (count !== undefined && replicas > 0) {
-      const reached = await connection.command(timeoutMs, 'WAIT', replicas, leaseMs);
-      if (!(Number(reached) >= replicas) || connection.generation() !== generation) throw new StoreUnavailable('redis: the replicas do not confirm the lease');
+      const reached = await there.command(timeoutMs, 'WAIT', replicas, leaseMs);
+      if (!(Number(reached) >= replicas) || there.generation() !== generation) throw new StoreUnavailable('redis: the replicas do not confirm the lease');
     }
     return followedOf(parts, realm, known, answer);
   };
   return {
     leaseMs, follow,
     // Behind every new connection may be another primary, or one that was put back, with other commits under the positions that were read.
-    history: (realm) => witness.life(realm) + connection.generation(),
+    history: (realm) => witness.life(realm) + connection.at(realmKeys(realm).state).generation(),
     nameOf: recordField,
     ownerNameOf: ownerPrefix,
     acknowledge: async (realm, { sequence, endings }) => void (await acknowledge(realm, [endings.sequence, endings.hash, holder, sequence])),

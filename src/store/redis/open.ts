@@ -6,8 +6,9 @@ import { StoreUnavailable, type NodeStore } from '../port.ts';
 import { redisConfigFault } from './config-fault.ts';
 import type { RedisStoreConfig } from './config.ts';
 import { connect, listen, type Connection, type ConnectionOptions } from './connection.ts';
-import { startFence, type Fence } from './fence.ts';
+import { startFences, type Fences } from './fence.ts';
 import { knowsEndingsOf, refuseUnlessWhole, watchRestored } from '../provenance.ts';
+import { realmKeys } from './keys.ts';
 import { openMarks, readMeta, type StoreMode } from './marks.ts';
 import { createSeal, replaceable, type Seal } from './seal.ts';
 import { createRedisStore, type RedisStoreParts } from './store.ts';
@@ -145,14 +146,14 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
   const { durability, commitTimeoutMs } = config;
   const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS, onLook: () => { renewed(); learn(); } });
   const replicas = typeof durability === 'string' ? 0 : durability.replicated;
-  let fence: Fence | undefined;
+  let fence: Fences | undefined;
   try {
     await whenThere(async () => {
       await Promise.all([reads.ready(), writes.ready()]);
       await watch.look();
     }, config.waitAtStartMs, () => clock.now().latest);
     if (replicas > 0) {
-      fence = startFence({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock, witness: () => witness, onLost: () => { reads.again(); writes.again(); } });
+      fence = startFences({ connection: writes, replicas, leaseMs: config.leaseMs, timeoutMs: commitTimeoutMs, clock, witness: () => witness, onLost: () => { reads.again(); writes.again(); } }, options.realms ?? options.memory?.realms ?? []);
       await fence.ready();
     }
     const { epoch, provenance, short } = await openMarks(writes, commitTimeoutMs, mode);
@@ -163,7 +164,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
     if (remembered !== undefined && remembered.epoch !== epoch && !knowsEndingsOf(provenance, remembered.epoch, remembered.realms)) {
       throw new StoreUnavailable(`the server holds another store than the one this node knew: what had ended may no longer be known. Restore the right one, or accept the loss with \`curfew endings accept-loss\``);
     }
-    witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined, replicas > 0 ? writes.generation : undefined);
+    witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined, replicas > 0 ? (realm) => writes.at(realmKeys(realm).state).generation() : undefined);
     const restored = provenance.restored !== undefined && options.asRestored !== true;
     const storeParts: RedisStoreParts = {
       reads, writes, epoch, watch, witness, commitTimeoutMs, seal, short,

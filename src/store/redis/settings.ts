@@ -33,7 +33,7 @@ export const serverFault = (facts: ServerFacts, durability: Durability, sharded 
   if (evicting !== undefined) return `the server may drop what had ended: ${evicting}`;
   // A replica could take the place of its primary, which would not know it when it is cut off, and be believed.
   const followers = facts.get('connected_slaves');
-  if (sharded && followers !== '0') return `${followers ?? 'an unknown number of'} replicas follow a primary of this cluster, and one could take its place unnoticed: use a cluster without replicas, or one primary with \`durability: {replicated: n}\` behind Sentinels`;
+  if (sharded && typeof durability === 'string' && followers !== '0') return `${followers ?? 'an unknown number of'} replicas follow a primary of this cluster, and one could take its place unnoticed: use \`durability: {replicated: n}\`, where n is the number of replicas of each primary`;
   if (durability === 'memory') return undefined;
   const weak = is('appendonly', 'yes') ?? is('appendfsync', 'always') ?? is('no-appendfsync-on-rewrite', 'no') ?? is('aof_last_write_status', 'ok');
   if (weak !== undefined) return `weaker than store.redis.durability: ${weak}`;

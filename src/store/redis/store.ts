@@ -8,8 +8,7 @@
  * - A server that knows less than it once told this process is refused, and so is one that was emptied or replaced.
  * - Nothing waits for a server that is away: reads and commits fail within their times.
  *
- * Not guaranteed: that someone who may write to the server hasn't undone something; that a primary of a cluster which was cut off,
- * and doesn't know it, is not asked (`docs/guides/redis.md`).
+ * Not guaranteed: that someone who may write to the server hasn't undone something (`docs/guides/redis.md`).
  */
 import { isInstant, type Instant } from '../../domain/instant.ts';
 import type { Clock } from '../../decision/ports.ts';
@@ -20,7 +19,7 @@ import { commitArguments, commitOutcome } from './commit.ts';
 import { createConfirm } from './confirm.ts';
 import { scriptOf, type Connection, type Script } from './connection.ts';
 import { factsArguments, factsRead } from './facts.ts';
-import type { Fence } from './fence.ts';
+import type { Fences } from './fence.ts';
 import { realmKeys, recordField } from './keys.ts';
 import { createLeases, createRows } from './leases.ts';
 import { makeRealm } from './marks.ts';
@@ -48,7 +47,7 @@ export interface RedisStoreParts {
   readonly watch: Watch;
   readonly witness: Witness;
   /** Where there are replicas. */
-  readonly fence?: Fence;
+  readonly fence?: Fences;
   readonly readTimeoutMs: number;
   readonly commitTimeoutMs: number;
   /** Replicas that must have a commit before it counts as confirmed; 0: none. */
@@ -72,7 +71,7 @@ export interface RedisStore extends NodeStore {
 
 export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
   const { reads, writes, epoch, seal, short, watch, witness, fence, readTimeoutMs, commitTimeoutMs, replicas } = parts;
-  const confirmed = createConfirm(writes, replicas);
+  const confirmed = createConfirm(replicas);
   let closed = false;
   /** Realms whose last answer contradicted what is known. */
   const regressed = new Set<string>();
@@ -89,7 +88,9 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
 
   /** Runs a script that answers `epoch` where the realm is not of this store; a realm that never was is made. */
   const onRealm = async (connection: Connection, timeoutMs: number, script: Script, realm: string, keys: readonly string[], args: readonly (string | number)[]): Promise<readonly unknown[]> => {
-    const call = () => connection.script(timeoutMs, script, keys, args);
+    // Where there are replicas, never elsewhere than who is waited for.
+    const there = replicas > 0 ? connection.at(realmKeys(realm).state) : connection;
+    const call = () => there.script(timeoutMs, script, keys, args);
     const isOther = (answer: readonly unknown[]): boolean => String(answer[0]) === 'epoch';
     const first = await call();
     if (!isOther(first)) return first;
@@ -136,13 +137,14 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
   const askOnce = async (query: FactsQuery, args: readonly (string | number)[]): Promise<FactsRead> => {
     const looking = ready();
     if (looking !== undefined) await looking;
-    const lease = fence?.held();
     const { realm } = query;
+    const fenced = fence?.of(realm);
+    const lease = fenced?.held();
     const { state, records, index, endings } = realmKeys(realm);
     const known = witness.known(realm);
-    const keys = [state, records, index, endings, ...(fence === undefined ? [] : [fence.key])];
+    const keys = [state, records, index, endings, ...(fenced === undefined ? [] : [fenced.key])];
     const answer = await onRealm(reads, readTimeoutMs, FACTS, realm, keys, [epoch, known?.endings.sequence ?? 0, ...args]);
-    if (lease !== undefined) fence?.check(lease, String(answer[9]));
+    if (lease !== undefined) fenced?.check(lease, String(answer[9]));
     const read = factsRead(query, answer, { epoch, seal });
     watch.reached(Number(answer[7]) as Instant);
     witness.see(realm, known, { sequence: read.position.sequence, endings: read.endings }, String(answer[8]));
@@ -157,10 +159,14 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     const args = commitArguments(asked, context);
     const looking = ready();
     if (looking !== undefined) await looking;
+    const there = writes.at(realmKeys(asked.realm).state);
+    // One that was never asked is not connected to yet.
+    if (replicas > 0 && Number.isNaN(there.generation())) await there.command(commitTimeoutMs, 'TIME');
+    const generation = there.generation();
     const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args);
     const outcome = commitOutcome(asked, answer, context);
     if (replicas > 0 && (outcome.outcome === 'committed' || outcome.outcome === 'replayed')) {
-      await confirmed(commitTimeoutMs);
+      await confirmed(there, generation, commitTimeoutMs);
     }
     if (outcome.outcome === 'committed') witness.committed(asked.realm, outcome.position.sequence);
     return outcome;

@@ -64,7 +64,7 @@ export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs, 
       const why = error instanceof StoreUnavailable ? error : new StoreUnavailable('redis: the server could not be looked at', { cause: error });
       missed += 1;
       // It was when we connected to it.
-      if (why instanceof NotPrimary) connection.again();
+      if (why instanceof NotPrimary || connection.sharded) connection.again();
       // No answer is no bad answer: reads say for themselves that the server is away.
       if (!(why instanceof Unanswered) || fault !== undefined || missed > MISSED_MAX) fault = why;
       throw why;

@@ -24,8 +24,8 @@ export interface Witness {
   sure(): ReadonlyMap<string, Seen>;
   /** To be taken before a write is sent that all replicas then confirm. */
   turn(): number;
-  /** They did: whatever was told up to `turn`, while the connection was of this generation, is sure. */
-  confirmed(turn: number, generation: number): void;
+  /** They did: whatever was told up to `turn`, while the connection was of this generation, is sure. `realm`: of this one only, whose server it is. */
+  confirmed(turn: number, generation: number, realm?: string): void;
   /** Only what is sure is known from now on; false where nothing else was known. */
   revert(realm: string): boolean;
   /** What was known is there again, under other positions. */
@@ -52,7 +52,7 @@ const regressed = (): StoreRegressed =>
   new StoreRegressed('the server knows less than it once confirmed (a failover that lost writes, or a restored or emptied server): what had ended may no longer be known. Nodes put back what they know; whether to go on without the rest says `curfew endings accept-loss`');
 
 /** `before`: what an earlier process of this node knew. `generation`: of the connection that replicas confirm; absent: there are none. */
-export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), generation?: () => number): Witness => {
+export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), generation?: (realm: string) => number): Witness => {
   const realms = new Map<string, Seen>(before);
   const surely = new Map<string, Seen>(before);
   /** Not sure yet, oldest first. */
@@ -61,10 +61,10 @@ export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), gen
   const note = (realm: string, seen: Seen): void => {
     if (generation === undefined || surely.get(realm)?.sequence === seen.sequence) return;
     const last = told.findLast((one) => one.realm === realm);
-    if (last?.seen.sequence === seen.sequence && last.generation === generation()) return;
+    if (last?.seen.sequence === seen.sequence && last.generation === generation(realm)) return;
     // Those that are dropped become sure with a later one.
     if (told.length >= TOLD_MAX) told.shift();
-    told.push({ realm, seen, turn: turns, generation: generation() });
+    told.push({ realm, seen, turn: turns, generation: generation(realm) });
   };
   const lives = new Map<string, number>();
   return {
@@ -79,12 +79,13 @@ export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), gen
       turns += 1;
       return turns - 1;
     },
-    confirmed: (turn, of) => {
+    confirmed: (turn, of, realm) => {
       for (const one of told) {
+        if (realm !== undefined && one.realm !== realm) continue;
         const held = surely.get(one.realm);
         if (one.turn <= turn && one.generation === of && (held === undefined || one.seen.sequence >= held.sequence)) surely.set(one.realm, one.seen);
       }
-      told = told.filter((one) => one.turn > turn && one.generation === of);
+      told = told.filter((one) => (realm !== undefined && one.realm !== realm) || (one.turn > turn && one.generation === of));
     },
     revert: (realm) => {
       const [sure, held] = [surely.get(realm), realms.get(realm)];

@@ -17,7 +17,7 @@ export interface Opening {
   temporary(): string;
   serverWith(args: readonly string[]): Promise<RedisServer>;
   /** `config`: settings of `store.redis`; secrets come from files, and the password of the tests' ACL user from `ACL`. */
-  openAt(config: object): Promise<NodeStore>;
+  openAt(config: object, more?: { readonly realms?: readonly string[] }): Promise<NodeStore>;
   /** A primary, its replica behind a `wire` that can be cut, and an `address` that leads to the primary until it is moved. */
   pairBehindAddress(): Promise<{ readonly old: RedisServer; readonly next: RedisServer; readonly wire: TcpProxy; readonly address: TcpProxy }>;
 }
@@ -52,10 +52,10 @@ export const opening = (clock: Clock): Opening => {
       cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
       return folder;
     },
-    openAt: async (config) => {
+    openAt: async (config, more = {}) => {
       const store = await openRedisStore({
         config: redisStoreConfig.parse({ connectTimeoutMs: 5_000, readTimeoutMs: 2_000, commitTimeoutMs: 4_000, ...config }), mode: 'production', clock,
-        secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => (name === 'ACL' ? ACL_PASSWORD : undefined) }, lookEveryMs: 50,
+        secrets: { readFile: (path) => readFileSync(path, 'utf8'), env: (name) => (name === 'ACL' ? ACL_PASSWORD : undefined) }, lookEveryMs: 50, ...more,
       });
       cleanups.push(() => store.close());
       return store;
