@@ -1,5 +1,6 @@
 /** Bad days at the start, through the real program: a message that says what to do, an exit code, nothing that listens and no yes. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -48,6 +49,22 @@ describeWith(['redis'], 'a node whose Redis is not good', () => {
     const later = await server();
     await later.send('HSET cf:{}meta format 99 mode production epoch AAAAAAAAAAAAAAAA');
     expect(await start(`port: ${later.port}`)).toMatch(/^2: .*the store has format 99, this version of Curfew reads format 3/);
+  });
+
+  test('an old server: by its version', { timeout: 120_000 }, async () => {
+    const real = await server();
+    // The real one, but for what it says of its version.
+    const old = createServer((client) => {
+      const target = connect(real.port, '127.0.0.1');
+      client.on('error', () => target.destroy()).pipe(target);
+      target.on('error', () => client.destroy()).on('data', (chunk: Buffer) => client.write(Buffer.from(chunk.toString('latin1').replace(/redis_version:\d\./, 'redis_version:6.'), 'latin1'))).on('end', () => client.end());
+    });
+    await new Promise<void>((resolve) => { old.listen(0, '127.0.0.1', resolve); });
+    try {
+      expect(await start(`port: ${(old.address() as AddressInfo).port}`)).toMatch(/^2: .*the server is of version 6\.\d+\.\d+: Redis 7\.0 or later, or Valkey, is needed/);
+    } finally {
+      old.close();
+    }
   });
 
   test('where it is configured to wait, it serves as soon as the server is there', { timeout: 120_000 }, async () => {
