@@ -48,7 +48,8 @@ describeWith(['redis'], 'Redis, put up otherwise', () => {
 
   test('I7: with replicated: 1 a commit counts when the replica has it; without it, or with one too many, the server is too weak', async () => {
     const primary = await serverWith([...FSYNC, '--min-replicas-to-write', '1', '--repl-ping-replica-period', '1', '--repl-diskless-sync-delay', '0']);
-    const config = { port: primary.port, durability: { replicated: 1 } };
+    // Shorter than it takes to give up a primary that is not followed any more.
+    const config = { port: primary.port, durability: { replicated: 1 }, commitTimeoutMs: 1_500 };
     expect(await messageOf(openAt(config))).toMatch(/0 of 1 replicas/);
     const replica = await serverWith([...FSYNC, '--replicaof', '127.0.0.1', String(primary.port)]);
     const linked = async (count: number) => until(`${count} replicas`, async () => (await primary.send('INFO replication')).includes(`connected_slaves:${count}`) && (await primary.send('INFO replication')).split('state=online').length > count);
