@@ -71,9 +71,18 @@ export const createRecordText = (options: RecordOptions): RecordText => {
   const redact = createMaskingRedactor(options.redactHeaders);
   const fits = (text: string): boolean => text.length * CHARACTER_BYTES_MAX <= options.recordBytesMax || bytesOf(text).length <= options.recordBytesMax;
 
-  const repeating = createRepeatedParts(redact, createSecrets(options.redactHeaders).isSecret);
+  const { isSecret, maskedText } = createSecrets(options.redactHeaders);
+  const repeating = createRepeatedParts(redact, isSecret);
+  const clean = (text: string | undefined): string | undefined => (text?.includes('=') === true ? maskedText(text) : text);
+  /** What is asked for may be an URL with a secret in its query, in whatever protocol: outside of the input, too. */
+  const withoutSecrets = (record: DecisionRecord): DecisionRecord => {
+    const [action, id, detail] = [clean(record.action), clean(record.resource?.id), clean(record.detail)];
+    if (action === record.action && id === record.resource?.id && detail === record.detail) return record;
+    return { ...record, ...(action === undefined ? {} : { action }), ...(record.resource === undefined || id === undefined ? {} : { resource: { ...record.resource, id } }), ...(detail === undefined ? {} : { detail }) };
+  };
 
-  return (record) => {
+  return (given) => {
+    const record = withoutSecrets(given);
     const { input, policy } = record;
     const quick = options.format === 'opa' || options.rules?.asked() === true ? undefined : repeating(record);
     if (quick !== undefined && fits(quick)) return quick;
@@ -85,16 +94,16 @@ export const createRecordText = (options: RecordOptions): RecordText => {
       if (result !== policy.result) secretless['policy'] = { ...policy, result };
     }
     if (masked.length > 0) secretless['masked'] = masked;
-    const clean = options.rules === undefined ? secretless : options.rules(secretless);
-    if (clean === undefined) return undefined;
+    const kept = options.rules === undefined ? secretless : options.rules(secretless);
+    if (kept === undefined) return undefined;
     if (options.format === 'opa') {
-      const event = opaConsoleEvent(clean as JsonObject, options.labels ?? {});
+      const event = opaConsoleEvent(kept as JsonObject, options.labels ?? {});
       const whole = JSON.stringify(event);
       return fits(whole) ? whole : JSON.stringify(shortened(event));
     }
-    const text = JSON.stringify(clean);
+    const text = JSON.stringify(kept);
     if (fits(text)) return text;
-    const { input: shown, policy: said, masked: _masked, ...rest } = clean as unknown as DecisionRecord;
+    const { input: shown, policy: said, masked: _masked, ...rest } = kept as unknown as DecisionRecord;
     const short = JSON.stringify({
       ...rest, ...(shown === undefined ? {} : { input: leftOut(shown) }), policy: said.result === undefined ? said : { ...said, result: leftOut(said.result) },
     });

@@ -29,8 +29,8 @@ export interface LineSink extends DecisionSink {
   close(withinMs: number): Promise<void>;
   /** For a process that is about to die of a fault: writes what is left at once. */
   flushNow(): void;
-  /** Records dropped for lack of room, and write attempts that failed. */
-  stats(): { readonly dropped: number; readonly failures: number; readonly buffered: number };
+  /** Records dropped for lack of room, write attempts that failed, records that wait in memory, and bytes that wait in a spill file. */
+  stats(): { readonly dropped: number; readonly failures: number; readonly buffered: number; readonly spilledBytes: number };
 }
 
 export interface LineSinkOptions {
@@ -229,6 +229,6 @@ export const createLineSink = (options: LineSinkOptions): LineSink => {
         counts.failures += 1;
       }
     },
-    stats: () => ({ ...counts, buffered: queue.waiting + (batch === undefined ? 0 : batch.lines.ends.length - written) }),
+    stats: () => ({ ...counts, buffered: queue.waiting + (batch === undefined ? 0 : batch.lines.ends.length - written), spilledBytes: outlet.spilled?.() ?? 0 }),
   };
 };

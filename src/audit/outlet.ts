@@ -7,6 +7,8 @@ export interface Outlet {
   write(bytes: Buffer): Promise<number>;
   /** The same at once, for a process that is about to end. */
   writeNow(bytes: Buffer): number;
+  /** Bytes that were taken and wait in a file of this process; absent: none ever do. */
+  readonly spilled?: () => number;
   /** Resolves when what was written survives a crash of the machine, as far as the place can promise that at all. */
   sync(): Promise<void>;
 }

@@ -22,6 +22,8 @@ export interface SpillFile {
   next(bytesMax: number): Buffer | undefined;
   /** So many bytes went on. */
   passed(count: number): void;
+  /** Bytes of lines that have not gone on. */
+  readonly waiting: number;
   /** Nothing is left, and nothing is being added. */
   readonly empty: boolean;
   /** Removes the file. */
@@ -103,6 +105,9 @@ export const openSpillFile = (path: string, bytesMax: number, left = false): Spi
     passed: (count) => {
       at += count;
       mark();
+    },
+    get waiting() {
+      return size - at;
     },
     get empty() {
       return at === size && adding === 0;

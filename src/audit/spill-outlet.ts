@@ -74,6 +74,7 @@ export const createSpillOutlet = ({ outlet, path, bytesMax, writeBytesMax, slowM
       spill.appendNow(bytes);
       return bytes.length;
     },
+    spilled: () => spill?.waiting ?? 0,
     sync: () => (spill === undefined ? outlet.sync() : spill.sync()),
   };
 };

@@ -26,7 +26,7 @@ const NS_PER_S = 1e9;
 
 export interface WorkerGauges {
   /** Of the decision log. */
-  readonly sink: () => { readonly dropped: number; readonly failures: number; readonly buffered: number };
+  readonly sink: () => { readonly dropped: number; readonly failures: number; readonly buffered: number; readonly spilledBytes?: number };
   readonly quarantined: () => number;
   readonly spansDropped?: () => number;
 }
@@ -77,6 +77,7 @@ export const createWorkerMetrics = (gauges: WorkerGauges): WorkerMetrics => {
   measured('curfew_decision_log_dropped', 'Decision records that were dropped since the process started.', () => gauges.sink().dropped, { registers });
   measured('curfew_decision_log_write_failures', 'Failed attempts to write the decision log.', () => gauges.sink().failures, { registers });
   measured('curfew_decision_log_buffered', 'Decision records that wait to be written.', () => gauges.sink().buffered, { registers });
+  measured('curfew_decision_log_spill_bytes', 'Bytes of the decision log that wait in spill files of workers.', () => gauges.sink().spilledBytes ?? 0, { registers });
   measured('curfew_spans_dropped', 'Spans of decisions that no receiver had, since the process started.', gauges.spansDropped ?? (() => 0), { registers });
   measured('curfew_quarantined_evaluations', 'Evaluations and workloads in quarantine.', gauges.quarantined, maximum);
 

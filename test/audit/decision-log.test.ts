@@ -101,6 +101,20 @@ describe('secrets', () => {
     const short = createRecordEncoder({ redactHeaders: [], recordBytesMax: 4_096 });
     expect(JSON.parse(short(sampleRecord('r', { ...input, long: 'x'.repeat(5_000) })).toString())).not.toHaveProperty('masked');
   });
+  test('G4: nor does one come out where a record says what was asked, whatever asked it', () => {
+    const asked = `https://shop.local/x?access_token=${canary}&b=2`;
+    const record = { ...sampleRecord('r', { subject: { id: asked }, curfew: { now_ms: 1, resource: { type: 'url', id: asked }, grants: [{ id: 'g', justification: asked }], tasks: [] } }), action: asked, resource: { type: 'url', id: asked }, detail: `failed at ${asked}` };
+    for (const more of [{}, { format: 'opa' as const }]) {
+      const write = createRecordEncoder({ redactHeaders: [], recordBytesMax: 65_536, ...more });
+      for (let turn = 0; turn < 20; turn += 1) {
+        const line = write(record).toString();
+        expect(line).not.toContain(canary);
+        expect(line).toContain('&b=2');
+      }
+    }
+    const short = createRecordEncoder({ redactHeaders: [], recordBytesMax: 4_096 });
+    expect(short({ ...record, input: { long: 'x'.repeat(5_000) } }).toString()).not.toContain(canary);
+  });
   test("the policy's result is cleaned too", () => {
     const record = { ...sampleRecord('r'), policy: { revision: 'r', digest: 'd', result: { headers: { 'Set-Cookie': canary } } } };
     expect(encode(record).toString()).not.toContain(canary);

@@ -1,4 +1,5 @@
 /** I11: `pressure: spill`: what the log can't take goes to a bounded file and from there on, in order, once each; what is beyond is counted. */
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -76,7 +77,7 @@ test.each(['hangs', 'refuses', 'takes parts'] as const)('a log that %s: all is t
   const { sink, path } = sinkOver(outlet);
   await writeAll(sink, ids(1_000));
   await sink.flush();
-  expect(sink.stats()).toMatchObject({ dropped: 0, buffered: 0 });
+  expect(sink.stats()).toMatchObject({ dropped: 0, buffered: 0, spilledBytes: statSync(path).size - 16 });
   expect(outlet.text()).toBe('');
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(failures).not.toEqual([]);
@@ -120,6 +121,35 @@ test('beyond its bound the file does not grow, and the gap that is declared has 
   expect(statSync(path).size).toBeLessThanOrEqual(60_016);
   const { dropped } = sink.stats();
   expect(dropped).toBeGreaterThan(1_000);
+  way.open();
+  await until('all handed on', () => files().length === 0 && sink.stats().buffered === 0);
+  await sink.close(20_000);
+  await until('the end', () => outlet.text().includes('"closed"'));
+  const report = await judge(outlet.text());
+  expect(report.fault).toBeUndefined();
+  expect(report).toMatchObject({ decisions: 3_000 - dropped, dropped, open: [] });
+});
+test('a disk that is full in the middle of a write to the file: parts of lines are taken back, and the gap that is declared has the exact size', async () => {
+  const way = gate();
+  const outlet = behind(async (bytes) => { await way.opened; return bytes.length; });
+  const { sink, path } = sinkOver(outlet);
+  // The kernel takes a part of the write that crosses this, and refuses the next one.
+  const limit = (bytes: string): void => void execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:`]);
+  const before = execFileSync('prlimit', ['--pid', String(process.pid), '--fsize', '--noheadings', '--output', 'SOFT'], { encoding: 'utf8' }).trim();
+  limit('50001');
+  try {
+    for (const name of ids(3_000)) {
+      expect(sink.place()).toBeUndefined();
+      sink.write(sampleRecord(name));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await until('a write that was taken in part', () => failures.some((error) => String(error).includes('the disk of the spill file is full')));
+  } finally {
+    limit(before);
+  }
+  const { dropped } = sink.stats();
+  expect(dropped).toBeGreaterThan(1_000);
+  expect(readFileSync(path, 'latin1').slice(16)).toMatch(/^(?:\{[^\n]*"link":"\w+:\d+"\}\n)+$/);
   way.open();
   await until('all handed on', () => files().length === 0 && sink.stats().buffered === 0);
   await sink.close(20_000);

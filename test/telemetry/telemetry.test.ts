@@ -51,7 +51,7 @@ describe('G4: logs', () => {
 });
 
 describe('metrics', () => {
-  const gauges = { sink: () => ({ dropped: 2, failures: 0, buffered: 1 }), quarantined: () => 1 };
+  const gauges = { sink: () => ({ dropped: 2, failures: 0, buffered: 1, spilledBytes: 512 }), quarantined: () => 1 };
   test('decisions of several workers add up, by result and reason; nothing of a request becomes a label', async () => {
     const [one, two] = [createWorkerMetrics(gauges), createWorkerMetrics(gauges)];
     one.sink.write(sampleRecord('a'));
@@ -65,6 +65,7 @@ describe('metrics', () => {
     expect(text).toContain('curfew_decision_duration_seconds_count 3');
     expect(text).toContain('curfew_facts_age_seconds_count 1');
     expect(text).toContain('curfew_decision_log_dropped 4');
+    expect(text).toContain('curfew_decision_log_spill_bytes 1024');
     expect(text).toContain('curfew_quarantined_evaluations 1');
     expect(text).toMatch(/curfew_event_loop_delay_seconds\{quantile="0.99"\} [0-9.e-]+/);
     expect(text).toContain('curfew_worker_restarts_total{cause="watchdog"} 0');
