@@ -1,5 +1,6 @@
 /** What can go wrong in a history. */
 import type { Random } from './random.ts';
+import { until } from '../support/until.ts';
 import type { World } from './world.ts';
 
 export interface Fault {
@@ -17,5 +18,8 @@ export interface Fault {
   /** While it lasts, nothing may be allowed from this long after its begin. */
   readonly deniesAfterMs?: number;
 }
+
+/** As whatever runs it does: a start that finds no server in time, on a busy machine, is made again. */
+export const startAgain = ({ fleet }: World, node: number): Promise<true> => until(`node ${node} to start`, () => fleet.restart(node).then(() => true as const, () => undefined), 120_000);
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });

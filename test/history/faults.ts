@@ -2,7 +2,7 @@
 import { scriptOf } from '../../src/store/redis/connection.ts';
 import { commitLua } from '../../src/store/redis/scripts/commit.ts';
 import { until } from '../support/until.ts';
-import { pause, type Fault } from './fault.ts';
+import { pause, startAgain, type Fault } from './fault.ts';
 import type { Random } from './random.ts';
 import { FAILOVERS, MOVED, ROLLED_BACK, SERVER_CLOCK, SERVER_FAULTS } from './server-faults.ts';
 import type { World } from './world.ts';
@@ -71,7 +71,7 @@ const NODE_FAULTS: readonly Fault[] = [
     begin: async (world, node) => {
       signal(world.processes(node), 'SIGKILL');
       await world.node(node).exited;
-      return () => world.fleet.restart(node);
+      return async () => void (await startAgain(world, node));
     },
   },
 ];
@@ -88,7 +88,7 @@ const CLOCK: Fault = {
       wall?.set(0);
       if (world.processes(node).every((pid) => before.includes(pid))) return;
       await world.node(node).stop();
-      await world.fleet.restart(node);
+      await startAgain(world, node);
     };
   },
 };

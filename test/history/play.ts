@@ -32,6 +32,8 @@ export interface PlayOptions {
 const ANSWER_WITHIN_MS = 4_000;
 /** L1 is judged by the checker; this is when nobody looks any more. */
 const LOOK_FOR_MS = BACK_WITHIN_MS + 2_000;
+/** Before anything is wrong; no guarantee is judged by it. */
+const ISSUED_WITHIN_MS = 30_000;
 const LIVES_MS = 600_000;
 /** Questions that a client sends at once; the server takes fewer than twice as many of one connection. */
 const A_LINE = 30;
@@ -122,7 +124,7 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
   const isThere = (name: string): boolean => grants.some((grant) => grant.name === name);
   /** A node that has just come back from an earlier history may still refuse. */
   const issue = async (node: number, name: string, ttlMs = LIVES_MS): Promise<void> => {
-    for (const until = instant() + LOOK_FOR_MS; !isThere(name) && instant() < until;) {
+    for (const until = instant() + ISSUED_WITHIN_MS; !isThere(name) && instant() < until;) {
       await issueOnce(node, name, ttlMs);
       if (!isThere(name)) await pause(50);
     }

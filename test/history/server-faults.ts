@@ -6,15 +6,16 @@ import { openRedisStore } from '../../src/store/redis/open.ts';
 import { createClock } from '../../src/time/clock.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { until } from '../support/until.ts';
-import { pause, type Fault } from './fault.ts';
+import { pause, startAgain, type Fault } from './fault.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
 import type { Roles, World } from './world.ts';
 
 /** What an operator does who accepts that the server lost something. */
-const acceptLoss = async ({ fleet }: World): Promise<void> => {
+const acceptLoss = async (world: World): Promise<void> => {
+  const { fleet } = world;
   await Promise.all(fleet.nodes.map((node) => node.stop()));
   for (const index of fleet.nodes.keys()) rmSync(join(fleet.directory(index), '.curfew/store/redis-seen.json'), { force: true });
-  await Promise.all([...fleet.nodes.keys()].map((index) => fleet.restart(index)));
+  await Promise.all([...fleet.nodes.keys()].map((index) => startAgain(world, index)));
 };
 
 export const SERVER_FAULTS: readonly Fault[] = [
