@@ -31,6 +31,7 @@ describeWith(['redis'], 'over Redis', async () => {
   await import('./delegation.test.ts');
   await import('./leaving.test.ts');
   await import('./guards.test.ts');
+  await import('./near-and-late.test.ts');
   await import('./self-service.test.ts');
   await import('./tasks.test.ts');
   await import('./sweeper.test.ts');
