@@ -165,6 +165,48 @@ test('F2 I3: handed on, extended and ended at once, by two workloads and a ticke
   }
 });
 
+test('I2 F1: stopped and let go on again at once, by suspension and by pause, while more is handed on and asked for: what stops last stops all, and an answer is what the next use shows', { timeout: 120_000 }, async () => {
+  for (let round = 0; round < 4; round += 1) {
+    const [first, second, third] = [await fresh('agent'), await fresh('agent'), await fresh('agent')];
+    const task = (await by('ines', 'POST', '/tasks', { kind: 'ticket', owner: 'team:support' })).body.id as string;
+    const { grant } = (await self(first, 'POST', '/requests', { entitlement: 'kb-read', ttlMs: 600_000, task, justification: 'answers', reference: 'T-1' })).body as { grant: string };
+    const give = (from: string, held: string, to: string) => self(from, 'POST', `/grants/${held}/delegations`, { workload: to, scopes: [{ actions: ['GET'], resource: { type: 'http', id: 'kb.local/articles/**' } }], ttlMs: 60_000, justification: 'helps' });
+    const reads = async () => [await uses(first, '/articles/1', 'kb.local'), await uses(second, '/articles/1', 'kb.local'), await uses(third, '/articles/1', 'kb.local')];
+    const suspend = (name: string, kind: string, value: string) => by(name, 'POST', '/suspensions', { selector: { kind, value }, reason: 'looks odd' });
+    const lift = (name: string, { body }: Got) => by(name, 'POST', `/suspensions/${body.id as string}/lift`, { reason: 'fine' });
+    const onTask = (verb: string) => by('ines', 'POST', `/tasks/${task}/${verb}`);
+    expect((await give(first, grant, second)).status).toBe(200);
+    expect(await reads()).toEqual([200, 200, 403]);
+
+    const stopped = await suspend('sue', 'grant', grant);
+    expect([stopped.status, ...(await reads())]).toEqual([201, 403, 403, 403]);
+    expect((await give(first, grant, third)).status, 'nothing comes of what is suspended').toBeGreaterThanOrEqual(400);
+    expect((await lift('sue', stopped)).status, 'nor does who placed it lift it').toBe(403);
+    // Lifted, and the workload it is for suspended by another, at the same time, while more is asked for.
+    const acts = [() => suspend('carl', 'workload', first), () => lift('sid', stopped), () => give(first, grant, third), () => onTask('pause'), () => onTask('resume')];
+    const done = await Promise.all((round % 2 === 0 ? acts : acts.toReversed()).map((act) => act()));
+    const [again, lifted, given] = round % 2 === 0 ? done : done.toReversed();
+    expect([again?.status, lifted?.status]).toEqual([201, 200]);
+    expect(await reads(), 'the workload stands').toEqual([403, 403, 403]);
+    expect((await lift('sue', again as Got)).status).toBe(200);
+    // What the task says is what the next use shows.
+    const open = async () => (await by('ines', 'GET', `/tasks/${task}`)).body.state === 'open';
+    const holds = async () => ((await open()) ? [200, 200, given?.status === 200 ? 200 : 403] : [403, 403, 403]);
+    expect(await reads()).toEqual(await holds());
+    if (!(await open())) expect((await onTask('resume')).status).toBe(200);
+    expect(await reads()).toEqual(await holds());
+    expect(await open()).toBe(true);
+    // Closed while it is paused, resumed and extended: nothing makes it good.
+    const last = [() => onTask('close'), () => onTask('pause'), () => onTask('resume'), () => self(first, 'POST', `/grants/${grant}/extensions`, { ttlMs: 60_000, justification: 'more' })];
+    const [closed] = round % 2 === 0 ? await Promise.all(last.map((act) => act())) : (await Promise.all(last.toReversed().map((act) => act()))).toReversed();
+    expect(closed?.status).toBe(200);
+    expect(await reads()).toEqual([403, 403, 403]);
+    for (const verb of ['resume', 'beat', 'pause']) expect((await onTask(verb)).status, verb).toBeGreaterThanOrEqual(400);
+    for (const over of [{ kind: 'ticket', owner: 'team:support', id: task }, { kind: 'ticket', owner: 'team:support', source: task }]) expect((await by('ines', 'POST', '/tasks', over)).status, 'nor is it opened anew').toBeGreaterThanOrEqual(400);
+    expect([...(await reads()), (await give(first, grant, third)).status >= 400]).toEqual([403, 403, 403, true]);
+  }
+});
+
 test('F6: who asked leaves at the moment of the last approval: what was approved first rests on its owner and approvers, what was not is nothing for good', { timeout: 120_000 }, async () => {
   for (let round = 0; round < 4; round += 1) {
     expect((await person('dora')).status).toBe(200);
