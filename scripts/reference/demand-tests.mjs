@@ -18,6 +18,8 @@ const plain = (literal) =>
 export const demandTests = (root) =>
   testFiles(join(root, 'test')).toSorted().flatMap((path) =>
     [...readFileSync(path, 'utf8').matchAll(LITERAL)].flatMap(([literal]) => {
+      // A test of this generator holds tests as text.
+      if (/\btest\(/.test(literal)) return [];
       const numbers = new Set([...literal.matchAll(/demand\((\d+)\)/g)].map(([, number]) => Number(number)));
       return [...numbers].map((demand) => ({ demand, file: path.slice(root.length).replace(/^\//, ''), name: plain(literal) }));
     }));

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createMeshBundle } from '../history/mesh-bundle.ts';
 import { bundleOf, jwksOf, newKey, signed } from '../identity/forge.ts';
 import { startCurfew, temporaryDirectory, type Curfew } from '../runtime/curfew.ts';
+import { until } from '../support/until.ts';
 
 const LOGIN = 'https://login.example.org';
 const [meshKey, loginKey] = [newKey('ES256', 'm1'), newKey('RS256', 'l1')];
@@ -235,4 +236,23 @@ test('F4 I13: nobody raises themselves: not by roles, by a team, by an account, 
   expect((await person('dora')).status).toBe(200);
   expect((await by('carl', 'PUT', '/people/user:eve', { accounts: ['oidc:login.example.org/dora'], teams: ['team:sre'] })).status).toBe(409);
   expect((await by('carl', 'PUT', `/workloads/${encodeURIComponent('spiffe://example.org/db/nobodys')}`, { owner: 'user:unheard', fallbackOwner: 'team:data' })).status).toBe(400);
+});
+
+// The last one: nobody's tokens of before count after it.
+test('demand(7): a token that was copied while its access held is nothing once its key is rotated away, and one of the new key is nothing once the session is over', { timeout: 120_000 }, async () => {
+  const id = await fresh('agent');
+  const task = (await by('ines', 'POST', '/tasks', { kind: 'ticket', owner: 'team:support' })).body.id as string;
+  expect((await self(id, 'POST', '/requests', { entitlement: 'kb-read', ttlMs: 600_000, task, justification: 'answers', reference: 'T-1' })).body.state).toBe('approved');
+  const copied = svid(id);
+  // On connections of their own, so that both workers are asked.
+  const answers = async (token: string): Promise<readonly number[]> => [...new Set(await Promise.all(Array.from({ length: 12 }, async () => (await curfew.ask(token, '/articles/1', { 'x-forwarded-host': 'kb.local', connection: 'close' })).status)))];
+  expect(await answers(copied)).toEqual([200]);
+  const next = newKey('ES256', 'm2');
+  writeFileSync(join(directory.path, 'mesh.json'), JSON.stringify(bundleOf(next)));
+  await until('what was remembered of the old key is gone', async () => String(await answers(copied)) === '401');
+  const rotated = signed({ alg: 'ES256', kid: 'm2', typ: 'JWT' }, { sub: id, aud: 'curfew', iat: seconds() - 5, exp: seconds() + 300 }, next);
+  expect(await answers(rotated)).toEqual([200]);
+  expect((await by('ines', 'POST', `/tasks/${task}/close`)).status).toBe(200);
+  expect(await answers(rotated)).toEqual([403]);
+  expect(await answers(copied)).not.toContain(200);
 });

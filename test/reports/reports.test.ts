@@ -26,6 +26,7 @@ const DATA = { owner: 'team:shop', fallbackOwner: 'team:platform', model: 'time-
 const ENTITLEMENTS: Readonly<Record<string, { readonly downstream?: readonly string[]; readonly [member: string]: unknown }>> = {
   'ends-orphans': { ...DATA, scopes: [http('shop.local/**', '*')], orphan: { unusedMs: DAY, unseenMs: 3 * DAY, action: 'end' } },
   'by-hand': { ...DATA, scopes: [http('shop.local/**', '*')], orphan: { unusedMs: 300 * DAY, action: 'flag' }, downstream: ['mainframe', 'automatic'] },
+  'by-secret': { ...DATA, scopes: [http('shop.local/**', '*')], orphan: { unusedMs: 300 * DAY, action: 'flag' }, downstream: ['orders-secret'] },
 };
 
 onBothStores('reports', (open) => {
@@ -34,7 +35,7 @@ onBothStores('reports', (open) => {
     const clock: Clock = { now: () => ({ earliest: at.now as Instant, latest: at.now as Instant, trusted: true }), monotonicMs: () => performance.now() };
     const store = await open(clock);
     const policy = { ...(await committedPolicy()), entitlement: (id: string) => ENTITLEMENTS[id] as never };
-    const config = lifecycleConfig.parse({ ...LONG, manualSystems: { mainframe: { assignee: 'team:ops', withinMs: 2 * HOUR } } });
+    const config = lifecycleConfig.parse({ ...LONG, manualSystems: { mainframe: { assignee: 'team:ops', withinMs: 2 * HOUR }, 'orders-secret': { assignee: 'team:vault', withinMs: HOUR } } });
     const lifecycle = createLifecycle({ store, clock, config, policy: () => policy, development: true, enforcementMs: 0, settle: async () => undefined });
     const reports = createReports({ store, clock, policy: () => policy, standing: over.standing ?? [], exceptions: (over.exceptions ?? []).map((one) => exceptionConfig.parse(one)), orphans: config.orphans });
     const errors: unknown[] = [];
@@ -248,6 +249,29 @@ onBothStores('reports', (open) => {
     expect((await store.list('default', { kind: 'open-manual', limit: 5 })).items).toEqual([]);
     await watch.look();
     expect(await alerts('revocation.manual')).toHaveLength(1);
+  });
+
+  test('demand(65): each end of access that rests on a secret asks for its rotation, by timer or by revocation, and the proof of it is in the history of the grant', async () => {
+    const { at, lifecycle, watch, issued, alerts, store } = await setUp();
+    const [timed, revoked, other] = [await issued({ entitlement: 'by-secret', ttlMs: HOUR }), await issued({ entitlement: 'by-secret', ttlMs: DAY }), await issued({ ttlMs: HOUR })];
+    expect(await lifecycle.revoke(CALL, { selector: { kind: 'grant', value: revoked }, reason: 'leaked' }, true)).toMatchObject({ ok: true });
+    await watch.look();
+    const open = async () => (await store.list('default', { kind: 'open-manual', limit: 5 })).items.map(({ key }) => key.id).toSorted();
+    expect(await open()).toEqual([`${revoked}:orders-secret`]);
+    at.now += HOUR;
+    await watch.look();
+    expect(await open()).toEqual([timed, revoked].map((grant) => `${grant}:orders-secret`).toSorted());
+    const finish = (grant: string, proof: string) => lifecycle.finishStep(CALL, { id: `${grant}:orders-secret`, proof, persons: [] });
+    expect(await finish(timed, ''), 'no rotation without a proof').toMatchObject({ ok: false });
+    expect(await finish(timed, 'orders-db password, version 42 of 2027-01-15')).toMatchObject({ ok: true });
+    at.now += HOUR;
+    await watch.look();
+    expect((await alerts('revocation.manual-overdue')).map(({ data }) => (data as { step: string }).step), 'the other one is late').toEqual([`${revoked}:orders-secret`]);
+    const history = async (grant: string) => (await store.events('default', { after: 0, limit: 100, about: { kind: 'grant', id: grant } })).filter(({ type }) => type.startsWith('manual.'));
+    expect((await history(timed)).map(({ type }) => type)).toEqual(['manual.opened', 'manual.done']);
+    expect(JSON.stringify((await history(timed)).at(-1)?.data)).toContain('version 42');
+    expect((await history(revoked)).map(({ type }) => type)).toEqual(['manual.opened']);
+    expect(await history(other)).toEqual([]);
   });
 
   test('demand(43): exceptions are listed with owner, tier and end, standing entries among them; one past its end is heard of once', async () => {
