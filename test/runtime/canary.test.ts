@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { describeWith } from '../parts.ts';
 import { shippedNginx, startNginx, type RunningNginx } from '../support/nginx.ts';
+import { onBothNodeStores, type NodeStore } from '../support/node-stores.ts';
 import { startService, type Service } from '../support/service.ts';
 import { until } from '../support/until.ts';
 import { startCurfew, temporaryDirectory, type Curfew } from './curfew.ts';
@@ -11,17 +11,21 @@ import { startCurfew, temporaryDirectory, type Curfew } from './curfew.ts';
 const WORKLOAD = 'spiffe://dev.local/canary';
 const NO_TOKEN = 'proxy_set_header X-Curfew-Pep-Token ""; # KEEP';
 
-describeWith(['nginx'], 'canary grants behind nginx', () => {
+onBothNodeStores(['nginx'], 'canary grants behind nginx', (openStore) => {
   const directory = temporaryDirectory();
   const config = join(directory.path, 'canaries.yaml');
   let curfew: Curfew;
   let service: Service;
+  let store: NodeStore;
   const gateways: RunningNginx[] = [];
   /** The shipped configuration, with the token of this enforcement point; `more` goes into the question to Curfew. */
   const gateway = async (token: string, more = ''): Promise<number> => {
     const text = shippedNginx({ curfew: curfew.ports.http, service: service.port });
     expect(text).toContain(NO_TOKEN);
-    const keeping = more === '' ? text : text.replace('http {', 'http { proxy_cache_path keep keys_zone=keep:1m;').replace('proxy_cache off;', more);
+    // On a busy machine an answer may take longer than a gateway waits in earnest.
+    const patient = text.replaceAll(/proxy_(connect|send|read)_timeout \d+ms;/g, 'proxy_$1_timeout 20s;');
+    expect(patient).not.toBe(text);
+    const keeping = more === '' ? patient : patient.replace('http {', 'http { proxy_cache_path keep keys_zone=keep:1m;').replace('proxy_cache off;', more);
     const nginx = await startNginx(keeping.replace(NO_TOKEN, `proxy_set_header X-Curfew-Pep-Token "${token}"; #`));
     gateways.push(nginx);
     return nginx.port;
@@ -30,7 +34,8 @@ describeWith(['nginx'], 'canary grants behind nginx', () => {
     `{id: ${pep}, pep: ${pep}, url: 'http://127.0.0.1:${port}/canary', insecureLoopback: true, headers: {host: shop.local}, workload: '${WORKLOAD}/${pep}', credential: {file: ${join(directory.path, `${pep}.token`)}}, resource: {type: http, id: shop.local/canary}, owner: 'team:sre', everyMs: 3600000, ttlMs: 6000, timeoutMs: 20000, askMs: 100, watchMs: 1000}`;
 
   beforeAll(async () => {
-    const peps = "peps: [{id: edge, token: {env: EDGE_TOKEN}, hosts: [shop.local]}, {id: stale, token: {env: STALE_TOKEN}, hosts: [shop.local]}]\n";
+    store = await openStore();
+    const peps = `${store.yaml}peps: [{id: edge, token: {env: EDGE_TOKEN}, hosts: [shop.local]}, {id: stale, token: {env: STALE_TOKEN}, hosts: [shop.local]}]\n`;
     writeFileSync(config, peps);
     service = await startService();
     curfew = await startCurfew({ directory: directory.path, args: ['--config', 'canaries.yaml'], env: { EDGE_TOKEN: 'edge-secret-of-24-letters', STALE_TOKEN: 'stale-secret-of-24-letter' } });
@@ -44,6 +49,7 @@ describeWith(['nginx'], 'canary grants behind nginx', () => {
     for (const nginx of gateways) await nginx.stop();
     await curfew?.stop();
     await service?.close();
+    await store?.stop();
     directory.remove();
   });
 
