@@ -106,6 +106,18 @@ describe('G3: the chain of the decision log', () => {
     expect((await judge(lines, { heads: [last.segment] })).heads).toBe(1);
     expect((await judge(cut, { heads: [last.segment] })).fault?.what).toMatch(/cut off/);
   });
+  test('a chain that is replayed, as it is or under the name of another node, is found', async () => {
+    const chainOf = (line: string): string => /"link":"(\w{16}):/.exec(line)?.[1] ?? '';
+    const [one, two] = [...new Set(lines.map(chainOf))] as [string, string];
+    const own = lines.filter((line) => chainOf(line) === one);
+    expect((await judge(own)).fault).toBeUndefined();
+    expect((await judge([...lines, ...own])).fault).toBeDefined();
+    for (const name of ['00112233445566cc', two]) {
+      const renamed = own.map((line) => line.replaceAll(one, name));
+      expect((await judge(renamed)).fault, name).toBeDefined();
+      expect((await judge([...lines, ...renamed])).fault, name).toBeDefined();
+    }
+  });
   test('a whole chain written anew holds by itself, and not beside what is known of it elsewhere', async () => {
     const forged = createDecisionChain('00112233445566aa');
     const outlet = memory();
