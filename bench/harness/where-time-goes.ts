@@ -51,7 +51,7 @@ What a worker holds after the rounds of \`npm run bench:memory\`: some 50 MB of 
 | 8 MiB of records | 366 to 499 us, memory the same: what heaps keep is mostly room between objects; not kept |
 | denials without a stack | 6 us less a denial, kept |
 | a reader of HTTP of our own ([ADR 0026](../adr/0026-http-is-read-by-node.md)) | 0.82 of the time, not kept |
-| new space of 8 MiB in place of 5 | 0.99 of the processor time over HTTP at 1,000 (40 interleaved rounds, busy machine, least tenth), 9 MB more; not kept |
+| new space of 8 MiB in place of 5 | 0.99 of the processor time over HTTP at 1,000 (40 interleaved rounds, busy machine, least tenth), up to 9 MB more; not kept |
 | \`--single-threaded-gc\` | 0.98 (the same run), too little to be told from noise; not kept |
 | ES256 verified by \`node:crypto\` in place of jose | 83 us on the event loop, 97 to 106 in a thread, against 98 to 117: at a token's first sight only, below 2 % at 1,000,000; not kept |
 `;
