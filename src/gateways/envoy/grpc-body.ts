@@ -7,6 +7,7 @@ import protobuf from 'protobufjs';
 import 'protobufjs/ext/descriptor.js';
 import type { JsonValue } from '../../domain/json.ts';
 import { messageJson } from '../../grpc/proto/message-json.ts';
+import { protoJson } from './proto-json.ts';
 
 export type GrpcMessage =
   | { readonly kind: 'value'; readonly value: JsonValue }
@@ -22,13 +23,17 @@ const PREFIX_BYTES = 5;
 
 type Read = (bytes: Uint8Array) => JsonValue;
 
-const readerOf = (type: protobuf.Type): Read => {
-  const checked = messageJson(type);
-  return (bytes) => {
-    // Refuses what is malformed or nested too deep, and keys that make prototypes.
-    if (JSON.stringify(checked(bytes)).includes('"__proto__":')) throw new Error('a member __proto__');
-    return type.toObject(type.decode(bytes), { longs: String, enums: String, bytes: String, json: true });
+/** Of each type once, also of those that come inside of an `Any`. */
+const createReader = (): ((type: protobuf.Type, bytes: Uint8Array) => JsonValue) => {
+  const checks = new WeakMap<protobuf.Type, (bytes: Uint8Array) => unknown>();
+  const decode = (type: protobuf.Type, bytes: Uint8Array): protobuf.Message => {
+    let check = checks.get(type);
+    if (check === undefined) checks.set(type, (check = messageJson(type)));
+    // Refuses what is malformed or nested too deep.
+    check(bytes);
+    return type.decode(bytes);
   };
+  return (type, bytes) => protoJson(type, decode(type, bytes), decode);
 };
 
 const servicesOf = (namespace: protobuf.NamespaceBase): readonly protobuf.Service[] =>
@@ -42,11 +47,12 @@ export const grpcBodies = (descriptorSet: Uint8Array): GrpcBodies => {
   const root = protobuf.Root.fromDescriptor(descriptorSet);
   root.resolveAll();
   const readers = new Map<string, Read>();
+  const read = createReader();
   for (const service of servicesOf(root)) {
     for (const method of service.methodsArray) {
       method.resolve();
       const { resolvedRequestType: type } = method;
-      if (type !== null) readers.set(`/${service.fullName.slice(1)}/${method.name}`, readerOf(type));
+      if (type !== null) readers.set(`/${service.fullName.slice(1)}/${method.name}`, (bytes) => read(type, bytes));
     }
   }
   if (readers.size === 0) throw new Error('the descriptor set has no methods');

@@ -165,7 +165,6 @@ export const messageJson = (type: protobuf.Type, { custom = {} }: MessageJsonOpt
       return { name: field.name, ...value, kind: 'map', others, mapKey: key.read, mapDefault: mapDefault(field) };
     }
     if (field.repeated) {
-      if (value.wire !== DELIMITED) throw new Error(`packed fields are not read: ${field.fullName}`);
       return { name: field.name, ...value, kind: 'list', others };
     }
     const explicit = field.partOf !== null || field.resolvedType instanceof protobuf.Type;
@@ -196,11 +195,19 @@ export const messageJson = (type: protobuf.Type, { custom = {} }: MessageJsonOpt
         const tag = reader.uint32();
         if (tag >>> 3 === 0) throw malformed('field number 0');
         const plan = fields[tag >>> 3];
-        if (plan === undefined || (plan.kind === 'map' ? DELIMITED : plan.wire) !== (tag & 7)) {
+        const packed = plan?.kind === 'list' && plan.wire !== DELIMITED && (tag & 7) === DELIMITED;
+        if (plan === undefined || ((plan.kind === 'map' ? DELIMITED : plan.wire) !== (tag & 7) && !packed)) {
           reader.skipType(tag & 7);
           continue;
         }
         const { name } = plan;
+        if (packed) {
+          const list = (target[name] ??= []) as unknown[];
+          const last = delimitedEnd(reader);
+          while (reader.pos < last) list.push(plan.read(reader, depth, undefined));
+          if (reader.pos !== last) throw malformed('a field beyond its message');
+          continue;
+        }
         if (plan.kind === 'map') {
           readEntry(reader, plan, depth, (target[name] ??= Object.create(null)) as Target);
         } else if (plan.kind === 'list') {

@@ -92,6 +92,58 @@ describe('messages of gRPC', () => {
   });
 });
 
+/** Every kind of field that the plugin's own example of gRPC compares, in its JSON form. */
+const SINK = `syntax = "proto3"; package sink;
+import "google/protobuf/any.proto"; import "google/protobuf/wrappers.proto"; import "google/protobuf/timestamp.proto"; import "google/protobuf/duration.proto"; import "google/protobuf/struct.proto"; import "google/protobuf/field_mask.proto"; import "google/protobuf/empty.proto";
+enum State { UNKNOWN = 0; AWAITING_INPUT = 1; }
+message Known { google.protobuf.UInt64Value big_id = 1; google.protobuf.Int64Value big_int = 2; google.protobuf.BoolValue bool = 3; google.protobuf.BytesValue bytes = 4; google.protobuf.DoubleValue double = 5;
+  google.protobuf.FloatValue float = 6; google.protobuf.ListValue list = 7; google.protobuf.Any neat = 8; google.protobuf.Timestamp now = 9; google.protobuf.Struct object = 10; google.protobuf.Duration period = 11;
+  google.protobuf.UInt32Value small_id = 12; google.protobuf.StringValue string = 13; google.protobuf.Value value = 14; google.protobuf.FieldMask mask = 15; google.protobuf.Empty nothing = 16; repeated int32 packed = 17; }
+message Exchange { float needed = 1; string opaque_id = 2; State state = 3; Known wk = 4; }
+service Sink { rpc Exchange (Exchange) returns (Exchange); }`;
+const sinkRoot = new protobuf.Root();
+for (const name of ['any', 'wrappers', 'timestamp', 'duration', 'struct', 'field_mask', 'empty']) sinkRoot.addJSON((protobuf.common.get(`google/protobuf/${name}.proto`) as any).nested);
+protobuf.parse(SINK, sinkRoot);
+sinkRoot.resolveAll();
+const sinkSet = protobuf.Root.prototype.toDescriptor.call(sinkRoot, 'proto3');
+const sink = grpcBodies((sinkSet.constructor as unknown as { encode(message: unknown): protobuf.Writer }).encode(sinkSet).finish());
+
+describe('well-known types', () => {
+  const Exchange = sinkRoot.lookupType('sink.Exchange');
+  const wrap = (type: string, fields: Json): Uint8Array => sinkRoot.lookupType(type).encode(fields).finish();
+  const read = (fields: Json): any => sink('/sink.Sink/Exchange', framed(Exchange.encode(fields).finish()));
+  const known = (wk: Json): any => read({ wk });
+  const any = (name: string, value: Uint8Array): Json => ({ neat: { type_url: name, value } });
+
+  test("have the forms that opa-envoy-plugin's example policy compares", () => {
+    const wk = {
+      bigId: { value: 101 }, bigInt: { value: 2 }, bool: { value: true }, bytes: { value: Buffer.from([0, 0, 0]) }, double: { value: 0.12 }, float: { value: 0.12 },
+      list: { values: [{ stringValue: 'zero' }, { stringValue: 'one' }, { nullValue: 0 }] }, ...any('googleapis.com/google.protobuf.StringValue', wrap('google.protobuf.StringValue', { value: 'Hithere' })),
+      now: { seconds: 1_606_902_522, nanos: 118_723_000 }, object: { fields: { foo: { stringValue: 'bar' } } }, period: { seconds: 30 }, smallId: { value: 100 }, string: { value: 'abcd' }, value: { stringValue: 'string' },
+      mask: { paths: ['user.display_name', 'photo'] }, nothing: {}, packed: [1, 2, 300],
+    };
+    expect(read({ needed: 1.23, opaqueId: 'asdf', state: 1, wk })).toEqual({ kind: 'value', value: {
+      needed: 1.23, opaqueId: 'asdf', state: 'AWAITING_INPUT', wk: {
+        bigId: '101', bigInt: '2', bool: true, bytes: 'AAAA', double: 0.12, float: 0.12, list: ['zero', 'one', null], neat: { '@type': 'googleapis.com/google.protobuf.StringValue', value: 'Hithere' },
+        now: '2020-12-02T09:48:42.118723Z', object: { foo: 'bar' }, period: '30s', smallId: 100, string: 'abcd', value: 'string', mask: 'user.displayName,photo', nothing: {}, packed: [1, 2, 300],
+      },
+    } });
+    expect(known({ bigId: {}, bytes: {}, bool: {}, period: { seconds: -1, nanos: -500_000_000 }, now: {} }).value.wk).toEqual({ bigId: '0', bytes: '', bool: false, period: '-1.500s', now: '1970-01-01T00:00:00Z' });
+    expect(known(any('x/sink.Exchange', wrap('sink.Exchange', { opaqueId: 'in' }))).value.wk).toEqual({ neat: { '@type': 'x/sink.Exchange', opaqueId: 'in' } });
+  });
+
+  test('B7 B8: what has no such form denies: out of range, of an unknown type, malformed or too deep inside of an Any, __proto__ anywhere', () => {
+    let nested = any('x/sink.Exchange', wrap('sink.Exchange', {}));
+    for (let depth = 0; depth < 40; depth += 1) nested = any('x/sink.Known', wrap('sink.Known', nested));
+    for (const wk of [
+      { now: { seconds: 253_402_300_800 } }, { now: { nanos: 1_000_000_000 } }, { now: { nanos: -1 } }, { period: { seconds: 1, nanos: -1 } }, { period: { seconds: 400_000_000_000 } }, { value: {} }, { value: { numberValue: Number.NaN } }, { mask: { paths: ['aB'] } },
+      any('x/no.Such', Buffer.from([])), any('no-slash', Buffer.from([])), any('x/sink', Buffer.from([])), any('x/sink.Exchange', Buffer.from([0x0a, 0xff])), nested, { object: { fields: Object.fromEntries([['__proto__', { boolValue: true }]]) } },
+      any('x/google.protobuf.Struct', wrap('google.protobuf.Struct', { fields: Object.fromEntries([['__proto__', { boolValue: true }]]) })),
+    ] as Json[]) expect(known(wk).kind, JSON.stringify(wk).slice(0, 120)).toBe('malformed');
+    expect(({} as Json)['boolValue']).toBeUndefined();
+  });
+});
+
 describe('context_extensions', () => {
   const plain = { method: 'GET', path: '/orders/1', host: 'shop.local', scheme: 'http', protocol: 'HTTP/1.1', headers: { authorization: 'Bearer x' } };
   const asked = async (contextExtensions: Json, token?: string): Promise<readonly unknown[]> => {
