@@ -10,7 +10,7 @@ const DEPTH_MAX = 32;
 
 /** Checks and decodes bytes of another type. */
 type Decode = (type: protobuf.Type, bytes: Uint8Array) => protobuf.Message;
-type Fields = Readonly<Record<string, any>>;
+type Fields = Readonly<Record<string, unknown>>;
 type Walk = (type: protobuf.Type, message: Fields, depth: number) => JsonValue;
 
 const SECONDS = { timestamp: [-62_135_596_800n, 253_402_300_799n], duration: [-315_576_000_000n, 315_576_000_000n] } as const;
@@ -32,12 +32,12 @@ const fraction = (nanos: number): string => {
 
 const timestamp = (message: Fields): JsonValue => {
   const whole = new Date(Number(secondsOf(message, SECONDS.timestamp)) * 1_000).toISOString();
-  return `${whole.slice(0, -'.000Z'.length)}${fraction(message['nanos'] ?? 0)}Z`;
+  return `${whole.slice(0, -'.000Z'.length)}${fraction((message['nanos'] ?? 0) as number)}Z`;
 };
 
 const duration = (message: Fields): JsonValue => {
   const seconds = secondsOf(message, SECONDS.duration);
-  const nanos: number = message['nanos'] ?? 0;
+  const nanos = (message['nanos'] ?? 0) as number;
   if ((seconds > 0n && nanos < 0) || (seconds < 0n && nanos > 0)) throw without('seconds and nanos of two signs');
   const sign = seconds < 0n || nanos < 0 ? '-' : '';
   return `${sign}${seconds < 0n ? -seconds : seconds}${fraction(Math.abs(nanos))}s`;
@@ -46,14 +46,15 @@ const duration = (message: Fields): JsonValue => {
 const valueOf = (message: Fields, depth: number): JsonValue => {
   if (!(depth < DEPTH_MAX)) throw without('nested too deep');
   const has = (name: string): boolean => message[name] !== undefined && message[name] !== null && Object.hasOwn(message, name);
-  if (has('structValue')) return structOf(message['structValue'], depth + 1);
-  if (has('listValue')) return listOf(message['listValue'], depth + 1);
+  if (has('structValue')) return structOf(message['structValue'] as Fields, depth + 1);
+  if (has('listValue')) return listOf(message['listValue'] as Fields, depth + 1);
   if (has('numberValue')) {
-    if (!Number.isFinite(message['numberValue'])) throw without('a number of a Value that is not finite');
-    return message['numberValue'];
+    const number = message['numberValue'] as number;
+    if (!Number.isFinite(number)) throw without('a number of a Value that is not finite');
+    return number;
   }
-  if (has('stringValue')) return message['stringValue'];
-  if (has('boolValue')) return message['boolValue'];
+  if (has('stringValue')) return message['stringValue'] as string;
+  if (has('boolValue')) return message['boolValue'] as boolean;
   if (has('nullValue')) return null;
   throw without('a Value without one');
 };
@@ -74,12 +75,14 @@ const camelCase = (path: string): string => {
   return text;
 };
 
-const scalar = (field: protobuf.Field, value: any): JsonValue => {
-  if (field.resolvedType instanceof protobuf.Enum) return field.resolvedType.fullName === '.google.protobuf.NullValue' ? null : (field.resolvedType.valuesById[value] ?? value);
+const scalar = (field: protobuf.Field, value: unknown): JsonValue => {
+  if (field.resolvedType instanceof protobuf.Enum) return field.resolvedType.fullName === '.google.protobuf.NullValue' ? null : (field.resolvedType.valuesById[value as number] ?? (value as number));
   if (field.type === 'bytes') return Buffer.from(value as Uint8Array).toString('base64');
-  if (/64$/.test(field.type)) return String(value);
-  if (field.type === 'float' && Number.isFinite(value)) return shortFloat(value);
-  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : (value as JsonValue);
+  // Of a `Long` too.
+  if (field.type.endsWith('64')) return String(value);
+  if (typeof value !== 'number') return value as string | boolean;
+  if (!Number.isFinite(value)) return String(value);
+  return field.type === 'float' ? shortFloat(value) : value;
 };
 
 /** The shortest number that is this one as a float: 0.12, not 0.11999999731779099. */
@@ -106,23 +109,23 @@ export const protoJson = (root: protobuf.Type, top: protobuf.Message, decode: De
   const ownForm = (name: string) => (Object.hasOwn(known, name) ? known[name] : WRAPPED.test(name) ? wrapped : undefined);
   const wrapped = (type: protobuf.Type, message: Fields): JsonValue => {
     const field = type.fields['value'] as protobuf.Field;
-    const value = message['value'] ?? field.defaultValue;
+    const value = message['value'] ?? (field.defaultValue as unknown);
     return scalar(field, field.type === 'bytes' && !(value instanceof Uint8Array) ? new Uint8Array() : value);
   };
   const anyOf = (message: Fields, depth: number): JsonValue => {
-    const url: string = message['type_url'] ?? message['typeUrl'] ?? '';
+    const url = (message['type_url'] ?? message['typeUrl'] ?? '') as string;
     if (url === '') return {};
     const name = url.slice(url.lastIndexOf('/') + 1);
     const found = root.root.lookup(`.${name}`, [protobuf.Type]);
     if (!(found instanceof protobuf.Type)) throw without('an Any of a type that nobody described');
-    const value = walk(found, decode(found, (message['value'] as Uint8Array | undefined) ?? new Uint8Array()) as Fields, depth + 1);
-    return { '@type': url, ...(ownForm(name) === undefined && typeof value === 'object' ? (value as object) : { value }) };
+    const value = walk(found, decode(found, (message['value'] as Uint8Array | undefined) ?? new Uint8Array()) as unknown as Fields, depth + 1);
+    return { '@type': url, ...(ownForm(name) === undefined && typeof value === 'object' ? value : { value }) };
   };
   const walk: Walk = (type, message, depth) => {
     if (!(depth < DEPTH_MAX)) throw without('nested too deep');
     const form = ownForm(type.fullName.slice(1));
     if (form !== undefined) return form(type, message, depth);
-    const one = (field: protobuf.Field, value: any): JsonValue => (field.resolvedType instanceof protobuf.Type ? walk(field.resolvedType, value as Fields, depth + 1) : scalar(field, value));
+    const one = (field: protobuf.Field, value: unknown): JsonValue => (field.resolvedType instanceof protobuf.Type ? walk(field.resolvedType, value as Fields, depth + 1) : scalar(field, value));
     const members: [string, JsonValue][] = [];
     for (const field of type.fieldsArray) {
       const value = Object.hasOwn(message, field.name) ? message[field.name] : undefined;
@@ -133,5 +136,5 @@ export const protoJson = (root: protobuf.Type, top: protobuf.Message, decode: De
     }
     return objectOf(members);
   };
-  return walk(root, top as Fields, 0);
+  return walk(root, top as unknown as Fields, 0);
 };
