@@ -4,7 +4,7 @@
  * throws: a time out of range, an `Any` of a type that the set does not describe, a member `__proto__`, nesting beyond the cap.
  */
 import protobuf from 'protobufjs';
-import type { JsonValue } from '../../domain/json.ts';
+import { isJsonObject, type JsonValue } from '../../domain/json.ts';
 
 const DEPTH_MAX = 32;
 
@@ -18,8 +18,11 @@ const NANOS_MAX = 999_999_999;
 
 const without = (why: string): Error => new Error(`no JSON form: ${why}`);
 
+/** Of a number, or of the `Long` that stands for one. */
+const digits = (value: unknown): string => (value as { toString(): string }).toString();
+
 const secondsOf = (message: Fields, [least, most]: readonly [bigint, bigint]): bigint => {
-  const seconds = BigInt(String(message['seconds'] ?? 0));
+  const seconds = BigInt(digits(message['seconds'] ?? 0));
   if (!(seconds >= least && seconds <= most)) throw without('seconds out of range');
   return seconds;
 };
@@ -78,8 +81,7 @@ const camelCase = (path: string): string => {
 const scalar = (field: protobuf.Field, value: unknown): JsonValue => {
   if (field.resolvedType instanceof protobuf.Enum) return field.resolvedType.fullName === '.google.protobuf.NullValue' ? null : (field.resolvedType.valuesById[value as number] ?? (value as number));
   if (field.type === 'bytes') return Buffer.from(value as Uint8Array).toString('base64');
-  // Of a `Long` too.
-  if (field.type.endsWith('64')) return String(value);
+  if (field.type.endsWith('64')) return digits(value);
   if (typeof value !== 'number') return value as string | boolean;
   if (!Number.isFinite(value)) return String(value);
   return field.type === 'float' ? shortFloat(value) : value;
@@ -119,7 +121,7 @@ export const protoJson = (root: protobuf.Type, top: protobuf.Message, decode: De
     const found = root.root.lookup(`.${name}`, [protobuf.Type]);
     if (!(found instanceof protobuf.Type)) throw without('an Any of a type that nobody described');
     const value = walk(found, decode(found, (message['value'] as Uint8Array | undefined) ?? new Uint8Array()) as unknown as Fields, depth + 1);
-    return { '@type': url, ...(ownForm(name) === undefined && typeof value === 'object' ? value : { value }) };
+    return { '@type': url, ...(ownForm(name) === undefined && isJsonObject(value) ? value : { value }) };
   };
   const walk: Walk = (type, message, depth) => {
     if (!(depth < DEPTH_MAX)) throw without('nested too deep');
