@@ -59,7 +59,14 @@ type Read = { readonly value: JsonValue } | { readonly fault: { readonly path: r
 const NOT_JSON = 'is not JSON';
 const SURROGATE = 'has an unpaired surrogate';
 
-const readLong = (text: string, depthMax: number): Read => {
+const INTEGER = /^-?\d+$/;
+
+/** A double holds 9007199254740992 and not the number after it: whoever reads integers would see another one. */
+const isExact = (scalar: string, value: number): boolean => Number.isSafeInteger(value) || !INTEGER.test(scalar) || (scalar.length <= INTEGER_CHARS_MAX && BigInt(scalar) === BigInt(value));
+/** Longer ones are not looked at, and no number that anybody counts with. */
+const INTEGER_CHARS_MAX = 400;
+
+const readLong = (text: string, depthMax: number, exact: boolean): Read => {
   let at = 0;
   const path: (string | number)[] = [];
   let fault: Extract<Read, { fault: unknown }>['fault'] | undefined;
@@ -128,7 +135,9 @@ const readLong = (text: string, depthMax: number): Read => {
     const scalar = match(SCALAR);
     if (scalar === undefined) return fail(NOT_JSON);
     const value = JSON.parse(scalar) as number | boolean | null;
-    return typeof value === 'number' && !Number.isFinite(value) ? fail('is a number beyond range', from) : value;
+    if (typeof value !== 'number') return value;
+    if (!Number.isFinite(value)) return fail('is a number beyond range', from);
+    return exact && !isExact(scalar, value) ? fail('is an integer that is not kept exactly', from) : value;
   };
   const value = read(1);
   match(WHITESPACE);
@@ -137,17 +146,23 @@ const readLong = (text: string, depthMax: number): Read => {
   return { fault: fault ?? { path: [], at, message: NOT_JSON } };
 };
 
+export interface StrictJsonRules {
+  readonly depthMax?: number | undefined;
+  /** Integers that a double does not hold are refused too: for what somebody else reads as well, who may hold them. */
+  readonly exactIntegers?: boolean;
+}
+
 /** The value, or `undefined` when the text is not JSON or can be understood in more than one way. Never throws. */
-export const parseStrictJson = (text: string, depthMax = JSON_DEPTH_MAX): JsonValue | undefined => {
+export const parseStrictJson = (text: string, { depthMax = JSON_DEPTH_MAX, exactIntegers = false }: StrictJsonRules = {}): JsonValue | undefined => {
   const plain = parsePlain(text, depthMax);
   if (plain !== undefined) return plain;
-  const read = readLong(text, depthMax);
+  const read = readLong(text, depthMax, exactIntegers);
   return 'value' in read ? read.value : undefined;
 };
 
 /** Of a text that `parseStrictJson` refuses: what is wrong with it, and where. `undefined` of any other. */
 export const strictJsonFault = (text: string, depthMax = JSON_DEPTH_MAX): JsonFault | undefined => {
-  const read = readLong(text, depthMax);
+  const read = readLong(text, depthMax, false);
   if ('value' in read) return undefined;
   const { path, at, message } = read.fault;
   const before = text.slice(0, at);

@@ -15,10 +15,10 @@ test('a text reads the same however it is spaced: the short way refuses what the
   const part = fc.string({ unit: fc.constantFrom('{', '}', '[', ']', '"', ':', ',', 'a', '{"a":', '"a":1', '"__proto__":', '1', '-0', '1e400', '1.0', '\\u0061', '\ud800', '[]', '{}', '"]]"', '"["', 'null'), maxLength: 16 });
   fc.assert(fc.property(fc.oneof(part, fc.json({ maxDepth: 6 })), fc.integer({ min: 1, max: 6 }), (text, depth) => {
     // A space is not how JSON.stringify begins, so this goes the long way.
-    expect(parseStrictJson(text, depth)).toEqual(parseStrictJson(` ${text}`, depth));
+    expect(parseStrictJson(text, { depthMax: depth })).toEqual(parseStrictJson(` ${text}`, { depthMax: depth }));
   }), { numRuns: 5_000 });
   const hidden = `["${']'.repeat(50)}",${'['.repeat(40)}1${']'.repeat(40)}]`;
-  expect(parseStrictJson(hidden, 32)).toBeUndefined();
+  expect(parseStrictJson(hidden, { depthMax: 32 })).toBeUndefined();
   expect(parseStrictJson(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)).toBeUndefined();
 });
 
@@ -64,4 +64,11 @@ test.each([
   [`{"a":${'['.repeat(40)}`, `/a${'/0'.repeat(31)}`, 1, 37, /deeper than 32/], [`{"${'n'.repeat(100)}":NaN}`, `/${'n'.repeat(64)}`, 1, 105, /not JSON/],
 ])('B7: %j is told at %j, line %i, column %i', (text, path, line, column, message) => {
   expect(strictJsonFault(text)).toEqual({ path, line, column, message: expect.stringMatching(message) });
+});
+
+test('B7: where others read the same text, an integer that a double does not hold has two readings', () => {
+  const exact = (text: string) => parseStrictJson(text, { exactIntegers: true });
+  for (const text of ['9007199254740993', '-9007199254740993', '{"a":[1, 123456789012345678901234567891]}', '18446744073709551615', '1'.repeat(300), '0.0, 1']) expect(exact(text), text).toBeUndefined();
+  for (const text of ['9007199254740991', '9007199254740992', '18446744073709551616', '1e20', '0.1', '-0', '{"a": 9007199254740994}', '1.0']) expect(exact(text), text).toEqual(JSON.parse(text));
+  expect(parseStrictJson('9007199254740993')).toBe(9007199254740992);
 });

@@ -33,7 +33,7 @@ const parse = (type: string, parameters: ReadonlyMap<string, string>, bytes: Buf
     text = '';
   }
   if (type === 'application/json') {
-    const value = parseStrictJson(text, limits.maxDepth);
+    const value = parseStrictJson(text, { depthMax: limits.maxDepth, exactIntegers: true });
     if (value !== undefined) return { value, truncated: false };
     return refused(isJson(text) ? 'request.ambiguous' : 'request.malformed');
   }

@@ -91,7 +91,7 @@ export const parseMultipart = (bytes: Buffer, boundary: string, limits: BodyLimi
     const contentType = headers.get('content-type');
     let value: JsonValue = text;
     if (contentType !== undefined && parseMediaType(contentType)?.type === 'application/json') {
-      const json = parseStrictJson(text, limits.maxDepth);
+      const json = parseStrictJson(text, { depthMax: limits.maxDepth, exactIntegers: true });
       if (json === undefined) return undefined;
       value = json;
     }

@@ -68,7 +68,7 @@ export const readJsonBody = async (incoming: IncomingMessage, { bytesMax, depthM
   if (!isUtf8(bytes)) return { kind: 'malformed' };
   const text = bytes.toString('utf8');
   if (text.trim() === '') return { kind: 'empty' };
-  const value = parse === undefined ? parseStrictJson(text, depthMax) : parse(text);
+  const value = parse === undefined ? parseStrictJson(text, { depthMax, exactIntegers: true }) : parse(text);
   return value === undefined ? { kind: 'malformed' } : { kind: 'value', value };
 };
 

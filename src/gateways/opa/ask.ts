@@ -76,7 +76,7 @@ export const readAsk = async (style: Style, path: string | undefined, request: H
   let query = parameters.get('q') ?? undefined;
   if (request.method === 'GET') {
     const text = parameters.get('input');
-    const parsed = text === null ? undefined : parseStrictJson(text);
+    const parsed = text === null ? undefined : parseStrictJson(text, { exactIntegers: true });
     if (text !== null && parsed === undefined) return fault('the parameter input is not JSON with one reading');
     given = parsed;
   } else {

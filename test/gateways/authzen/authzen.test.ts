@@ -168,7 +168,7 @@ describe('errors', () => {
     const deep = `{"context":${'{"a":'.repeat(100)}1${'}'.repeat(100)},${good}`;
     for (const body of [
       `{"subject":{"type":"workload","id":"spiffe://prod.example/agent/other"},${good}`, `{"__proto__":{"polluted":true},${good}`,
-      `{"context":{"__proto__":{"polluted":true}},${good}`, `{"context":{"n":1e400},${good}`, `{"context":{"s":"\\ud800"},${good}`, deep,
+      `{"context":{"__proto__":{"polluted":true}},${good}`, `{"context":{"n":1e400},${good}`, `{"context":{"n":9007199254740993},${good}`, `{"context":{"n":[ 123456789012345678901234567891]},${good}`, `{"context":{"s":"\\ud800"},${good}`, deep,
     ]) await refusedWith(400, send(path, body));
     await refusedWith(400, send(path, Buffer.from([0x7b, 0xff, 0x7d]).toString('latin1')));
     expect((await send(path, `{"constructor":{"prototype":{"polluted":true}},${good}`)).json.decision).toBe(true);

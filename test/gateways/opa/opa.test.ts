@@ -268,7 +268,7 @@ describe('what an input asks', () => {
 describe('errors', () => {
   test('what can not be read is 400 or 413 as OPA says it, and recorded', async () => {
     for (const [options, status] of [
-      [{ body: '{' }, 400], [{ body: '{"input":{},"input":{"a":1}}' }, 400], [{ body: '{"input":{"n":1e400}}' }, 400], [{ body: '{"input":{"__proto__":{"polluted":1}}}' }, 400],
+      [{ body: '{' }, 400], [{ body: '{"input":{},"input":{"a":1}}' }, 400], [{ body: '{"input":{"n":1e400}}' }, 400], [{ body: '{"input":{"n":9007199254740993}}' }, 400], [{ body: '{"input":{"__proto__":{"polluted":1}}}' }, 400],
       [{ body: `{"input":${'[['.repeat(40)}${']]'.repeat(40)}}` }, 400], [{ body: '[]' }, 400], [{ body: '{"input":[]}' }, 400], [{ body: '{"input":"x"}' }, 400],
       [{ body: '{"input":{"curfew":{"grants":[]}}}' }, 400], [{ body: 'input: {a: yes}', headers: { 'content-type': 'application/yaml' } }, 400], [{ body: '{}', headers: { 'content-encoding': 'br' } }, 400],
       [{ body: 'not gzip', headers: { 'content-encoding': 'gzip' } }, 400], [{ body: `{"input":{"a":"${'x'.repeat(5_000)}"}}` }, 413],
