@@ -33,7 +33,7 @@ What a worker holds after the rounds of \`npm run bench:memory\`: some 50 MB of 
 | what covers a credential named anew for each question, not kept with its token; nothing kept twice | 1.1 kB a token in place of 2.3; p50 in process 0.93 uniform, no worse at 1,000; kept |
 | records come into a full memory when they were asked about eight times lately, not twice ([ADR 0011](../adr/0011-what-a-process-remembers-of-the-store.md)) | with the line above 122 MB a worker in place of 162, the same requests; p50 in process 0.93 Zipf; kept |
 | what the decision log has encoded is let go of at once | up to 1,000 records less in the old generation, kept |
-| grants, tasks, subject and claims of the policy input written as JSON once, as long as they stay the same objects | 14.6 in place of 18.8 us to encode a record (least of 200 rounds in turn with the code before, busy machine), kept |
+| grants, tasks, subject and claims of the policy input written as JSON once, as long as they stay the same objects | 14.6 in place of 18.8 us to encode a record (least of 200 rounds in turn with the code before, busy machine); over HTTP no difference that could be measured (0.73 and 0.68 x of the throughput without a log, 52 and 47 us of processor time, 11 rounds); kept |
 | records put together in JavaScript, text by text or byte by byte, with the same memory of parts | 18 to 28 us in place of 19: V8's own \`JSON.stringify\` of few large objects is faster; not kept |
 | log writes gathered for 10 ms | no less processor time over HTTP (48.9 and 47.9 us a decision more than without a log, busy machine); not kept |
 | a constant text in place of each record, of the same length | 8 of 48 us left over HTTP: encoding and its garbage are the rest; only tried |
