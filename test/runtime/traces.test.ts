@@ -65,9 +65,9 @@ onBothNodeStores([], 'traces', (openStore) => {
     expect([commit?.name, enforce?.name, more.length]).toEqual(['commit', 'enforce', 0]);
     // The commit lies within its span, and the answer leaves when it is enforced.
     const ms = (at: bigint | undefined): number => Number((at ?? 0n) / 1_000n) / 1_000;
-    expect(ms(commit?.from)).toBeLessThanOrEqual(Date.parse(told.effectiveAt) + 1);
-    expect(ms(enforce?.from)).toBeGreaterThanOrEqual(Date.parse(told.effectiveAt) - 1);
-    expect(ms(enforce?.to)).toBeGreaterThanOrEqual(Date.parse(told.enforcedAt) - 1);
+    expect(ms(commit?.from)).toBeLessThanOrEqual(Date.parse(told.effectiveAt) + store.skewMs);
+    expect(ms(enforce?.from)).toBeGreaterThanOrEqual(Date.parse(told.effectiveAt) - store.skewMs);
+    expect(ms(enforce?.to)).toBeGreaterThanOrEqual(Date.parse(told.enforcedAt) - store.skewMs);
 
     const refused = await curfew.admin('POST', '/v1/tasks/nothing-of-this-name/close', {});
     expect(refused.status).toBe(404);
