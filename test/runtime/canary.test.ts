@@ -22,10 +22,7 @@ onBothNodeStores(['nginx'], 'canary grants behind nginx', (openStore) => {
   const gateway = async (token: string, more = ''): Promise<number> => {
     const text = shippedNginx({ curfew: curfew.ports.http, service: service.port });
     expect(text).toContain(NO_TOKEN);
-    // On a busy machine an answer may take longer than a gateway waits in earnest.
-    const patient = text.replaceAll(/proxy_(connect|send|read)_timeout \d+ms;/g, 'proxy_$1_timeout 20s;');
-    expect(patient).not.toBe(text);
-    const keeping = more === '' ? patient : patient.replace('http {', 'http { proxy_cache_path keep keys_zone=keep:1m;').replace('proxy_cache off;', more);
+    const keeping = more === '' ? text : text.replace('http {', 'http { proxy_cache_path keep keys_zone=keep:1m;').replace('proxy_cache off;', more);
     const nginx = await startNginx(keeping.replace(NO_TOKEN, `proxy_set_header X-Curfew-Pep-Token "${token}"; #`));
     gateways.push(nginx);
     return nginx.port;
