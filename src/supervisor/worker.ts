@@ -41,7 +41,11 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   watchdog.replace(start.quarantine);
   const decisionLog = openLog(config, log, () => policy, { enter: watchdog.enterLog, leave: watchdog.leave });
   // However it ends, short of a kill: what it held is written, and the chain closed.
-  process.on('exit', () => decisionLog.flushNow());
+  process.on('exit', () => {
+    decisionLog.flushNow();
+    // An exit waits for every thread, and once one was seen not to end: for 45 minutes, when the supervisor that ends such a worker was gone itself.
+    if (!process.connected && !draining) process.kill(process.pid, 'SIGKILL');
+  });
   const metrics = createWorkerMetrics({ sink: decisionLog.stats, quarantined: watchdog.size, spansDropped: () => core.traces?.stats().dropped ?? 0 });
   const shadow = openShadow(core, log);
   const useNotes = createUseNotes({ store: core.store, clock: core.clock, everyMs: config.lifecycle.useNotesMs, onError: (error) => log.warn('what was used can not be noted now', { detail: errorText(error) }) });

@@ -1,5 +1,6 @@
 /** Workers that stand still as a whole: their own watchdog stands with them, so the supervisor replaces them. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createFreezeJudge, LOOK_MS, processState, SILENT_LOOKS, STOPPED_LOOKS, watchFreeze, type Freeze, type ProcessState } from '../../src/supervisor/watchdog/freeze.ts';
 import { spawn } from 'node:child_process';
@@ -90,6 +91,17 @@ describe('a loop that hangs outside of any evaluation', () => {
     await until('it to be said', () => running.stderr().includes(`"cause":"${cause}"`));
     expect(await running.metrics()).toContain('curfew_quarantined_evaluations 0');
   });
+});
+
+test('a worker ends with its supervisor, even where a thread of it does not end', { timeout: 180_000 }, async () => {
+  // A budget with which its own watchdog would look at it for five minutes.
+  const { running } = await stage(1, { NODE_OPTIONS: `--import=${HANG}`, HANG: 'exit', CURFEW_LIMITS_EVALUATION_BUDGET_MS: '1000' });
+  const [worker] = running.workers() as [number];
+  process.kill(worker, 'SIGUSR2');
+  await until('the thread that stands', () => existsSync(join(running.directory, `hang-${worker}-now`)));
+  running.signal('SIGKILL');
+  await running.exited;
+  await until('the worker to be gone', () => !existsSync(`/proc/${worker}`));
 });
 
 describe('ends no innocents', () => {
