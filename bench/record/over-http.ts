@@ -126,7 +126,7 @@ const measure = async (store: FilledStore, issuer: BenchIssuer, folder: string, 
     },
     goal: {
       goal: `over HTTP, with a log in a file, block, >= ${times(SHARE_GOAL)} of the throughput without a log`, measured: spread(share(blocking), times), met: share(blocking).median >= SHARE_GOAL,
-      limit: 'the encoding of records, masked and chained, in the process that decides',
+      limit: 'the encoding of records (search for secrets, JSON) and its garbage in the process that decides: some 40 of 48 us by profile; with a constant text of the same length in place of each record 8 us are left',
     },
   };
 };
