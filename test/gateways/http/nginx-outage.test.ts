@@ -49,6 +49,8 @@ describeWith(['nginx'], 'the whole program behind nginx', () => {
       last = await connection.ask(requestText('/orders/1', lines()));
       if (last?.status === 200) allowed += 1;
       if (last?.status === 200 && sentAt >= end) late += 1;
+      // nginx closes a connection after a thousand requests, which a quick machine asks before the end.
+      await new Promise((resolve) => setTimeout(resolve, 5));
     } while (last?.status === 200);
     expect(allowed).toBeGreaterThan(3);
     expect(late).toBe(0);
