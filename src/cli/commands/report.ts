@@ -6,7 +6,6 @@ import { Failed } from '../api-client.ts';
 import { clientFor, readInput, show, type Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { asJson, scopesText, type Column } from '../print.ts';
-import { periodHtml, periodMarkdown } from '../period-pages.ts';
 import { instantText, wholeNumber } from '../terms.ts';
 import { pageText } from './grant.ts';
 
@@ -25,7 +24,13 @@ const REPORTS: readonly (readonly [name: string, path: string, description: stri
 
 /** The record is read through: a million events take some 10 s. */
 const REPORT_MS_MAX = 280_000;
-const FORMATS: Readonly<Record<string, (report: JsonObject) => string>> = { markdown: periodMarkdown, html: periodHtml, json: asJson };
+const FORMATS = ['markdown', 'html', 'json'];
+/** A server that starts reads this file, too, and writes no report. */
+const writerOf = async (format: string): Promise<(report: JsonObject) => string> => {
+  if (format === 'json') return asJson;
+  const { periodHtml, periodMarkdown } = await import('../period-pages.ts');
+  return format === 'html' ? periodHtml : periodMarkdown;
+};
 
 export const addReportCommands = (program: Command, run: Run): void => {
   program.command('report')
@@ -33,12 +38,12 @@ export const addReportCommands = (program: Command, run: Run): void => {
     .description('What a period shows an auditor: access by entitlement, how it ended and how fast, overdue reviews, exceptions, coverage of systems and gateways, canaries; and the controls of frameworks that tests of this version bear on.')
     .option('--from <instant>', 'its begin; absent: of the last calendar quarter (UTC)', instantText)
     .option('--to <instant>', 'its end; absent: now, or the end of that quarter', instantText)
-    .addOption(new Option('--format <format>', 'how it is written').choices(Object.keys(FORMATS)).default('markdown'))
+    .addOption(new Option('--format <format>', 'how it is written').choices(FORMATS).default('markdown'))
     .action(async ({ from, to, format }: { from?: string; to?: string; format: string }, command: Command) =>
       {
       const controls = readControls();
       const report = await clientFor(run, command).get('/period-report', { from, to }, REPORT_MS_MAX);
-      return show(run, command, { ...report, ...(controls === undefined ? {} : { controls }) }, FORMATS[format]);
+      return show(run, command, { ...report, ...(controls === undefined ? {} : { controls }) }, await writerOf(format));
     });
 
   for (const [name, path, description, columns] of REPORTS) {
