@@ -80,9 +80,15 @@ export const clientOf = (options: ConnectionOptions): Redis | Cluster => {
   }
 };
 
-/** The library hears one error of a socket; a second one, as TLS has them, would end the process. */
+/**
+ * The library hears one error of a socket; a second one, as TLS has them, would end the process. And it goes on in database 0 where the server refuses
+ * the one that is configured: such a connection is given up before anything is asked over it.
+ */
 export const hearAllErrors = (client: Redis): void => {
-  client.on('error', () => void (client as unknown as { readonly stream?: Duplex }).stream?.on('error', () => undefined));
+  client.on('error', (error: Error & { readonly command?: { readonly name?: string } }) => {
+    (client as unknown as { readonly stream?: Duplex }).stream?.on('error', () => undefined);
+    if (error.name === 'ReplyError' && error.command?.name === 'select') client.disconnect(true);
+  });
 };
 
 /** `renewed`: passwords, keys and certificates as they are now; asked when a connection was lost, before there is another. */

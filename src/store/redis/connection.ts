@@ -50,7 +50,8 @@ export const connect = (options: ConnectionOptions, renewed: () => ConnectionOpt
   const client = clientOf(options);
   let failure: unknown;
   let inFlight = 0;
-  client.on('error', (error: unknown) => { failure = error; });
+  // That a connection was given up says nothing of why.
+  client.on('error', (error: unknown) => { if (failure === undefined || faultText(error) !== 'no connection') failure = error; });
   let generation = 0;
   const generations = new WeakMap<Redis, number>();
   const follow = (node: Redis): void => {

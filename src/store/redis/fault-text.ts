@@ -23,6 +23,7 @@ export const faultText = (error: unknown): string => {
   if (own !== undefined) return own.slice('CURFEW '.length);
   const known = KNOWN.exec(message)?.[0] ?? [...ADVICE.keys()].find((name) => message.includes(`${name} `));
   if (known !== undefined) return `${known}${ADVICE.has(known) ? ` (${ADVICE.get(known)})` : ''}`;
+  if (message.includes('DB index is out of range')) return 'there is no such database: see store.redis.database and the server’s `databases`';
   if (/timed out|ETIMEDOUT/i.test(message)) return 'no answer in time';
   if (/enableOfflineQueue|Connection is closed|max retries|Stream/i.test(message)) return 'no connection';
   if (typeof code === 'string' && /^[A-Z_]+$/.test(code)) return code;

@@ -60,6 +60,17 @@ test('E1: beyond loopback TLS, a password and an integrity key are needed; topol
   expect(fault({ tls: { cert: 'x' } })).toContain('belong together');
 });
 
+describeWith(['redis'], 'a database of the server', () => {
+  test.each([
+    ['which it does not have', ['--databases', '2'], {}, 'no such database'],
+    ['which this user may not select', ['--user', 'default', 'on', 'nopass', '~*', '&*', '+@all', '-select'], { database: 1 }, 'NOPERM'],
+  ])('E1: %s is refused; nothing goes into another one', async (_, args, over, says) => {
+    const server = await serverWith([...FSYNC, ...args]);
+    expect(await messageOf(openAt({ port: server.port, database: 7, ...over }))).toContain(says);
+    expect(await server.send('DBSIZE')).toContain(':0\r\n');
+  });
+});
+
 test('E4, I7: what a server says of itself is compared with what is configured, weakest first', () => {
   const good: Readonly<Record<string, string>> = {
     redis_version: '7.0.15', role: 'master', 'maxmemory-policy': 'noeviction', appendonly: 'yes', appendfsync: 'always', 'no-appendfsync-on-rewrite': 'no',
