@@ -68,12 +68,12 @@ export interface RecordOptions {
 }
 
 export const createRecordText = (options: RecordOptions): RecordText => {
-  const redact = createMaskingRedactor(options.redactHeaders);
+  const secrets = createSecrets(options.redactHeaders);
+  const redact = createMaskingRedactor(secrets);
   const fits = (text: string): boolean => text.length * CHARACTER_BYTES_MAX <= options.recordBytesMax || bytesOf(text).length <= options.recordBytesMax;
 
-  const { isSecret, maskedText } = createSecrets(options.redactHeaders);
-  const repeating = createRepeatedParts(redact, isSecret);
-  const clean = (text: string | undefined): string | undefined => (text?.includes('=') === true ? maskedText(text) : text);
+  const repeating = createRepeatedParts(redact, secrets.isSecret);
+  const clean = (text: string | undefined): string | undefined => (text === undefined ? undefined : secrets.maskedText(text));
   /** What is asked for may be an URL with a secret in its query, in whatever protocol: outside of the input, too. */
   const withoutSecrets = (record: DecisionRecord): DecisionRecord => {
     const [action, id, detail] = [clean(record.action), clean(record.resource?.id), clean(record.detail)];

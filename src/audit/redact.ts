@@ -58,13 +58,12 @@ export const createSecrets = (extra: readonly string[] = []): Secrets => {
   return {
     isSecret,
     mask: (value) => (typeof value === 'string' ? hashOf(value) : value === null ? null : hashOf(JSON.stringify(value))),
-    maskedText: (text) => text.replace(IN_QUERY, (_, name: string, secret: string) => name + hashOf(secret)),
+    maskedText: (text) => (text.includes('=') ? text.replace(IN_QUERY, (_, name: string, secret: string) => name + hashOf(secret)) : text),
   };
 };
 
 /** As `createRedactor`, of a value that stands `depth` levels down; adds to `masked` where something was replaced: JSON Pointers (RFC 6901), in the order of the members. */
-export const createMaskingRedactor = (extra: readonly string[] = []): ((value: JsonObject, masked: string[], depth?: number) => JsonObject) => {
-  const { isSecret, mask, maskedText } = createSecrets(extra);
+export const createMaskingRedactor = ({ isSecret, mask, maskedText }: Secrets): ((value: JsonObject, masked: string[], depth?: number) => JsonObject) => {
   /** Of each replaced place the names on the way to it, the last one first. */
   let places: string[][] = [];
 
@@ -74,7 +73,7 @@ export const createMaskingRedactor = (extra: readonly string[] = []): ((value: J
     else for (let index = before; index < places.length; index += 1) (places[index] as string[]).push(name);
   };
   const walk = (value: JsonValue, depth: number): JsonValue => {
-    if (typeof value === 'string') return value.includes('=') ? maskedText(value) : value;
+    if (typeof value === 'string') return maskedText(value);
     if (typeof value !== 'object' || value === null) return value;
     if (depth > DEPTH_MAX) return TOO_DEEP;
     return Array.isArray(value) ? walkArray(value as readonly JsonValue[], depth) : walkObject(value as JsonObject, depth);
@@ -120,7 +119,7 @@ export const createMaskingRedactor = (extra: readonly string[] = []): ((value: J
 
 /** A function that copies what it changes and keeps the rest as it is. `extra`: header names, any case. */
 export const createRedactor = (extra: readonly string[] = []): ((value: JsonObject) => JsonObject) => {
-  const redact = createMaskingRedactor(extra);
+  const redact = createMaskingRedactor(createSecrets(extra));
   return (value) => redact(value, []);
 };
 

@@ -22,6 +22,18 @@ const start = async (): Promise<Curfew> => {
 };
 const spills = (): readonly string[] => readdirSync(folder).filter((name) => name.endsWith('.spill'));
 
+/** `size`: of all the files together. */
+const untilRests = async (size: () => number): Promise<void> => {
+  let before = -1;
+  await until('the files to rest', async () => {
+    const now = size();
+    const rests = now === before;
+    before = now;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return rests;
+  });
+};
+
 test('demand(8) I11: a reader of the log that hangs, then SIGKILL of all, then a restart: nothing that was in the files is lost, and the chain holds', async () => {
   execFileSync('mkfifo', [pipe]);
   // Both ends are held here: what the pipe has taken outlives the node.
@@ -38,14 +50,7 @@ test('demand(8) I11: a reader of the log that hangs, then SIGKILL of all, then a
     return spills().length === 1;
   }, 90_000);
   // What is answered before this is in the pipe or in the files once they rest.
-  let before = -1;
-  await until('the files to rest', async () => {
-    const now = size();
-    const rests = now === before;
-    before = now;
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    return rests;
-  });
+  await untilRests(size);
   const workers = first.workers();
   first.signal('SIGKILL');
   for (const worker of workers) {
@@ -93,14 +98,7 @@ test('I11: one of two workers is killed while it spills: what its file holds is 
       return spilling() !== undefined;
     }, 90_000);
     const size = (): number => left().reduce((sum, name) => sum + (statSync(join(files, name), { throwIfNoEntry: false })?.size ?? 0), 0);
-    let before = -1;
-    await until('the files to rest', async () => {
-      const now = size();
-      const rests = now === before;
-      before = now;
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      return rests;
-    });
+    await untilRests(size);
     // Its name begins with who has it.
     const victim = Number.parseInt(spilling() ?? '', 10);
     expect(curfew.workers()).toContain(victim);
