@@ -2,11 +2,11 @@
  * What the examples and documents of opa-envoy-plugin show a policy doing, each by a policy of the same shape (their packages, our words), behind one real
  * Envoy whose routes name them: none is changed for Curfew, all stand under one entry that says so. The quick start has its own file.
  */
-import { createHmac, createSign, generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { buildToolchain } from '../../../scripts/toolchain.mjs';
+import { hmacSigned, jwksOf, newKey, signed } from '../../identity/forge.ts';
 import { describeWith } from '../../parts.ts';
 import { startCurfew, temporaryDirectory, type Curfew } from '../../runtime/curfew.ts';
 import { connectionManager, extAuthz, shippedConfiguration, startEnvoy, type RunningEnvoy } from '../../support/envoy.ts';
@@ -182,16 +182,9 @@ standing:
     end: 2099-01-01T00:00:00Z
 `;
 
-const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-const jwt = (role: string): string => {
-  const signed = `${segment({ alg: 'HS256', typ: 'JWT' })}.${segment({ nbf: 1_514_851_139, exp: 4_000_000_000, role, sub: 'YWxpY2U' })}`;
-  return `${signed}.${createHmac('sha256', 'secret').update(signed).digest('base64url')}`;
-};
-const keys = generateKeyPairSync('rsa', { modulusLength: 2_048 });
-const verified = (email: string): string => {
-  const signed = `${segment({ alg: 'RS256', typ: 'JWT', kid: 'k' })}.${segment({ iss: 'example', exp: 4_000_000_000, email, name: 'Alice' })}`;
-  return `${signed}.${createSign('sha256').update(signed).sign(keys.privateKey).toString('base64url')}`;
-};
+const jwt = (role: string): string => hmacSigned({ alg: 'HS256', typ: 'JWT' }, { nbf: 1_514_851_139, exp: 4_000_000_000, role, sub: 'YWxpY2U' }, 'secret');
+const key = newKey('RS256', 'k');
+const verified = (email: string): string => signed({ alg: 'RS256', typ: 'JWT', kid: 'k' }, { iss: 'example', exp: 4_000_000_000, email, name: 'Alice' }, key);
 
 interface Case {
   readonly policy: string;
@@ -253,7 +246,7 @@ describeWith(['envoy', 'go'], 'example policies', () => {
       name: 'envoy.filters.http.jwt_authn',
       typed_config: {
         '@type': 'type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication',
-        providers: { example: { issuer: 'example', from_headers: [{ name: 'x-jwt' }], payload_in_metadata: 'verified_jwt', local_jwks: { inline_string: JSON.stringify({ keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'RS256', use: 'sig' }] }) } } },
+        providers: { example: { issuer: 'example', from_headers: [{ name: 'x-jwt' }], payload_in_metadata: 'verified_jwt', local_jwks: { inline_string: JSON.stringify(jwksOf(key)) } } },
         rules: [{ match: { prefix: '/' }, requires: { requires_any: { requirements: [{ provider_name: 'example' }, { allow_missing: {} }] } } }],
       },
     });

@@ -1,9 +1,9 @@
 /** Policies written for opa-envoy-plugin, unchanged, behind a real Envoy: they decide under a standing entry that says so, and end with it; a route names another rule. */
-import { createHmac } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { buildToolchain } from '../../../scripts/toolchain.mjs';
+import { hmacSigned } from '../../identity/forge.ts';
 import { describeWith } from '../../parts.ts';
 import { startCurfew, temporaryDirectory, type Curfew } from '../../runtime/curfew.ts';
 import { connectionManager, extAuthz, shippedConfiguration, startEnvoy, type RunningEnvoy } from '../../support/envoy.ts';
@@ -86,11 +86,7 @@ standing:
     end: ${end}
 `;
 
-const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-const jwt = (claims: Record<string, unknown>, secret = 'secret'): string => {
-  const signed = `${segment({ alg: 'HS256', typ: 'JWT' })}.${segment({ nbf: 1_514_851_139, exp: 4_000_000_000, ...claims })}`;
-  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
-};
+const jwt = (claims: Record<string, unknown>, secret = 'secret'): string => hmacSigned({ alg: 'HS256', typ: 'JWT' }, { nbf: 1_514_851_139, exp: 4_000_000_000, ...claims }, secret);
 
 describeWith(['envoy', 'go'], 'stock policies', () => {
   let service: Service;
