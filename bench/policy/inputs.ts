@@ -67,7 +67,7 @@ export const envoyInput = (): JsonObject => {
         request: { time: { seconds: '1800000000', nanos: 0 }, http: { method: 'GET', path: '/orders/42?page=1', host: 'shop.local', scheme: 'https', protocol: 'HTTP/2', size: -1, headers: HEADERS } },
       },
     },
-    { id: 'bench', pep: { ok: true, pep: { id: 'gateway', obligations: [] }, config: undefined }, config: envoyGatewayConfig.parse({}), rulesFor: httpRules([]) },
+    { id: 'bench', pep: { ok: true, pep: { id: 'gateway', obligations: [] }, config: undefined }, config: envoyGatewayConfig.parse({}), rulesFor: httpRules([]), sentWith: 'turn' },
   );
   if (evaluation.question === undefined || evaluation.refused !== undefined) throw new Error(`the request was refused: ${evaluation.refused}`);
   const sent = Object.keys((evaluation.input as { attributes: { request: { http: { headers: object } } } }).attributes.request.http.headers).length;

@@ -102,6 +102,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
     const optional = progress.standing?.identity === 'optional';
     if (evaluation.presented.kind === 'none' && optional) return undefined;
     const answer = deps.authenticator.authenticate(evaluation.presented, { realm: evaluation.realm, now: progress.now });
+    if (answer instanceof Promise) progress.waited = true;
     const authenticated = answer instanceof Promise ? await within(answer, startedMs, 'credential.keys_unavailable') : answer;
     if (!authenticated.ok) throw new Denied(authenticated.reason);
     const { identity } = authenticated;
@@ -144,7 +145,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
     if (standing !== undefined && !standingHolds(standing, progress.now)) throw new Denied('standing.ended');
     let claimed: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const turn = options === undefined ? takeTurn(evaluation.sentWithTurn === true) : undefined;
+      const turn = options === undefined ? takeTurn(evaluation.sentWith === 'turn' || (evaluation.sentWith === 'read' && (attempt > 0 || progress.waited === true))) : undefined;
       if (turn !== undefined) {
         await turn;
         progress.now = trustedNow(undefined);

@@ -77,8 +77,11 @@ export interface Evaluation {
   readonly rule?: string;
   /** What the protocol can't carry to the gateway; an allow that asks for it is denied with `obligation.unsupported`. */
   readonly unable?: Unable;
-  /** The transport sends answers no sooner than the event loop's turn ends; so no other evaluation is made in the rest of it. */
-  readonly sentWithTurn?: true;
+  /**
+   * When the transport sends what is written. Absent: at once. `turn`: no sooner than the event loop's turn ends; so no other evaluation is made in the rest of it.
+   * `read`: at the end of the read that brought the question, as long as nothing was waited for; after a wait like `turn`.
+   */
+  readonly sentWith?: 'read' | 'turn';
   /** On the decision's monotonic clock, where the question had to wait before it was taken apart. */
   readonly arrivedMs?: number;
 }

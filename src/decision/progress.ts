@@ -14,6 +14,8 @@ export interface Progress {
   now: TimeInterval;
   /** Absent: not watched. */
   watch?: StepWatch;
+  /** Before facts were gathered: what is written then does not leave with the read any more. */
+  waited?: true;
   policy?: Policy;
   identity?: Identity;
   facts?: Facts;

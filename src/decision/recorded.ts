@@ -1,5 +1,6 @@
 /** No decision begins without a place for its record: who gets none in time is denied. */
 import type { Decider } from './decide.ts';
+import type { Evaluation } from './evaluation.ts';
 import type { Clock, DecisionSink } from './ports.ts';
 
 export const recorded = (sink: DecisionSink, clock: Pick<Clock, 'monotonicMs'>, decider: Decider): Decider => {
@@ -12,7 +13,8 @@ export const recorded = (sink: DecisionSink, clock: Pick<Clock, 'monotonicMs'>, 
       if (coming === undefined) return decider.decide(evaluation, write);
       // The time in line counts.
       const arrivedMs = evaluation.arrivedMs ?? clock.monotonicMs();
-      return coming.then((got) => decider.decide(got ? { ...evaluation, arrivedMs } : { ...evaluation, arrivedMs, refused: 'decision.unrecorded' }, write));
+      const late: Evaluation = evaluation.sentWith === undefined ? { ...evaluation, arrivedMs } : { ...evaluation, arrivedMs, sentWith: 'turn' };
+      return coming.then((got) => decider.decide(got ? late : { ...late, refused: 'decision.unrecorded' }, write));
     },
   };
 };

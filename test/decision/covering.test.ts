@@ -88,7 +88,7 @@ test('demand(48) demand(53): an answer is kept by nobody for longer than the sho
 });
 
 describe.each(['at once', 'when the turn of the loop ends'])('an answer that leaves %s is checked last of all', (how) => {
-  const asked = evaluationOf({ pep: { id: 'edge', obligations: [] }, ...(how === 'at once' ? {} : { protocol: 'ext-authz-grpc', sentWithTurn: true }) });
+  const asked = evaluationOf({ pep: { id: 'edge', obligations: [] }, ...(how === 'at once' ? {} : { protocol: 'ext-authz-grpc', sentWith: 'turn' }) });
 
   test.each<[string, (world: ReturnType<typeof createWorld>) => void, RegExp]>([
     ['I2: an ending', (world) => world.revoke({ kind: 'grant', value: 'g1' }), /^grant.revoked$/],

@@ -51,6 +51,8 @@ export const createWorld = (over: Partial<DecideDeps> = {}) => {
     sequence: 10,
     endings: 0,
     identity: { ok: true, identity: identityOf() } as Authenticated,
+    /** What a credential has to wait for. */
+    authenticating: undefined as undefined | (() => Promise<void>),
     policy: ((): PolicyOutcome => ({ kind: 'value', value: true })) as (input: JsonObject) => PolicyOutcome,
     /** Runs between the read of the facts and the policy: where a race would strike. */
     duringPolicy: () => {},
@@ -103,7 +105,7 @@ export const createWorld = (over: Partial<DecideDeps> = {}) => {
   const deps: DecideDeps = {
     clock: { now: () => ({ earliest: state.now as Instant, latest: state.now as Instant, trusted: state.trusted }), monotonicMs: () => state.monotonic },
     store,
-    authenticator: { authenticate: () => state.identity },
+    authenticator: { authenticate: () => state.authenticating?.().then(() => state.identity) ?? state.identity },
     policy: () => ({
       revision: 'r1', digest: 'd', entitlementIds: () => [], entitlement: (id) => (id === 'known' ? {} : undefined),
       evaluate: (_entrypoint, input) => {

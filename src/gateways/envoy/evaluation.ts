@@ -28,6 +28,7 @@ export interface AskContext {
   readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
   /** Describes messages of gRPC, where it is configured. */
   readonly grpcBodies?: GrpcBodies | undefined;
+  readonly sentWith: 'read' | 'turn';
 }
 
 const NOBODY = { id: undefined, obligations: [] } as const;
@@ -67,13 +68,12 @@ const callerFault = (context: AskContext, subject: 'token' | 'peer', extensions:
   return undefined;
 };
 
-const base = (context: AskContext, extensions: Extensions = NO_EXTENSIONS): Pick<Evaluation, 'id' | 'realm' | 'protocol' | 'pep' | 'sentWithTurn'> => ({
+const base = (context: AskContext, extensions: Extensions = NO_EXTENSIONS): Pick<Evaluation, 'id' | 'realm' | 'protocol' | 'pep' | 'sentWith'> => ({
   id: context.id,
   realm: realmOf(context, extensions),
   protocol: 'ext-authz-grpc',
   pep: context.pep.ok ? context.pep.pep : NOBODY,
-  // node:http2 hands frames to the socket when the loop's turn ends.
-  sentWithTurn: true,
+  sentWith: context.sentWith,
 });
 
 const tokenOf = (headers: RequestHeaders, http: HttpAttributes, asked: HttpQuestionOutcome, peer: Peer | undefined): Presented =>

@@ -184,7 +184,7 @@ test('B1: a request whose pseudo-headers say another thing than its own fields d
   ].map((members) => {
     const request = readCheckRequest(type.encode({ attributes: { request: { http: members } } }).finish());
     return evaluationOf(request!, {
-      id: 'd', pep: { ok: true, pep: { id: undefined, obligations: [] }, config: undefined }, config: envoyGatewayConfig.parse({}), rulesFor: () => ({ routes: [], hosts: 'any' }),
+      id: 'd', pep: { ok: true, pep: { id: undefined, obligations: [] }, config: undefined }, config: envoyGatewayConfig.parse({}), rulesFor: () => ({ routes: [], hosts: 'any' }), sentWith: 'turn',
     }).evaluation.refused;
   });
   expect(refusedWith(agreeing)).toEqual([undefined, undefined]);
