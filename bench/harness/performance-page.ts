@@ -17,7 +17,7 @@ largest ratio of the rounds. Percentiles are exact (every sample is kept). The c
 32-bit xorshift: how long it takes tells how fast a core of this machine was, before and after.
 `;
 
-const ORDER = ['in-process', 'http', 'memory'];
+const ORDER = ['in-process', 'http', 'http-revocations', 'memory'];
 
 const place = (name: string): number => {
   const at = ORDER.indexOf(name);

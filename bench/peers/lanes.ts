@@ -14,8 +14,9 @@ import type { FilledStore } from '../support/filled-store.ts';
 import { createBenchIssuer } from '../support/workload-tokens.ts';
 import { BARE_DATA, bareOverCerbos, bareOverGrpc, bareOverOpa, fullOverGrpc } from './bare-questions.ts';
 import { CERBOS_VERSION, findCerbos, startCerbos } from './cerbos-server.ts';
+import { findOpaGrpc, startOpaGrpc } from './opa-grpc-server.ts';
 
-export type LaneId = 'full' | 'full-grpc' | 'full-opa' | 'full-opa-plain' | 'bare' | 'bare-grpc' | 'bare-opa' | 'bare-cerbos';
+export type LaneId = 'full' | 'full-grpc' | 'full-opa' | 'full-opa-plain' | 'bare' | 'bare-grpc' | 'bare-opa' | 'bare-opa-grpc' | 'bare-cerbos';
 
 export interface Lane {
   readonly id: LaneId;
@@ -95,6 +96,12 @@ export const startLanes = async ({ store: filled, folder, workers, requests, see
   const opa = await runOpa({ rememberedTokens: 0, decisionLog: false, folder, name: 'bare-opa' }, { bench: BARE_DATA }, 'bench/peers/rules/bare.rego');
   started(opa.stop);
   await lane('bare-opa', `OPA ${opa.version}, the bare rule`, 'bare', opa.port, bareOverOpa(requests));
+  const behindGrpc = findOpaGrpc();
+  if (behindGrpc !== undefined) {
+    const server = await startOpaGrpc(behindGrpc, { bench: BARE_DATA }, folder);
+    started(server.stop);
+    await lane('bare-opa-grpc', `OPA ${opa.version}'s evaluator behind grpc-go, the bare rule (for opa-envoy-plugin)`, 'grpc', server.port, bareOverGrpc(requests));
+  }
   const program = findCerbos();
   if (program !== undefined) {
     const cerbos = await startCerbos(program, folder);

@@ -1,5 +1,5 @@
 /**
- * The peers bench: Curfew beside an OPA server and Cerbos, on one machine, with the same rule, the same facts and the same connections, in interleaved rounds of one run.
+ * The peers bench: Curfew beside an OPA server, OPA's evaluator behind grpc-go and Cerbos, on one machine, with the same rule, the same facts and the same connections, in interleaved rounds of one run.
  * Closed loop for what each carries; then each gets 70 % of its own maximum in an open loop, and Curfew also that of each OPA. At last Curfew is loaded to the full while a
  * checker begins and ends access. Every answer is checked. Curfew has the workers that `curfew serve` starts by default.
  */
@@ -113,6 +113,16 @@ const findings = (lanes: readonly Lane[], same: readonly SameRate[], checked: Un
       })),
     },
   ];
+  const [overGrpc, bareGrpc, fullGrpc] = [of('bare-opa-grpc'), of('bare-grpc') as Lane, of('full-grpc') as Lane];
+  if (overGrpc !== undefined) {
+    const compared = [['the bare rule over gRPC', bareGrpc], ['full decisions over gRPC', fullGrpc], ["OPA's HTTP server, the bare rule", of('bare-opa') as Lane]] as const;
+    tables.push({
+      title: "Beside OPA's evaluator behind grpc-go, with the bare rule",
+      columns: ['compared with it', 'throughput, median of rounds (spread)'],
+      rows: compared.map(([what, lane]) => [what, spread(ratios(rates(lane), rates(overGrpc)), times)]),
+      note: 'It stands in for opa-envoy-plugin, whose Go module is not served where this was measured: OPA\'s library behind grpc-go, doing with a request what the plugin does (protojson, `parsed_path`, `parsed_query`, a read transaction, a decision id) and nothing else. It is not the plugin, which has more to do.',
+    });
+  }
   const goals: Goal[] = [];
   const faster = (goal: string, ours: LaneId, theirs: LaneId, least: number): void => {
     const [above, below] = [of(ours), of(theirs)];
