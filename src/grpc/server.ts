@@ -6,8 +6,9 @@
 import cluster from 'node:cluster';
 import { chmodSync } from 'node:fs';
 import { createSecureServer, createServer, type Http2SecureServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { acceptance } from './acceptance.ts';
 import { serveCall } from './call.ts';
 import type { GrpcLimits } from './config.ts';
 import { boundConnections } from './connections.ts';
@@ -94,7 +95,6 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
   const server = create(options);
   const sessions = new Map<ServerHttp2Session, Connected>();
   let closing = false;
-  let accepting = true;
   // Node makes the session while it tells of the connection.
   let connecting: Socket | undefined;
   server.prependListener('connection', (socket: Socket) => { connecting = socket; });
@@ -150,12 +150,12 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     if (unix) server.listen(listen.path, ready);
     else server.listen(listen.port, listen.host, ready);
   });
-  // Told again, it tries to listen again.
-  server.on('error', () => { accepting = false; });
+  server.on('error', () => undefined);
   if (unix) chmodSync(listen.path, listen.mode ?? 0o660);
 
   const bound = server.address();
   const port = unix ? 0 : (bound as AddressInfo).port;
+  const accepting = acceptance(server, unix ? undefined : { host: listen.host, port });
   let closed: Promise<void> | undefined;
   return {
     address: unix ? `unix:${listen.path}` : `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`,
@@ -171,21 +171,14 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
       const staying = [...sessions].filter(([, { leaving, settled }]) => settled && !leaving);
       for (const [session, connected] of staying.slice(0, count)) leave(session, connected, NOTICE_MS);
     },
-    accept: (wanted) => {
-      if (unix || closing || wanted === accepting) return;
-      accepting = wanted;
-      // The port stays open as long as one process listens. The server's own `close` might end sessions.
-      if (wanted) server.listen(port, listen.host);
-      else NetServer.prototype.close.call(server);
-    },
+    accept: accepting.accept,
     close: () => {
       closed ??= new Promise((resolve) => {
         closing = true;
         const cut = setTimeout(() => {
           for (const session of sessions.keys()) session.destroy();
         }, limits.drainMs);
-        // Calls back when all connections have ended, also where it does not listen just now.
-        NetServer.prototype.close.call(server, () => {
+        accepting.stop(() => {
           clearTimeout(cut);
           resolve();
         });

@@ -4,7 +4,7 @@ import type { JsonObject } from '../domain/json.ts';
 import type { TraceAsk } from '../gateways/opa/trace.ts';
 import type { TracedText } from './policy-trace.ts';
 import type { MetricsJson } from '../telemetry/metrics.ts';
-import type { Spread } from './spread.ts';
+import type { Connections, Spread, Spreads } from './spread.ts';
 import type { QuarantineList } from './watchdog/quarantine.ts';
 
 export type Mode = 'development' | 'production';
@@ -52,7 +52,7 @@ export type ToWorker =
   | { readonly type: 'exposition'; readonly id: number; readonly contentType: string; readonly text?: string }
   /** Of a rule, as JSON; without a text it can't be had. */
   | { readonly type: 'trace'; readonly id: number; readonly told?: TracedText }
-  | { readonly type: 'spread'; readonly spread: Spread }
+  | { readonly type: 'spread'; readonly of: Spreads; readonly spread: Spread }
   | { readonly type: 'drain' };
 
 export const CLOCK_UNTRUSTED = 'the clock is not trusted';
@@ -65,8 +65,8 @@ export interface WorkerHealth {
 
 export type FromWorker =
   | { readonly type: 'hello' }
-  /** Its event loop turns; every `PULSE_MS`. `connections`: of HTTP/2. */
-  | { readonly type: 'pulse'; readonly connections: number }
+  /** Its event loop turns; every `PULSE_MS`. */
+  | { readonly type: 'pulse'; readonly connections: Connections }
   | { readonly type: 'ready'; readonly ports: WorkerPorts }
   | { readonly type: 'failed'; readonly message: string; readonly kind: 'port-in-use' | 'other' }
   | { readonly type: 'bundle'; readonly digest: string; readonly fault?: string }

@@ -5,7 +5,7 @@
 import type { MetricsJson } from '../telemetry/metrics.ts';
 import { createBackoff, type Backoff } from './backoff.ts';
 import type { ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
-import { startSpreading, type Spread } from './spread.ts';
+import { startSpreading } from './spread.ts';
 import { startWorker, type EarlyWorker, type WorkerExit, type WorkerProcess } from './worker-process.ts';
 
 export interface WorkerPoolOptions {
@@ -98,6 +98,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
       const wanted = live.delete(worker);
       draining.delete(worker);
       options.onCount(live.size);
+      spreading.lost();
       if (wanted && !stopping) {
         options.onLost(worker, exit);
         // A stall is explained by its evaluation, which is now in quarantine: nothing to wait for.
@@ -109,7 +110,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
   };
 
   const spreading = startSpreading(
-    () => [...live].map((worker) => ({ connections: worker.connections, spread: (spread: Spread) => worker.send({ type: 'spread', spread }) })),
+    () => [...live].map(({ pid, connections, send }) => ({ pid, connections, spread: (of, spread) => send({ type: 'spread', of, spread }) })),
     options.monotonicMs,
   );
 

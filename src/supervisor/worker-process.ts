@@ -3,6 +3,7 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { MetricsJson } from '../telemetry/metrics.ts';
 import type { Asked, FromWorker, ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
+import type { Connections } from './spread.ts';
 import { HEAP_MEGABYTES, heapFlags } from './worker-heap.ts';
 import { watchFreeze, type Freeze } from './watchdog/freeze.ts';
 import type { StallReport } from './watchdog/layout.ts';
@@ -28,8 +29,8 @@ export interface WorkerProcess {
   activate(bundle: Uint8Array, digest: string, withinMs: number): Promise<string | undefined>;
   /** Takes nothing new, ends open requests; killed after `withinMs`. */
   drain(withinMs: number): Promise<void>;
-  /** Of HTTP/2, as it told last. */
-  connections(): number;
+  /** As it told since this was asked last, if it told anything. */
+  connections(): Connections | undefined;
   /** The metrics it last told, also after it has ended. */
   lastMetrics(): MetricsJson | undefined;
 }
@@ -81,7 +82,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
   let last: MetricsJson | undefined;
   let asked = 0;
   let freeze: Freeze | undefined;
-  let connections = 0;
+  let connections: Connections | undefined;
   const watch = watchFreeze(child.pid ?? 0, (seen) => {
     freeze = seen;
     child.kill('SIGKILL');
@@ -185,7 +186,11 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
       await exited;
       clearTimeout(timer);
     },
-    connections: () => connections,
+    connections: () => {
+      const told = connections;
+      connections = undefined;
+      return told;
+    },
     lastMetrics: () => last,
   };
 };

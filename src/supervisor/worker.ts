@@ -15,7 +15,7 @@ import { watchReadiness } from './readiness.ts';
 import { rehearse } from './rehearse.ts';
 import { openLog } from './open-log.ts';
 import { openShadow } from './open-shadow.ts';
-import { LEAVE_MS, type Spread } from './spread.ts';
+import { LEAVE_MS, type Connections, type Spread, type Spreads } from './spread.ts';
 import { PULSE_MS } from './watchdog/freeze.ts';
 import { createWatchdog } from './watchdog/watchdog.ts';
 import { REPORT_FD } from './worker-process.ts';
@@ -26,7 +26,7 @@ const tell = (message: FromWorker): void => {
 
 interface RunningWorker {
   receive(message: ToWorker): void;
-  connections(): number;
+  connections(): Connections;
 }
 
 const SINK_CLOSE_MS = 2_000;
@@ -146,17 +146,18 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     else tell({ type: 'health', id, health: readiness.now() });
   };
 
-  let leaving: NodeJS.Timeout | undefined;
-  const spread = (asked: Spread): void => {
-    clearTimeout(leaving);
-    started.grpc.spread(asked);
+  const listeners = { http1: started.http, http2: started.grpc };
+  const leaving: Partial<Record<Spreads, NodeJS.Timeout>> = {};
+  const spread = (of: Spreads, asked: Spread): void => {
+    clearTimeout(leaving[of]);
+    listeners[of].spread(asked);
     // The supervisor may be gone, or busy.
-    if (!asked.accept) leaving = setTimeout(() => started.grpc.spread({ accept: true, shed: 0 }), LEAVE_MS).unref();
+    if (!asked.accept) leaving[of] = setTimeout(() => listeners[of].spread({ accept: true, shed: 0 }), LEAVE_MS).unref();
   };
 
   tell({ type: 'ready', ports: { http: config.http.port === false ? undefined : started.http.port, grpc: started.grpc.port } });
   return {
-    connections: started.grpc.connections,
+    connections: () => ({ http1: started.http.connections(), http2: started.grpc.connections() }),
     receive: (message) => {
       switch (message.type) {
         case 'start': return;
@@ -172,7 +173,7 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
         case 'reset-clock': return core.clock.reset();
         case 'exposition': return expositions.receive(message);
         case 'trace': return traces.receive(message);
-        case 'spread': return spread(message.spread);
+        case 'spread': return spread(message.of, message.spread);
         case 'drain': return void drain().catch(fatal);
       }
     },
@@ -210,5 +211,5 @@ export const runWorker = (): void => {
     );
   });
   tell({ type: 'hello' });
-  setInterval(() => tell({ type: 'pulse', connections: running?.connections() ?? 0 }), PULSE_MS).unref();
+  setInterval(() => tell({ type: 'pulse', connections: running?.connections() ?? { http1: 0, http2: 0 } }), PULSE_MS).unref();
 };

@@ -1,10 +1,11 @@
-/** HTTP/2 connections are spread over the workers, of real processes, and nothing that was asked on them is lost. */
+/** Connections are spread over the workers, of real processes, and nothing that was asked on them is lost. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { spreadOf } from '../../src/supervisor/spread.ts';
 import { shippedConfiguration, startEnvoy } from '../support/envoy.ts';
-import { openConnection, rawGet } from '../support/raw-http.ts';
+import { openConnection, rawGet, type RawConnection } from '../support/raw-http.ts';
+import { shippedNginx, startNginx } from '../support/nginx.ts';
 import { startService } from '../support/service.ts';
 import { until } from '../support/until.ts';
 import { frameClient } from '../grpc/frame-client.ts';
@@ -41,11 +42,23 @@ const two = async (args: readonly string[] = []): Promise<Curfew> => {
   return curfew;
 };
 
+/** While `work` goes on, one of two workers is stopped, so that the other gets every connection. (Should it take so long that it is replaced, its successor has none either.) */
+const whileOneStands = async (curfew: Curfew, work: () => Promise<unknown>): Promise<{ readonly replaced: () => boolean }> => {
+  const [stopping = 0] = curfew.workers();
+  process.kill(stopping, 'SIGSTOP');
+  try {
+    await work();
+  } finally {
+    if (curfew.workers().includes(stopping)) process.kill(stopping, 'SIGCONT');
+  }
+  return { replaced: () => !curfew.workers().includes(stopping) };
+};
+
+const WHO = 'spiffe://dev.local/ci/gateway';
 const HEALTH = '/grpc.health.v1.Health/Check';
 
 test('connections that met in one worker are opened anew until both have as many, and calls go on', { timeout: 120_000 }, async () => {
   const curfew = await two(['--set', 'grpc.limits.minConnectionAgeMs=100']);
-  const [stopping = 0] = curfew.workers();
   const counts = (): readonly number[] => connectionsOf(curfew.workers(), grpc);
   const { grpc } = curfew.ports;
   const seen = { answered: 0, failed: [] as unknown[] };
@@ -62,22 +75,96 @@ test('connections that met in one worker are opened anew until both have as many
     }
     asking.close();
   };
-  // One is stopped while all connect: the other has them. (Should that take so long that it is replaced, its successor has none either.)
-  process.kill(stopping, 'SIGSTOP');
-  let clients: Promise<void>[];
-  try {
+  let clients: Promise<void>[] = [];
+  const { replaced } = await whileOneStands(curfew, async () => {
     clients = Array.from({ length: 8 }, client);
     await until('one has all', () => counts().includes(8));
-  } finally {
-    if (curfew.workers().includes(stopping)) process.kill(stopping, 'SIGCONT');
-  }
+  });
   await until('both have as many', () => counts().length === 2 && counts().every((count) => count === 4));
   const before = seen.answered;
   await until('they go on', () => seen.answered > before + 40);
   stopped = true;
   await Promise.all(clients);
   // What was under way in a worker that was replaced is lost with it; that only happens where the machine is too slow for this test's stop.
-  if (curfew.workers().includes(stopping)) expect(seen.failed).toEqual([]);
+  if (!replaced()) expect(seen.failed).toEqual([]);
+});
+
+test('HTTP/1.1: kept connections that met in one worker are let go by answers that say so, until both have as many', { timeout: 120_000 }, async () => {
+  const curfew = await two();
+  const { http } = curfew.ports;
+  await curfew.grant(WHO);
+  const original = ['method: GET', 'proto: http', 'host: shop.local', 'uri: /orders/1'].map((line) => `x-forwarded-${line}`);
+  const question = `${rawGet('/forward-auth', [`authorization: Bearer ${await curfew.mint(WHO)}`, ...original, 'content-length: 2'], 'POST')}ab`;
+  const counts = (): readonly number[] => connectionsOf(curfew.workers(), http);
+  const seen = { answered: 0, opened: 0, failed: [] as unknown[] };
+  let stopped = false;
+  // As a gateway does: it keeps its connection until an answer says that it is to be closed, and asks nothing twice.
+  const client = async (): Promise<void> => {
+    let connection: RawConnection | undefined;
+    while (!stopped) {
+      try {
+        if (connection === undefined) {
+          connection = await openConnection(http);
+          seen.opened += 1;
+        }
+        const { status, headers } = await connection.send(question);
+        if (status === 200) seen.answered += 1;
+        else seen.failed.push(status);
+        if (headers.get('connection') === 'close') connection = undefined;
+      } catch (error) {
+        seen.failed.push(error);
+        connection = undefined;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    connection?.close();
+  };
+  let clients: Promise<void>[] = [];
+  const { replaced } = await whileOneStands(curfew, async () => {
+    clients = Array.from({ length: 16 }, client);
+    await until('one has all', () => counts().includes(16));
+  });
+  await until('both have as many', () => counts().length === 2 && counts().every((count) => count === 8));
+  const before = seen.answered;
+  await until('they go on', () => seen.answered > before + 40);
+  stopped = true;
+  await Promise.all(clients);
+  if (replaced()) return;
+  expect(seen.failed).toEqual([]);
+  expect(seen.opened).toBeGreaterThanOrEqual(24);
+});
+
+describeWith(['nginx'], 'a real nginx', () => {
+  test('whose kept connections met in one worker uses both soon, and loses no question', { timeout: 120_000 }, async () => {
+    const curfew = await two();
+    await curfew.grant(WHO);
+    const token = await curfew.mint(WHO);
+    const service = await startService();
+    const nginx = await startNginx(shippedNginx({ curfew: curfew.ports.http, service: service.port }));
+    open.push(service, { close: () => nginx.stop() });
+    const counts = (): readonly number[] => connectionsOf(curfew.workers(), curfew.ports.http);
+    const statuses = new Map<number, number>();
+    let stopped = false;
+    const client = async (): Promise<void> => {
+      const connection = await openConnection(nginx.port);
+      while (!stopped) {
+        const { status } = await connection.send(rawGet('/orders/1', [`authorization: Bearer ${token}`]));
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      connection.close();
+    };
+    let clients: Promise<void>[] = [];
+    const { replaced } = await whileOneStands(curfew, async () => {
+      clients = Array.from({ length: 16 }, client);
+      await until('one has all', () => Math.min(...counts()) === 0 && Math.max(...counts()) >= 8);
+    });
+    // It uses the one first that was used last, so some stay unused in the worker that they were opened to.
+    await until('both have some', () => counts().length === 2 && Math.min(...counts()) >= 3);
+    stopped = true;
+    await Promise.all(clients);
+    if (!replaced()) expect([...statuses.keys()]).toEqual([200]);
+  });
 });
 
 test('shares differ by one at most, none is asked for more than it has, and somebody always accepts (property)', () => {
@@ -95,7 +182,6 @@ test('shares differ by one at most, none is asked for more than it has, and some
 
 describeWith(['envoy'], 'a real Envoy', () => {
   test('whose connections to Curfew are old all the time denies nothing that is allowed', { timeout: 120_000 }, async () => {
-    const WHO = 'spiffe://dev.local/ci/envoy';
     const curfew = await two(['--set', 'grpc.limits.maxConnectionAgeMs=1000']);
     await curfew.grant(WHO);
     const token = await curfew.mint(WHO);

@@ -3,20 +3,17 @@ import { createHealthService } from '../../grpc/health.ts';
 import type { GrpcMethod } from '../../grpc/method.ts';
 import { reflectionMethods } from '../../grpc/reflection.ts';
 import { startGrpcServer, type GrpcServer, type GrpcServerOptions, type GrpcTls } from '../../grpc/server.ts';
+import { spreadOver, type SpreadListeners } from '../spread-over.ts';
 import type { EnvoyGatewayConfig } from './config.ts';
 import type { EnvoyGateway } from './gateway.ts';
 
-export interface EnvoyListeners {
+export interface EnvoyListeners extends SpreadListeners {
   /** `host:port` or `unix:` and the path, in the order TCP, Unix. */
   readonly addresses: readonly string[];
   /** The TCP port; `undefined` when there is none. */
   readonly port: number | undefined;
   /** What the health service says; it starts with no. */
   setServing(serving: boolean): void;
-  /** Open connections, of all listeners. */
-  connections(): number;
-  /** Asks the peers of so many connections to open new ones, and leaves new ones to other workers, or not. */
-  spread(asked: { readonly accept: boolean; readonly shed: number }): void;
   /** For new connections; open ones keep theirs, unless they are to be cut. */
   reloadTls(tls: GrpcTls, cut?: boolean): void;
   /** Says "not serving", lets open calls end, then cuts them. */
@@ -60,16 +57,7 @@ export const startEnvoyGateway = async ({ config, gateway, tls }: EnvoyListeners
     port: overTcp?.port,
     setServing: health.setServing,
     reloadTls: (next, cut) => overTcp?.reloadTls(next, cut),
-    connections: () => servers.reduce((sum, server) => sum + server.connections(), 0),
-    spread: ({ accept, shed }) => {
-      let left = shed;
-      for (const server of servers) {
-        server.accept(accept);
-        const part = Math.min(left, server.connections());
-        server.shed(part);
-        left -= part;
-      }
-    },
+    ...spreadOver(servers),
     close,
   };
 };

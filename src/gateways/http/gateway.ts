@@ -16,6 +16,7 @@ import { EXT_AUTHZ_PREFIX } from '../ext-authz-http/original.ts';
 import { httpRules } from '../http-question.ts';
 import { pepCertificateOf } from '../pep-certificate.ts';
 import { tlsFromFiles, type ListenerTls, type TlsSetting } from '../../grpc/secure-context.ts';
+import { spreadOver, type SpreadListeners } from '../spread-over.ts';
 import { reachOf, type ListenerBinding, type PepAuthenticator, type PepCertificate } from '../pep.ts';
 import { ADMITS_ALL, type Admission } from '../admission.ts';
 import { writeDecision, writeFailure, writeShed } from './answer.ts';
@@ -58,7 +59,7 @@ export interface HttpGateway {
   listen(): Promise<RunningHttpGateway>;
 }
 
-export interface RunningHttpGateway {
+export interface RunningHttpGateway extends SpreadListeners {
   /** TCP first: `host:port`, `unix:` and the path. */
   readonly addresses: readonly string[];
   /** The TCP port, 0 without one. */
@@ -179,6 +180,7 @@ export const createHttpGateway = (deps: HttpGatewayDeps): HttpGateway => {
     return {
       addresses: servers.map((server) => server.address),
       port: port === false ? 0 : (servers[0]?.port ?? 0),
+      ...spreadOver(servers),
       reloadTls: (cut) => {
         const tls = readTls();
         if (tls !== undefined && port !== false) servers[0]?.reloadTls(tls, cut);

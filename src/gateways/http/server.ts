@@ -7,11 +7,13 @@ import cluster from 'node:cluster';
 import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
-import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { acceptance } from '../../grpc/acceptance.ts';
 import { boundConnections } from '../../grpc/connections.ts';
 import { secureContext, type ListenerTls } from '../../grpc/secure-context.ts';
 import { clearStaleSocket } from '../../grpc/stale-socket.ts';
 import type { HttpLimits } from './config.ts';
+import { keptConnections } from './kept.ts';
 import { bodyOf } from './request.ts';
 
 export interface HttpTls extends ListenerTls {
@@ -28,6 +30,12 @@ export interface HttpServer {
   readonly port: number;
   /** New connections use these certificates; open ones stay, unless they are to be cut. */
   reloadTls(tls: HttpTls, cut?: boolean): void;
+  /** Connections that their clients keep. */
+  connections(): number;
+  /** Lets so many of them go in all, with the answer to what they ask next. */
+  shed(count: number): void;
+  /** Leaves new connections to the other workers that share the port; only where there are some. Not on a Unix socket. */
+  accept(accepting: boolean): void;
   /** Takes no new connection, lets requests under way end within `drainMs`, then cuts. */
   close(): Promise<void>;
 }
@@ -92,25 +100,26 @@ const PIPELINED_MAX = 32;
 
 /**
  * Handles the requests of a connection one after the other. Node hands out pipelined ones at once and holds their answers back
- * until the earlier ones have left: an allow among them would be old when it leaves.
+ * until the earlier ones have left: an allow among them would be old when it leaves. `followed`: another waits behind this one now.
  */
-const createOneByOne = (): ((response: ServerResponse, socket: Socket, handle: () => void) => void) => {
+const createOneByOne = (followed: (response: ServerResponse) => void): ((response: ServerResponse, socket: Socket, handle: (last: boolean) => void) => void) => {
   const waiting = new WeakMap<Socket, { last: ServerResponse; count: number }>();
   return (response, socket, handle) => {
     const line = waiting.get(socket);
     if (line === undefined) waiting.set(socket, { last: response, count: 0 });
     else if (line.last.closed) line.last = response;
     if (line === undefined || line.last === response) {
-      handle();
+      handle(true);
       return;
     }
     if (line.count >= PIPELINED_MAX) return void socket.destroy();
     const before = line.last;
     line.last = response;
     line.count += 1;
+    followed(before);
     before.once('close', () => {
       line.count -= 1;
-      if (!socket.destroyed && !response.destroyed) handle();
+      if (!socket.destroyed && !response.destroyed) handle(line.last === response);
     });
   };
 };
@@ -147,13 +156,19 @@ export const startHttpServer = async (options: {
   const unix = 'path' in listen;
   if (unix && cluster.isPrimary) await clearStaleSocket(listen.path);
   let closing = false;
-  const oneByOne = createOneByOne();
+  const kept = keptConnections();
+  /** Their connections are closed with them, unless something else was asked meanwhile: that would be lost. */
+  const letGo = new WeakSet<ServerResponse>();
+  const oneByOne = createOneByOne((response) => {
+    if (letGo.delete(response) && !response.headersSent) response.shouldKeepAlive = true;
+  });
   const server = create(limits, options.tls, (incoming, response) => {
     connections.asked(incoming.socket);
     // Only who is to give way needs to be known as idle.
     if (options.idleGiveWay === true) response.once('close', () => connections.answered(incoming.socket));
-    oneByOne(response, incoming.socket, () => {
-      if (closing) response.shouldKeepAlive = false;
+    oneByOne(response, incoming.socket, (last) => {
+      if (kept.asked(incoming.socket) && last && response.shouldKeepAlive) letGo.add(response);
+      if (closing || letGo.has(response)) response.shouldKeepAlive = false;
       if (typeof readsBody === 'boolean' ? readsBody : readsBody(incoming)) options.handle(incoming, response, false);
       else afterBody(incoming, response, limits.bodyBytesMax, options.handle);
     });
@@ -174,6 +189,7 @@ export const startHttpServer = async (options: {
   server.on('error', () => undefined);
   if (unix) chmodSync(listen.path, listen.mode);
   const port = unix ? 0 : (server.address() as AddressInfo).port;
+  const accepting = acceptance(server, unix ? undefined : { host: listen.host, port });
   let closed: Promise<void> | undefined;
   return {
     address: unix ? `unix:${listen.path}` : `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`,
@@ -183,6 +199,10 @@ export const startHttpServer = async (options: {
       server.setSecureContext(secureContext(tls));
       if (cut === true) server.closeAllConnections();
     },
+    // On a Unix socket they would only come back to whichever worker is first.
+    connections: () => (unix ? 0 : kept.count()),
+    shed: kept.shed,
+    accept: accepting.accept,
     close: () => {
       closed ??= new Promise((resolve) => {
         closing = true;
@@ -193,8 +213,8 @@ export const startHttpServer = async (options: {
           idle = setInterval(() => server.closeIdleConnections(), DRAIN_STEP_MS);
         }, Math.min(LINGER_MS, limits.drainMs));
         const cut = setTimeout(() => server.closeAllConnections(), limits.drainMs);
-        // Stops accepting. The server's own `close` would end idle connections at once, with questions under way on them.
-        NetServer.prototype.close.call(server, () => {
+        // The server's own `close` would end idle connections at once, with questions under way on them.
+        accepting.stop(() => {
           clearTimeout(lingered);
           clearInterval(idle);
           clearTimeout(cut);
