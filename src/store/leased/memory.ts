@@ -11,20 +11,15 @@
  */
 import type { Instant } from '../../domain/instant.ts';
 import type { Followed } from '../leases.ts';
-import { recordKeyText, type EndingsMark, type FactsQuery, type FactsRead, type RecordKey, type RowPlace, type StoredRecord } from '../port.ts';
+import type { EndingsMark, FactsQuery, FactsRead, RecordKey, RowPlace, StoredRecord } from '../port.ts';
 import { createMemo, type Memo, type MemoSpace } from '../embedded/memo.ts';
+import { createResolving, kindOf, type Listed, type Resolved } from './resolved.ts';
 
 interface Kept {
   /** The position of the read that brought it. */
   readonly at: number;
   readonly record: StoredRecord | undefined;
   readonly cost: number;
-}
-
-/** What a list of names led to, exact while nothing was applied since. */
-interface Resolved {
-  readonly applied: number;
-  readonly present: readonly (readonly [text: string, record: StoredRecord])[];
 }
 
 interface Row extends RowPlace {
@@ -41,6 +36,8 @@ interface KeptOwner {
   /** One of the rows refers to what is never remembered. */
   readonly counted: boolean;
   readonly cost: number;
+  /** What the last question about this owner asked for beside the rows: the next one mostly asks for the same. */
+  listed?: Listed;
 }
 
 export interface Names {
@@ -68,9 +65,10 @@ export const LOOK_BACK = 8;
 /** They are counted; what was read of them is old at once. */
 const NEVER_KEPT: ReadonlySet<string> = new Set(['uses', 'once']);
 const ENTRY_COST = 300;
+const KEY_COST = 150;
 const OBJECT_FACTOR = 2.5;
 
-const never = (name: string): boolean => NEVER_KEPT.has(name.slice(0, name.indexOf('/')));
+const never = (name: string): boolean => NEVER_KEPT.has(kindOf(name));
 
 /** Realms of one process share `space`. */
 export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory => {
@@ -79,67 +77,53 @@ export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory =
   let position: number | undefined;
   let endings: EndingsMark | undefined;
   let life = 0;
-  /** Batches of changes that were applied. */
-  let applied = 0;
-  /** By list: gateways ask with the same list of keys as long as they ask for the same identity. */
-  let lists = new WeakMap<readonly RecordKey[], Resolved>();
+
+  const usable = <T extends { readonly at: number }>(kept: T | undefined): kept is T => kept !== undefined && position !== undefined && kept.at <= position;
+  const found = (name: string): Kept | undefined => {
+    const kept = records.get(name);
+    return usable(kept) ? kept : undefined;
+  };
+  const resolving = createResolving({ nameOf: names.nameOf, find: found });
 
   const forget = (): void => {
     records = createMemo<Kept>(space);
     owners = createMemo<KeptOwner>(space);
-    lists = new WeakMap();
     position = undefined;
     endings = undefined;
     life += 1;
-    applied += 1;
+    resolving.forget();
   };
   forget();
 
-  const usable = <T extends { readonly at: number }>(kept: T | undefined): kept is T => kept !== undefined && position !== undefined && kept.at <= position;
-
-  const resolve = (wanted: readonly string[]): Resolved | undefined => {
-    const present: (readonly [string, StoredRecord])[] = [];
-    for (const name of wanted) {
-      const kept = records.get(name);
-      if (!usable(kept)) return undefined;
-      if (kept.record !== undefined) present.push([recordKeyText(kept.record.key), kept.record]);
-    }
-    return { applied, present };
-  };
-  const listed = (keys: readonly RecordKey[]): Resolved | undefined => {
-    const known = lists.get(keys);
-    if (known?.applied === applied) return known;
-    const resolved = resolve(keys.map(names.nameOf));
-    if (resolved !== undefined) lists.set(keys, resolved);
-    return resolved;
-  };
   /** `undefined` too if the record was changed since the row was read at `at`: it may refer to something else now. */
   const refsOf = (row: Row, record: StoredRecord, at: number): Resolved | undefined => {
     if (!(record.modified.sequence <= at)) return undefined;
-    if (row.resolved?.applied === applied) return row.resolved;
-    const resolved = resolve(row.refs);
+    if (row.resolved !== undefined && resolving.exact(row.resolved)) return row.resolved;
+    const resolved = resolving.named(row.refs);
     if (resolved !== undefined) row.resolved = resolved;
     return resolved;
   };
-  const recordOf = ({ name }: Row): StoredRecord | undefined => {
-    const kept = records.get(name);
-    return usable(kept) ? kept.record : undefined;
-  };
+  const recordOf = ({ name }: Row): StoredRecord | undefined => found(name)?.record;
 
   const answer = (query: FactsQuery): Omit<FactsRead, 'position' | 'endings'> | undefined => {
-    const asked = listed(query.keys);
-    if (asked === undefined) return undefined;
-    const found = new Map<string, StoredRecord>(asked.present);
-    if (query.index === undefined) return { records: found, rows: [], ended: [], truncated: false };
-    const { owner, endsAfter, wanted, lookBack = 0 } = query.index;
+    const { keys, index } = query;
+    if (index === undefined) {
+      const asked = resolving.listed(keys, undefined);
+      return asked === undefined ? undefined : { records: new Map(asked.present), rows: [], ended: [], truncated: false };
+    }
+    const { owner, endsAfter, wanted, lookBack = 0 } = index;
     const kept = owners.get(names.ownerNameOf(owner));
     if (!usable(kept) || !(kept.from <= endsAfter) || !(lookBack <= LOOK_BACK)) return undefined;
+    const asked = resolving.listed(keys, kept.listed);
+    if (asked === undefined) return undefined;
+    kept.listed = asked;
+    const together = new Map<string, StoredRecord>(asked.present);
     const over = kept.rows.findIndex(({ end }) => !(endsAfter < end));
     const live = over < 0 ? kept.rows.length : over;
     const rows: StoredRecord[] = [];
     let anyWanted = false;
-    for (let index = 0; index < live; index += 1) {
-      const row = kept.rows[index] as Row;
+    for (let place = 0; place < live; place += 1) {
+      const row = kept.rows[place] as Row;
       const record = recordOf(row);
       if (record === undefined) return undefined;
       rows.push(record);
@@ -147,11 +131,11 @@ export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory =
       anyWanted = true;
       const refs = refsOf(row, record, kept.at);
       if (refs === undefined) return undefined;
-      for (const [text, one] of refs.present) found.set(text, one);
+      for (const [text, one] of refs.present) together.set(text, one);
     }
     const back = anyWanted ? [] : [...kept.rows.slice(live), ...kept.ended].slice(0, lookBack).map(recordOf);
     if (back.includes(undefined)) return undefined;
-    return { records: found, rows, ended: back as StoredRecord[], truncated: false };
+    return { records: together, rows, ended: back as StoredRecord[], truncated: false };
   };
 
   const mayAnswer = ({ keys, index }: FactsQuery): boolean => {
@@ -189,16 +173,19 @@ export const createRealmMemory = (names: Names, space: MemoSpace): RealmMemory =
     for (const { refs } of rows) for (const name of refs) put(at, name, byName.get(name));
     const name = names.ownerNameOf(query.index.owner);
     const counted = rows.some(({ refs }) => refs.some(never));
-    owners.set(name, { at, from: query.index.endsAfter, rows, ended: rowsOf(read.ended, places.ended), counted, cost: ENTRY_COST * (1 + rows.length) });
+    owners.set(name, { at, from: query.index.endsAfter, rows, ended: rowsOf(read.ended, places.ended), counted, cost: ENTRY_COST * (1 + rows.length) + KEY_COST * query.keys.length });
   };
 
   const apply = ({ sequence, endings: mark, whole, changes }: Followed): void => {
     if (!whole) forget();
+    if (changes.length > 0) resolving.batch();
     for (const change of changes) {
-      for (const name of change.records) if ((records.get(name)?.at ?? change.sequence) < change.sequence) records.delete(name);
+      for (const name of change.records) {
+        resolving.changed(name);
+        if ((records.get(name)?.at ?? change.sequence) < change.sequence) records.delete(name);
+      }
       for (const name of change.owners) if ((owners.get(name)?.at ?? change.sequence) < change.sequence) owners.delete(name);
     }
-    if (changes.length > 0) applied += 1;
     position = sequence;
     endings = mark;
   };

@@ -10,7 +10,7 @@
  */
 import { createMemoSpace } from '../embedded/memo.ts';
 import type { Changes } from '../leases.ts';
-import { StoreUnavailable, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
+import { StoreUnavailable, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
 import { createRealmMemory, type RealmMemory } from './memory.ts';
 import { narrow, wide } from './width.ts';
 
@@ -46,7 +46,10 @@ const createProof = (realm: string, epoch: string, memory: RealmMemory, changes:
     try {
       const { position, endings } = memory;
       const found = position === undefined || endings === undefined ? undefined : memory.answer(query);
-      return () => go(found === undefined ? undefined : { ...found, endings: endings as EndingsMark, position: { epoch, sequence: position as number } });
+      if (found === undefined || position === undefined || endings === undefined) return () => go(undefined);
+      const { records, rows, ended, truncated } = found;
+      // Told whole each time, as in `open.ts`.
+      return () => go({ position: { epoch, sequence: position }, endings, records, rows, ended, truncated });
     } catch (error) {
       return () => fail(error);
     }

@@ -42,7 +42,8 @@ export const serverMs = (reply: unknown): number => {
 export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs, onLook }: WatchOptions): Watch => {
   let fault: StoreUnavailable | undefined = new StoreUnavailable('redis: the server was not looked at yet');
   let missed = 0;
-  let offset: Omit<AuthorityOffset, 'reached'> | undefined;
+  /** Asked for at every reading of the clock: the same object until something changes. */
+  let offset: AuthorityOffset | undefined;
   let latestCommit = 0 as Instant;
   let looking: Promise<void> | undefined;
 
@@ -53,7 +54,7 @@ export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs, 
     const times = replies.map(serverMs);
     const [first, last] = [Math.min(...times), Math.max(...times) + 1];
     // It was read between the two readings of ours. `earliest` follows our wall clock, `latest` may be held up by a mark.
-    offset = { lowMs: first - after.earliest, highMs: last - before.latest, skewMs: Math.max(0, first - after.earliest, before.earliest - last) };
+    offset = { lowMs: first - after.earliest, highMs: last - before.latest, skewMs: Math.max(0, first - after.earliest, before.earliest - last), reached: latestCommit };
   };
   const once = async (): Promise<void> => {
     try {
@@ -81,9 +82,13 @@ export const startWatch = ({ connection, timeoutMs, durability, clock, everyMs, 
       if (fault !== undefined) throw fault;
     },
     look,
-    offset: () => (offset === undefined ? undefined : { ...offset, reached: latestCommit }),
+    offset: () => offset,
     reached: (at) => {
-      if (at > latestCommit) latestCommit = at;
+      if (!(at > latestCommit)) return;
+      latestCommit = at;
+      if (offset === undefined) return;
+      const { lowMs, highMs, skewMs } = offset;
+      offset = { lowMs, highMs, skewMs, reached: at };
     },
     stop: () => clearInterval(timer),
   };
