@@ -41,8 +41,9 @@ const measure = async (generator: Generator, lanes: readonly Lane[], options: Pe
     }
   };
   const { connections } = options;
-  // Every question once: what is remembered is remembered, and code is compiled.
-  await inTurns(0, async ({ job }) => void (await generator.run({ job, connections, durationMs: 0, atLeast: options.requests, from: 0, anyLate: true })));
+  // Every question twice for each worker: what is remembered is remembered, and code is compiled.
+  const atLeast = options.requests * 2 * options.workers;
+  await inTurns(0, async ({ job }) => void (await generator.run({ job, connections, durationMs: 0, atLeast, from: 0, anyLate: true })));
   for (let round = 0; round < options.rounds; round += 1) {
     await inTurns(round, async (lane) => void lane.closed.push(await generator.run({ job: lane.job, connections, durationMs: options.seconds * 1_000, from: round * 4_001 })));
   }
