@@ -1,7 +1,8 @@
 /** The load generator's process, driven by messages. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import type { Job, Ran, Run, ToGenerator } from './load-generator.ts';
+import type { Job } from './job-connections.ts';
+import type { Ran, Run, ToGenerator } from './load-generator.ts';
 import { stopProcess } from './processes.ts';
 
 type FromGenerator = { readonly type: 'ready' } | { readonly type: 'ran'; readonly result: Ran } | { readonly type: 'failed'; readonly message: string };

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { createServer, type Server } from 'node:http';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Decision } from '../../src/decision/evaluation.ts';
@@ -89,6 +89,57 @@ describe('the load generator', () => {
     const wrong = await job(allow);
     await expect(generator.run({ job: wrong, connections: 1, durationMs: 50, from: 0 })).rejects.toThrow('wrong answers');
     status = 200;
+  });
+
+  describe('as a gateway does', () => {
+    /** `answer` tells what becomes of a request, from 1 on. */
+    const pool = async (answer: (request: number) => 'kept' | 'close' | 'destroyed') => {
+      const seen = { requests: 0, sockets: [] as Socket[] };
+      const closing = createServer((_request, response) => {
+        seen.requests += 1;
+        const what = answer(seen.requests);
+        if (what === 'destroyed') response.destroy();
+        else response.writeHead(200, { 'content-length': 0, ...(what === 'close' ? { connection: 'close' } : {}) }).end();
+      });
+      closing.keepAliveTimeout = 600_000;
+      closing.on('connection', (socket) => seen.sockets.push(socket));
+      await new Promise<void>((resolve) => closing.listen(0, '127.0.0.1', resolve));
+      const number = await generator.addJob({ kind: 'curfew', port: (closing.address() as AddressInfo).port, requests: ['GET / HTTP/1.1\r\nhost: a\r\n\r\n'], allow: [true] });
+      const stop = (): void => {
+        closing.closeAllConnections();
+        closing.close();
+      };
+      return { seen, stop, run: () => generator.run({ job: number, connections: 2, durationMs: 0, atLeast: 50, from: 0 }) };
+    };
+
+    test('it asks what comes next over another connection where an answer says so, and loses nothing', async () => {
+      const { seen, stop, run } = await pool((request) => (request % 5 === 0 ? 'close' : 'kept'));
+      const { latencies } = await run();
+      expect(seen.requests).toBe(latencies.length);
+      expect(seen.sockets.length).toBeGreaterThanOrEqual(10);
+      stop();
+    });
+
+    test('it keeps its connections from run to run, and opens those anew that were closed meanwhile', async () => {
+      const { seen, stop, run } = await pool(() => 'kept');
+      await run();
+      await run();
+      expect(seen.sockets.length).toBe(2);
+      await Promise.all(seen.sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve).end())));
+      const before = seen.requests;
+      const { latencies } = await run();
+      expect([seen.requests - before, seen.sockets.length]).toEqual([latencies.length, 4]);
+      stop();
+    });
+
+    test('a connection that is closed with a question on it fails the run, and no other', async () => {
+      let fatal = 7;
+      const { stop, run } = await pool((request) => (request === fatal ? 'destroyed' : 'kept'));
+      await expect(run()).rejects.toThrow(/closed a connection|ECONNRESET/);
+      fatal = 0;
+      expect((await run()).latencies.length).toBeGreaterThanOrEqual(50);
+      stop();
+    });
   });
 
   test('an open loop charges a server for the requests that it kept waiting', async () => {
