@@ -11,6 +11,7 @@ import type { DurationMs, Instant } from './domain/instant.ts';
 import { createAuthenticator, type IdentityAuthenticator } from './identity/authenticator.ts';
 import { developmentIssuer, readDevelopmentKey } from './identity/development.ts';
 import type { OnIdentityEvent } from './identity/events.ts';
+import type { Deciders } from './lifecycle/deciders.ts';
 import type { LifecycleDeps } from './lifecycle/lifecycle.ts';
 import type { LoadPolicyOptions } from './policy/load-policy.ts';
 import { createNoteRefusal } from './lifecycle/note-refusals.ts';
@@ -44,6 +45,8 @@ export interface Core {
   /** Of the same store; may answer from memory. */
   readonly decidesBy: FactsStore;
   readonly authenticator: IdentityAuthenticator;
+  /** Where all processes that decide by this store can be asked. */
+  readonly deciders?: Deciders | undefined;
   /** Absent where none are configured. */
   readonly traces?: Tracer | undefined;
   close(): Promise<void>;
@@ -160,8 +163,8 @@ const knownOwners = (config: Config, mode: Mode): NonNullable<LifecycleDeps['kno
   return (realm) => (directory.knownOwners ?? (mode !== 'development' && (directory.file !== undefined || signals.scim.some((feed) => (feed.realm ?? defaultRealm(config)) === realm))) ? named(realm) : undefined);
 };
 
-export const lifecycleDeps = ({ store, clock, config, mode, traces }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
-  store, clock, policy, watch: traces?.command,
+export const lifecycleDeps = ({ store, clock, config, mode, traces, deciders }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
+  store, clock, policy, deciders, watch: traces?.command,
   config: config.lifecycle,
   development: mode === 'development',
   enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,

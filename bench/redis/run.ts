@@ -132,7 +132,7 @@ const revoking = async ({ options, folder, issuer, generatorModule, say }: Bench
           const [alive, frozen] = [summarize(allAlive), oneFrozen.length === 0 ? undefined : summarize(oneFrozen)];
           return [mode, perSecond(requestsASecond), millis(alive.p50), millis(alive.p99), ...(frozen === undefined ? ['', ''] : [millis(frozen.p50), millis(frozen.p99)]), `${(unavailable * 100).toFixed(2)} %`];
         }),
-        note: `Strict and leased answers wait for \`limits.maxFactsAgeMs\` (${FACTS_AGE_MS} ms) in any case. ${options.revocations} revocations each, a fifth of that with one frozen.`,
+        note: `Strict and leased answers wait for \`limits.maxFactsAgeMs\` (${FACTS_AGE_MS} ms) in any case, embedded ones until the worker has said that what it re-checked before has left it. ${options.revocations} revocations each, a fifth of that with one frozen.`,
       }],
       goals: [
         p99('embedded: revoke p99', embedded.allAlive, 10),

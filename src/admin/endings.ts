@@ -1,9 +1,10 @@
 /** Revocations and suspensions over HTTP. They answer when they are enforced, or at once with 202 for `Prefer: respond-async`. */
 import type { Instant } from '../domain/instant.ts';
 import type { RevocationRecord, SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
+import type { Done } from '../lifecycle/execute.ts';
 import type { Inspect } from '../lifecycle/inspect.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
-import { enforcementView, pageView, revocationView, suspensionView } from '../lifecycle/view.ts';
+import { enforcementView, isUnconfirmed, pageView, revocationView, suspensionView } from '../lifecycle/view.ts';
 import { done, found } from './answers.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { endBody, liftBody, pageAnswer, pageQuery, revocationAnswer, suspensionAnswer } from './schemas.ts';
@@ -12,14 +13,15 @@ import { endBody, liftBody, pageAnswer, pageQuery, revocationAnswer, suspensionA
 export const wantsAsync = (headers: Headers): boolean =>
   (headers.get('prefer') ?? '').split(',').some((preference) => preference.trim().toLowerCase() === 'respond-async');
 
-/** Of a command that ends access; a replay has the status of the first. */
-export const endedStatus = (enforced: number) => ({ reply }: { readonly reply: { readonly [member: string]: unknown } }): number => (reply['respondAsync'] === true ? 202 : enforced);
+/** Of a command that ends access; a replay has the status of the first. What is not known to be enforced is never answered as if it were. */
+export const endedStatus = (enforced: number) => (done: Done): number => (done.reply['respondAsync'] === true || isUnconfirmed(done) ? 202 : enforced);
 const placedStatus = endedStatus(201);
+const COMMITTED = 'Committed; enforced at `enforcedAt`, or, where that is absent, when each process that is `pending` has confirmed it or ended';
 
 export const endingEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonly Endpoint[] => [
   endpoint({
     method: 'post', path: '/revocations', command: 'revoke', summary: 'End access by selector, for good', tag: 'revocations', body: endBody,
-    answers: { 201: { description: 'Enforced', schema: revocationAnswer }, 202: { description: 'Committed; enforced at `enforcedAt`', schema: revocationAnswer } },
+    answers: { 201: { description: 'Enforced', schema: revocationAnswer }, 202: { description: COMMITTED, schema: revocationAnswer } },
     handle: async ({ call, body, headers }) =>
       done(await lifecycle.revoke(call, body, wantsAsync(headers)), placedStatus, (reply, commit) =>
         revocationView(reply['revocation'] as unknown as RevocationRecord, commit.at, commit.position, enforcementView(commit))),
@@ -36,7 +38,7 @@ export const endingEndpoints = (lifecycle: Lifecycle, inspect: Inspect): readonl
   }),
   endpoint({
     method: 'post', path: '/suspensions', command: 'suspend', summary: 'Stop access by selector until it is lifted', tag: 'suspensions', body: endBody,
-    answers: { 201: { description: 'Enforced', schema: suspensionAnswer }, 202: { description: 'Committed; enforced at `enforcedAt`', schema: suspensionAnswer } },
+    answers: { 201: { description: 'Enforced', schema: suspensionAnswer }, 202: { description: COMMITTED, schema: suspensionAnswer } },
     handle: async ({ call, body, headers }) =>
       done(await lifecycle.suspend(call, body, wantsAsync(headers)), placedStatus, (reply, commit) =>
         suspensionView(reply['suspension'] as unknown as SuspensionRecord, commit.at, commit.position, enforcementView(commit))),

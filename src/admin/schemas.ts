@@ -79,8 +79,8 @@ export const grantsQuery = z.strictObject({
   workload: word().optional(), state: z.enum(['scheduled', 'active', 'ended']).optional(), model: z.enum(MODELS).optional(), task: word().optional(),
 });
 
-const nodes = z.array(z.object({ node: z.string(), holder: z.string(), state: z.enum(['acknowledged', 'lapsed', 'pending']) })).optional()
-  .describe('processes that may answer from memory: it knows; it did not say so and its lease is over; neither yet');
+export const nodes = z.array(z.object({ node: z.string(), holder: z.string(), state: z.enum(['acknowledged', 'lapsed', 'pending']) })).optional()
+  .describe('processes that decide: it knows; it did not say so and its lease is over; neither yet');
 
 export const taskAnswer = z.object({
   id: z.string(), kind: z.string(), owner: z.string(), reference: z.string().optional(), state: z.enum(['open', 'paused', 'closed']),
@@ -102,7 +102,7 @@ export const grantAnswer = z.object({
 }).openapi('Grant');
 
 const ending = {
-  id: z.string(), position: z.string(), effectiveAt: instantText(), enforcedAt: instantText(),
+  id: z.string(), position: z.string(), effectiveAt: instantText(), enforcedAt: instantText().optional().describe('no allow that relies on it is written later; absent: not known yet'),
   selector: z.object({ kind: z.enum(SELECTOR_KINDS), value: z.string() }), reason: z.string(), placedBy: z.string(), notes: z.array(z.string()).optional(),
   nodes,
 };

@@ -29,7 +29,7 @@ const change = (name: string, command: Command, summary: string, run: (call: Cal
 const ending = (name: string, command: Command, summary: string, run: (call: Call, id: string, respondAsync: boolean) => Promise<Executed>): Endpoint =>
   endpoint({
     method: 'post', path: `/tasks/{id}/${name}`, command, summary, tag,
-    answers: { 200: { description: 'The task as it is now; enforced', schema: taskAnswer }, 202: { description: 'Committed; enforced shortly', schema: taskAnswer } },
+    answers: { 200: { description: 'The task as it is now; enforced', schema: taskAnswer }, 202: { description: 'Committed; enforced shortly, or when each process that is `pending` has confirmed it or ended', schema: taskAnswer } },
     handle: async ({ call, params, headers }) => done(await run(call, params['id'] ?? '', wantsAsync(headers)), endedStatus(200), (reply, commit) => asView(reply, commit, enforcementView(commit))),
   });
 

@@ -1,11 +1,11 @@
 /** What every command works with: where the server is, the credential, and where output goes. */
 import type { Command } from 'commander';
-import type { JsonObject } from '../domain/json.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { Toolchain } from '../policy/toolchain/toolchain.ts';
 import { createApiClient, Failed, type ApiClient } from './api-client.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { RunTimeline } from './policy/timelines.ts';
-import { asJson, details } from './print.ts';
+import { asJson, details, plain } from './print.ts';
 
 /** A command that this process carries out itself; given by whoever starts the program. */
 export interface LocalCommand {
@@ -82,6 +82,14 @@ export const clientFor = (run: Run, command: Command): ApiClient => {
 /** Prints an answer: the API's own object with `--json`, else what is for people. */
 export const show = (run: Run, command: Command, answer: JsonObject, people: (answer: JsonObject) => string = details): void => {
   run.deps.stdout(globalOptions(command).json === true ? asJson(answer) : people(answer));
+};
+
+/** As `show`, of a command that ends access: a script must not go on as if it were enforced. */
+export const showEnded = (run: Run, command: Command, answer: JsonObject): void => {
+  show(run, command, answer);
+  const { nodes } = answer;
+  const standing = Array.isArray(nodes) ? nodes.filter(isJsonObject).filter(({ state }) => state === 'pending').map(({ node }) => plain(String(node))) : [];
+  if (standing.length > 0) throw new Failed(EXIT.unavailable, `it is recorded, but not known to be enforced yet: ${standing.join(', ')} stands still`);
 };
 
 /** A file's text, or standard input for `-`. */

@@ -33,7 +33,7 @@ const catalogue = {
   'request.pending': { severity: 'info', text: 'access was asked for, and waits for somebody who may approve it' },
   'revocation.manual': { severity: 'warning', text: 'a system must be revoked by hand' },
   'revocation.manual-overdue': { severity: 'critical', text: 'a system that must be revoked by hand was not, in time' },
-  'revocation.unconfirmed': { severity: 'critical', text: 'a process that answers from memory did not confirm in time that it knows what ended: `node`, and `since` when; its lease is over, so it allows nothing by memory' },
+  'revocation.unconfirmed': { severity: 'critical', text: 'a process did not confirm in time that it knows what ended: `node`, and `since` when. `state` `lapsed`: its lease is over, so it allows nothing by memory; `pending`: it stands still, and may still write an answer from before' },
   'two-person.skipped': { severity: 'critical', text: 'access that takes the approval of two persons or more was issued with fewer' },
   'window.extended': { severity: 'warning', text: 'the end of a grant was moved, by a fresh approval' },
 } as const satisfies Record<string, { readonly severity: Severity; readonly text: string }>;

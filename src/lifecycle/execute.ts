@@ -11,6 +11,7 @@ import { canonicalJson, isJsonObject, type JsonObject, type JsonValue } from '..
 import type { Position } from '../domain/position.ts';
 import type { Enforcement, Holders } from '../store/leases.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type CommitOutcome, type RecordKey, type Store } from '../store/port.ts';
+import type { Unconfirmed } from './deciders.ts';
 import { createTurns } from './turns.ts';
 
 export type FailureCode = RefusalCode | 'key-reused' | 'clock-untrusted' | 'store-unavailable' | 'outcome-unknown' | 'busy';
@@ -20,6 +21,9 @@ export interface Failure {
   readonly detail: string;
   readonly faults?: readonly Fault[];
 }
+
+/** What became of one process that decides, after an ending. */
+export type EnforcedBy = Enforcement | Unconfirmed;
 
 export interface Done {
   readonly ok: true;
@@ -31,8 +35,8 @@ export interface Done {
   readonly replayed: boolean;
   /** Who may answer from memory, as the commit saw it. */
   readonly holders?: Holders | undefined;
-  /** What became of them, once it is enforced; and how long that took since before the command. */
-  readonly enforced?: { readonly by: readonly Enforcement[]; readonly tookMs: number };
+  /** What became of them, once it is enforced; how long that took since before the command, and when it was, where that is known. With one `pending` it is not known to be. */
+  readonly enforced?: { readonly by: readonly EnforcedBy[]; readonly tookMs: number; readonly at?: Instant };
 }
 
 export type Executed = Done | { readonly ok: false; readonly failure: Failure };

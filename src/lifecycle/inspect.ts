@@ -14,14 +14,16 @@ import { readGrant, readTask } from '../domain/records.ts';
 import { workloadSelectors } from '../domain/selector.ts';
 import type { Holders } from '../store/leases.ts';
 import type { Store, StoredEvent, StoredRecord } from '../store/port.ts';
+import type { Deciders } from './deciders.ts';
 import { grantState, stateRefs, surroundings } from './grant-state.ts';
 import { useRef } from './use-notes.ts';
-import { grantView, holdersView, revocationView, suspensionView, taskView, usedView, type EnforcementView, type GrantState, type PageView } from './view.ts';
+import { grantView, holdersView, owingView, revocationView, suspensionView, taskView, usedView, type EnforcementView, type GrantState, type PageView } from './view.ts';
 
 export interface InspectDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly policy: () => Pick<Policy, 'entitlement'> | undefined;
+  readonly deciders?: Deciders | undefined;
 }
 
 export interface GrantFilter {
@@ -78,7 +80,7 @@ const eventView = (event: StoredEvent, epoch: string): JsonObject => {
 };
 
 export const createInspect = (deps: InspectDeps): Inspect => {
-  const { store, clock, policy } = deps;
+  const { store, clock, policy, deciders } = deps;
   const positionOf = (record: StoredRecord, stamp: 'created' | 'modified') => ({ epoch: store.epoch, sequence: record[stamp].sequence });
 
   const grantViews = async (realm: string, records: readonly StoredRecord[]): Promise<readonly { readonly view: JsonObject; readonly grant: Grant; readonly state: GrantState }[]> => {
@@ -145,13 +147,13 @@ export const createInspect = (deps: InspectDeps): Inspect => {
     const task = record === undefined ? undefined : readTask(record.value);
     if (record === undefined || task === undefined) return undefined;
     // What is paused or closed was changed last by just that.
-    const told = holders === undefined || task.state === 'open' ? undefined : holdersView(holders, record.modified.sequence);
+    const told = task.state === 'open' ? undefined : holders === undefined ? owingView(deciders, record.modified.at) : holdersView(holders, record.modified.sequence);
     return taskView(task, clock.now(), positionOf(record, 'modified'), told);
   };
   const revocationOf = (record: StoredRecord | undefined, told?: EnforcementView): JsonObject | undefined =>
-    record === undefined ? undefined : revocationView(record.value as unknown as RevocationRecord, record.created.at, positionOf(record, 'created'), told);
+    record === undefined ? undefined : revocationView(record.value as unknown as RevocationRecord, record.created.at, positionOf(record, 'created'), told ?? owingView(deciders, record.created.at));
   const suspensionOf = (record: StoredRecord | undefined, told?: EnforcementView): JsonObject | undefined =>
-    record === undefined ? undefined : suspensionView(record.value as unknown as SuspensionRecord, record.created.at, positionOf(record, 'modified'), told);
+    record === undefined ? undefined : suspensionView(record.value as unknown as SuspensionRecord, record.created.at, positionOf(record, 'modified'), told ?? owingView(deciders, record.created.at));
   /** With which of those that answer from memory know of it by now. */
   const ended = async (realm: string, key: RecordRef, view: (record: StoredRecord | undefined, told?: EnforcementView) => JsonObject | undefined): Promise<JsonObject | undefined> => {
     const [record, holders] = await Promise.all([one(realm, key), store.holders?.(realm)]);

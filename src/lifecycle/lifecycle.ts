@@ -21,6 +21,7 @@ import { isJsonObject } from '../domain/json.ts';
 import { selectorKey, type Selector } from '../domain/selector.ts';
 import type { Store } from '../store/port.ts';
 import type { LifecycleConfig } from './config.ts';
+import type { Deciders } from './deciders.ts';
 import { createEnforce, leasesMs } from './enforce.ts';
 import type { Executed, Idempotency } from './execute.ts';
 import { emergencyFault, entitlementOf, issuingRule, referenceRefusal } from './issuing.ts';
@@ -38,11 +39,13 @@ export interface LifecycleDeps {
   readonly policy: () => Pick<Policy, 'revision' | 'entitlement' | 'evaluate'> | undefined;
   /** Any operator may lift a suspension; grants need no entitlement, and none needs to be `direct`. */
   readonly development: boolean;
-  /** A command that ends access is enforced everywhere so long after its commit: `maxFactsAgeMs + pepCacheMaxMs`. */
+  /** A command that ends access is enforced everywhere so long after its commit, unless a process stands still: `maxFactsAgeMs + pepCacheMaxMs`. */
   readonly enforcementMs: number;
   /** The part of it for what PEPs keep, which begins when the last answer was written. */
   readonly pepCacheMs?: number;
   readonly settle?: Settle;
+  /** Where the processes that decide can be asked, they are, and `maxFactsAgeMs` is not waited for. */
+  readonly deciders?: Deciders | undefined;
   /** Sources outside that name their own tasks, by the name that begins those tasks' ids. */
   readonly taskSources?: ReadonlySet<string>;
   /** Whether a reference is there and open at its source; `undefined`: it has none. */
@@ -102,7 +105,7 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
   const settle = deps.settle ?? createSettle(clock);
   const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
   const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
-  const enforce = watchEnforced(deps.watch, createEnforce({ store, clock, run, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0 }));
+  const enforce = watchEnforced(deps.watch, createEnforce({ store, clock, run, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0, deciders: deps.deciders }));
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
 
   const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string, remember?: JsonObject): Promise<Executed> =>

@@ -72,7 +72,7 @@ const stamped = <T>(record: StoredRecord | undefined, read: (value: JsonObject |
   return record === undefined || value === undefined ? undefined : { value, createdAt: record.created.at, modifiedAt: record.modified.at };
 };
 
-export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | 'config' | 'enforcementMs'>, feed: FeedOf): PeopleFeed => {
+export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | 'config' | 'enforcementMs' | 'deciders'>, feed: FeedOf): PeopleFeed => {
   const { clock, config } = deps;
   const store: Pick<Store, 'read' | 'list' | 'fenceMs' | 'enforced'> = deps.store;
   const { realm } = feed;
@@ -93,7 +93,7 @@ export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | '
     personOf: feed.personOf, accountsOf: feed.accountsOf, teamOf: feed.teamOf, adopt: feed.adopt,
   });
   // Nobody waits, and who does not confirm in time is told of.
-  const enforce = createEnforce({ store, clock, run, settle: createSettle(clock), enforcedMs: () => 0, pepCacheMs: 0 });
+  const enforce = createEnforce({ store, clock, run, settle: createSettle(clock), enforcedMs: () => 0, pepCacheMs: 0, deciders: deps.deciders });
   const user = async (id: string, change: (user: FeedUser | undefined) => FeedUserTerms | undefined, ends: boolean) => {
     const command = () => run(call, 'person.set', `feed-user/${id}`, changeFeedUser(id, { change, ends }, actor, setting()));
     return ends ? enforce(realm, 0, false, command) : command();

@@ -8,7 +8,7 @@ import type { Identity } from '../decision/evaluation.ts';
 import type { Executed, FailureCode } from './execute.ts';
 import type { Inspect } from './inspect.ts';
 import type { Call, Lifecycle } from './lifecycle.ts';
-import { grantView, pageView, taskView } from './view.ts';
+import { grantView, isUnconfirmed, pageView, taskView } from './view.ts';
 import type { Grant } from '../domain/grant.ts';
 import type { AccessRequest } from '../domain/lifecycle/request.ts';
 import type { Delegation } from './delegation.ts';
@@ -23,7 +23,7 @@ export interface SelfCaller {
 }
 type Status = 400 | 403 | 404 | 409 | 422 | 503;
 export type SelfAnswer =
-  | { readonly ok: true; readonly value: JsonObject }
+  | { readonly ok: true; readonly value: JsonObject; readonly pending?: boolean }
   | { readonly ok: false; readonly status: Status; readonly code: string; readonly detail: string };
 
 type Terms = Omit<AskedRequest, 'workload'>;
@@ -54,7 +54,7 @@ const ownView = (view: JsonObject): JsonObject => Object.fromEntries(OWN_MEMBERS
 const taskAnswer = (executed: Executed): SelfAnswer => {
   if (!executed.ok) return { ok: false, status: STATUS[executed.failure.code], code: executed.failure.code, detail: executed.failure.detail };
   const { at, position, reply } = executed;
-  return { ok: true, value: taskView(reply['task'] as unknown as Task, { earliest: at, latest: at }, position) };
+  return { ok: true, value: taskView(reply['task'] as unknown as Task, { earliest: at, latest: at }, position), pending: isUnconfirmed(executed) };
 };
 
 const callOf = ({ identity, realm, idempotencyKey, traceparent }: SelfCaller, id: string, asked?: object): Call => ({

@@ -4,8 +4,9 @@ import { toRfc3339, type Instant, type TimeInterval } from '../domain/instant.ts
 import type { JsonObject } from '../domain/json.ts';
 import type { RevocationRecord, SuspensionRecord } from '../domain/lifecycle/ending-rules.ts';
 import { formatPosition, type Position } from '../domain/position.ts';
-import type { Enforcement, Holders } from '../store/leases.ts';
-import type { Done } from './execute.ts';
+import type { Holders } from '../store/leases.ts';
+import type { Deciders } from './deciders.ts';
+import type { Done, EnforcedBy } from './execute.ts';
 import { usedBy } from './use-notes.ts';
 import type { Reason } from '../domain/reasons.ts';
 import { taskFault, type Task } from '../domain/task.ts';
@@ -47,12 +48,12 @@ export const grantView = (grant: Grant, state: GrantState, position: Position, u
     position: formatPosition(position),
   });
 
-/** What is known of the processes that may answer from memory. */
+/** What is known of the processes that decide. */
 export interface EnforcementView {
-  /** After the commit, where it was waited for. */
-  readonly enforcedMs?: number;
-  /** `pending`: it has not said that it knows, and its lease may last. */
-  readonly nodes: readonly { readonly node: string; readonly holder: string; readonly state: Enforcement['state'] | 'pending' }[];
+  /** After the commit, where it was waited for; `unknown`: one of them may still write an answer that it re-checked before. */
+  readonly enforcedMs?: number | 'unknown';
+  /** `pending`: it has not said that it knows, and its lease may last; or it has none, and did not say that what it re-checked before has left it. */
+  readonly nodes: readonly EnforcedBy[];
 }
 
 const nodesOf = (told?: EnforcementView): EnforcementView['nodes'] | undefined => (told === undefined || told.nodes.length === 0 ? undefined : told.nodes);
@@ -82,10 +83,22 @@ export const holdersView = ({ all }: Holders, sequence: number): EnforcementView
   nodes: all.map(({ node, holder, applied }) => ({ node, holder, state: applied >= sequence ? 'acknowledged' : 'pending' })),
 });
 
+/** Of what ended at `at`, looked at later: `undefined` when nobody owes an answer. */
+export const owingView = (deciders: Deciders | undefined, at: Instant): EnforcementView | undefined => {
+  const nodes = deciders?.owing(at) ?? [];
+  return nodes.length === 0 ? undefined : { enforcedMs: 'unknown', nodes };
+};
+
+/** It was waited for, and is not known to be enforced. */
+export const isUnconfirmed = ({ enforced }: Pick<Done, 'enforced'>): boolean => enforced?.by.some(({ state }) => state === 'pending') === true;
+
 /** Of a command that ended access. A replay tells when it is enforced at the latest, as the first answer would have at once. */
-export const enforcementView = ({ replayed, enforced, holders, position }: Done): EnforcementView | undefined => {
+export const enforcementView = (done: Done): EnforcementView | undefined => {
+  const { replayed, enforced, holders, position, at } = done;
+  if (enforced !== undefined && isUnconfirmed(done)) return { enforcedMs: 'unknown', nodes: enforced.by };
   if (replayed) return undefined;
   if (enforced === undefined) return holders === undefined ? undefined : holdersView(holders, position.sequence);
+  if (enforced.at !== undefined) return { enforcedMs: Math.max(0, enforced.at - at), nodes: enforced.by };
   return enforced.by.length === 0 ? undefined : { enforcedMs: Math.ceil(enforced.tookMs), nodes: enforced.by };
 };
 
@@ -94,8 +107,8 @@ const endingView = (record: RevocationRecord, at: Instant, position: Position, t
   position: formatPosition(position),
   /** No evaluation that starts later is allowed. */
   effectiveAt: toRfc3339(at),
-  /** No allow that relies on it is written later, and none in a PEP's cache is usable. */
-  enforcedAt: toRfc3339((at + (told?.enforcedMs ?? record.settleMs)) as Instant),
+  /** No allow that relies on it is written later, and none in a PEP's cache is usable. Absent: that is not known yet. */
+  enforcedAt: told?.enforcedMs === 'unknown' ? undefined : toRfc3339((at + (told?.enforcedMs ?? record.settleMs)) as Instant),
   selector: record.selector,
   reason: record.reason,
   placedBy: record.placedBy,

@@ -2,7 +2,7 @@
 import { isJsonObject } from '../domain/json.ts';
 import { formatPosition } from '../domain/position.ts';
 import type { createEnforce } from './enforce.ts';
-import type { Executed } from './execute.ts';
+import type { EnforcedBy, Executed } from './execute.ts';
 
 export type Attributes = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -26,10 +26,10 @@ const told = (executed: Executed): Attributes => {
   const { position, enforced, reply, replayed } = executed;
   const [ending] = [reply['revocation'], reply['suspension']].filter(isJsonObject);
   const id = ending?.['id'];
-  const by = (state: 'acknowledged' | 'lapsed'): number | undefined => enforced?.by.filter((one) => one.state === state).length;
+  const by = (state: EnforcedBy['state']): number | undefined => enforced?.by.filter((one) => one.state === state).length;
   return {
     'curfew.position': formatPosition(position), 'curfew.replayed': replayed, 'curfew.ending': typeof id === 'string' ? id : undefined,
-    'curfew.enforced_ms': enforced?.tookMs, 'curfew.acknowledged': by('acknowledged'), 'curfew.lapsed': by('lapsed'),
+    'curfew.enforced_ms': enforced?.tookMs, 'curfew.acknowledged': by('acknowledged'), 'curfew.lapsed': by('lapsed'), 'curfew.pending': by('pending'),
   };
 };
 

@@ -99,7 +99,7 @@ export const createAdministration = (core: Core, parts: AdministrationParts): Ad
   const lifecycle = createLifecycle(lifecycleDeps(core, policy));
   const requests = createRequests(lifecycleDeps(core, policy));
   const directory = createDirectory(lifecycleDeps(core, policy));
-  const inspect = createInspect({ store, clock, policy });
+  const inspect = createInspect({ store, clock, policy, deciders: core.deciders });
   const decider = composeDecider(core, { policy, sink: { write: () => undefined }, quarantine: UNWATCHED });
   const { decisionLog, admin } = config;
   const reports = createReports({ store, clock, policy, standing: config.standing, exceptions: config.exceptions, orphans: config.lifecycle.orphans });

@@ -1,6 +1,7 @@
 /** What supervisor and workers say to each other over the IPC channel (structured clones). */
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { Unconfirmed } from '../lifecycle/deciders.ts';
 import type { TraceAsk } from '../gateways/opa/trace.ts';
 import type { TracedText } from './policy-trace.ts';
 import type { MetricsJson } from '../telemetry/metrics.ts';
@@ -53,6 +54,10 @@ export type ToWorker =
   /** Of a rule, as JSON; without a text it can't be had. */
   | { readonly type: 'trace'; readonly id: number; readonly told?: TracedText }
   | { readonly type: 'spread'; readonly of: Spreads; readonly spread: Spread }
+  /** Has every answer that you re-checked before now left you? */
+  | { readonly type: 'left'; readonly id: number }
+  /** What the worker wanted to know of all: those of which it is not known. */
+  | { readonly type: 'all-left'; readonly id: number; readonly owing: readonly Unconfirmed[] }
   | { readonly type: 'drain' };
 
 export const CLOCK_UNTRUSTED = 'the clock is not trusted';
@@ -72,6 +77,10 @@ export type FromWorker =
   | { readonly type: 'bundle'; readonly digest: string; readonly fault?: string }
   | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricsJson }
   | { readonly type: 'health'; readonly id: number; readonly health: WorkerHealth }
+  /** Every answer that it re-checked before it was asked has left it. */
+  | { readonly type: 'left'; readonly id: number }
+  /** It ended something, and wants to know when every answer that any worker re-checked before has left. */
+  | { readonly type: 'want-left'; readonly id: number }
   /** It wants the metrics of the whole node. */
   | { readonly type: 'want-exposition'; readonly id: number }
   /** An operator wants the trace of a rule. */

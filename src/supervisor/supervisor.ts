@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { listenAdmin } from '../admin/listen.ts';
-import { identityLog, openCore, type CoreOptions } from '../compose.ts';
+import { identityLog, openCore, type Core, type CoreOptions } from '../compose.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { HttpServer } from '../gateways/http/server.ts';
@@ -15,6 +15,7 @@ import { clearStaleSocket } from '../grpc/stale-socket.ts';
 import { keepToolchain } from '../policy/toolchain/kept-toolchain.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createSupervisorMetrics } from '../telemetry/metrics.ts';
+import { tellLeft } from './answers-left.ts';
 import { closeActive, makeActive, type Holder, type ValidConfig } from './active.ts';
 import type { AdministrationParts } from './administration.ts';
 import { watchBundleAge } from './bundle-age.ts';
@@ -80,9 +81,11 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
   const book = createQuarantineBook();
 
   const start = async (): Promise<RunningSupervisor> => {
-    const core = await openCore(coreOptions(loaded.config));
-    cleanUps.push(() => core.store.close());
-    const { clock, store } = core;
+    const opened = await openCore(coreOptions(loaded.config));
+    cleanUps.push(() => opened.store.close());
+    const { clock, store } = opened;
+    // Redis is also read by workers of other nodes.
+    const core: Core = loaded.config.store.kind === 'embedded' ? { ...opened, deciders: { left: () => pool.deciders.left(), owing: (at) => pool.deciders.owing(at) } } : opened;
     const mark = await startClockMark(clock, (instant) => store.writeClockMark(instant), (error) => log.error('the clock mark can not be written', { detail: errorText(error) }));
     cleanUps.push(mark.stop);
     const record = await openRecord(core);
@@ -166,6 +169,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
       start: workerStart,
       drainMs: loaded.config.limits.drainMs,
       monotonicMs: clock.monotonicMs,
+      now: () => clock.now().latest,
       onReady: async (worker, { digest }) => {
         worker.send({ type: 'quarantine', list: book.list() });
         worker.send({ type: 'bundle-until', until: age.until() });
@@ -183,7 +187,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     });
     // Workers share these sockets, so what a dead process left behind is cleared here, once.
     for (const { unix } of [loaded.config.http, loaded.config.grpc]) if (unix !== undefined) await clearStaleSocket(unix.path);
-    cleanUps.push(pool.stop);
+    cleanUps.push(tellLeft(pool.deciders), pool.stop);
     const ports = await pool.start(options.early);
 
     const { host, port } = loaded.config.admin;

@@ -2,7 +2,10 @@
  * The workers: keeps `count` of them deciding. One that dies is replaced, the others go on. A reload replaces them one after
  * the other, each new one deciding before its predecessor drains.
  */
+import type { Instant } from '../domain/instant.ts';
+import type { Deciders } from '../lifecycle/deciders.ts';
 import type { MetricsJson } from '../telemetry/metrics.ts';
+import { createDeciders, watchLeaving, type Leaving } from './answers-left.ts';
 import { createBackoff, type Backoff } from './backoff.ts';
 import type { ToWorker, WorkerHealth, WorkerPorts, WorkerStart } from './messages.ts';
 import { startSpreading } from './spread.ts';
@@ -14,6 +17,7 @@ export interface WorkerPoolOptions {
   readonly start: () => WorkerStart;
   readonly drainMs: number;
   readonly monotonicMs: () => number;
+  readonly now: () => Instant;
   /** A worker can decide. What it was started with may be old by now; resolves to what went wrong in telling it, if anything. */
   readonly onReady: (worker: WorkerProcess, start: WorkerStart) => Promise<string | undefined>;
   /** A worker ended that was not told to. Called before it is replaced. */
@@ -37,6 +41,8 @@ export interface WorkerPool {
   metrics(what?: 'metrics' | 'look'): Promise<readonly MetricsJson[]>;
   health(): Promise<readonly (WorkerHealth | undefined)[]>;
   pids(): readonly number[];
+  /** Every one that has not ended: also those that start, and those that drain. */
+  readonly deciders: Deciders;
   stop(): Promise<void>;
 }
 
@@ -47,6 +53,8 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
   let { count, drainMs } = options;
   const live = new Set<WorkerProcess>();
   const draining = new Set<WorkerProcess>();
+  /** Of all that are live or draining. */
+  const leaving = new Map<WorkerProcess, Leaving>();
   const timers = new Set<NodeJS.Timeout>();
   const backoff: Backoff = createBackoff();
   let stopping = false;
@@ -58,6 +66,8 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
     early?.provide(start);
     const worker = early?.worker ?? startWorker(start);
     draining.add(worker);
+    leaving.set(worker, watchLeaving(worker.pid, worker.answersLeft, options.now));
+    void worker.exited.then(() => leaving.delete(worker));
     try {
       const ports = await worker.ready;
       const fault = await options.onReady(worker, start);
@@ -164,6 +174,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
     },
     metrics: async (what) => (await Promise.all([...live].map((worker) => worker.metrics(ANSWER_MS, what)))).filter((metrics) => metrics !== undefined),
     health: () => Promise.all([...live].map((worker) => worker.health(ANSWER_MS))),
+    deciders: createDeciders(() => [...leaving.values()]),
     pids: () => [...live].map(({ pid }) => pid),
     stop: async () => {
       stopping = true;

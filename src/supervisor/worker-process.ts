@@ -27,6 +27,8 @@ export interface WorkerProcess {
   health(withinMs: number): Promise<WorkerHealth | undefined>;
   /** Activates a bundle; resolves to what went wrong, if anything. */
   activate(bundle: Uint8Array, digest: string, withinMs: number): Promise<string | undefined>;
+  /** Resolves when every answer that it re-checked before the call has left it, or it has ended: however long that takes. */
+  answersLeft(): Promise<void>;
   /** Takes nothing new, ends open requests; killed after `withinMs`. */
   drain(withinMs: number): Promise<void>;
   /** As it told since this was asked last, if it told anything. */
@@ -72,7 +74,7 @@ const parseReport = (text: string): StallReport | undefined => {
   }
 };
 
-type Reply = Extract<FromWorker, { type: 'metrics' | 'health' | 'bundle' }>;
+type Reply = Extract<FromWorker, { type: 'metrics' | 'health' | 'bundle' | 'left' }>;
 
 /** The process loads its code meanwhile when `start` is still to come. */
 export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerProcess => {
@@ -83,6 +85,8 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
   let asked = 0;
   let freeze: Freeze | undefined;
   let connections: Connections | undefined;
+  /** `loading`: it has nothing yet to decide with. */
+  let life: 'loading' | 'begun' | 'over' = 'loading';
   const watch = watchFreeze(child.pid ?? 0, (seen) => {
     freeze = seen;
     child.kill('SIGKILL');
@@ -109,6 +113,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
     // 'close' comes after the report has been read.
     child.once('close', (code, signal) => {
       watch.stop();
+      life = 'over';
       const stall = parseReport(report);
       rejectReady(new WorkerFailed(`the worker ended while it started (${signal ?? `exit code ${code}`})`, 'other'));
       for (const done of waiting.values()) done(undefined);
@@ -126,10 +131,14 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
   worker.on('message', (message: FromWorker) => {
     switch (message.type) {
       case 'hello':
-        Promise.resolve(start).then((known) => send({ type: 'start', start: known }), () => undefined);
+        Promise.resolve(start).then((known) => {
+          if (life === 'loading') life = 'begun';
+          send({ type: 'start', start: known });
+        }, () => undefined);
         return;
       // Answered where all workers are known.
       case 'want-exposition':
+      case 'want-left':
       case 'want-trace': return;
       case 'pulse':
         connections = message.connections;
@@ -141,6 +150,7 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
         return replied(`ask ${message.id}`, message);
       case 'health': return replied(`ask ${message.id}`, message);
       case 'bundle': return replied(`bundle ${message.digest}`, message);
+      case 'left': return replied(`left ${message.id}`, message);
       case 'drained': last = message.metrics;
     }
   });
@@ -180,6 +190,13 @@ export const startWorker = (start: WorkerStart | Promise<WorkerStart>): WorkerPr
       const told = await answer;
       return told?.type === 'bundle' ? told.fault : 'the worker did not answer';
     },
+    answersLeft: () =>
+      new Promise((resolve) => {
+        if (life !== 'begun') return resolve();
+        const id = (asked += 1);
+        waiting.set(`left ${id}`, () => resolve());
+        send({ type: 'left', id });
+      }),
     drain: async (withinMs) => {
       send({ type: 'drain' });
       const timer = setTimeout(() => child.kill('SIGKILL'), withinMs);

@@ -1,12 +1,13 @@
 /** A worker process: opens what it decides with, listens, and does what the supervisor says. Its life ends with the supervisor's. */
 import { activatePolicy, startGateways, type Gateways } from '../compose-worker.ts';
-import { composeDecider, identityLog, openCore } from '../compose.ts';
+import { composeDecider, identityLog, openCore, type Core } from '../compose.ts';
 import { configSchema } from '../config/schema.ts';
 import type { DecisionSink } from '../decision/ports.ts';
 import type { LoadedPolicy } from '../policy/load-policy.ts';
 import { createUseNotes } from '../lifecycle/use-notes.ts';
 import { createLog, errorText, type Log } from '../telemetry/log.ts';
 import { createWorkerMetrics, type MetricsJson } from '../telemetry/metrics.ts';
+import { createLeftAsker, whenWritten } from './answers-left.ts';
 import { createExpositionAsker } from './exposition.ts';
 import { createTraceAsker } from './policy-trace.ts';
 import type { Asked, FromWorker, ToWorker, WorkerStart } from './messages.ts';
@@ -33,7 +34,9 @@ const SINK_CLOSE_MS = 2_000;
 
 const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const config = configSchema.parse(start.rawConfig);
-  const core = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir, version: start.version });
+  const left = createLeftAsker(tell);
+  const opened = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir, version: start.version });
+  const core: Core = config.store.kind === 'embedded' ? { ...opened, deciders: left.deciders } : opened;
   let policy: LoadedPolicy | undefined;
   // For tests of what the watchdog is for; production can't be without it.
   const watched = start.mode === 'production' || process.env['CURFEW_TEST_WATCHDOG'] !== 'off';
@@ -160,7 +163,9 @@ const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
     connections: () => ({ http1: started.http.connections(), http2: started.grpc.connections() }),
     receive: (message) => {
       switch (message.type) {
-        case 'start': return;
+        case 'start':
+        case 'left': return;
+        case 'all-left': return left.receive(message);
         case 'bundle': return void activate(message.bundle, message.digest);
         case 'quarantine': return watchdog.replace(message.list);
         case 'bundle-until': {
@@ -191,6 +196,8 @@ export const runWorker = (): void => {
   let running: RunningWorker | undefined;
   let starting = false;
   process.on('message', (message: ToWorker) => {
+    // Also while it starts: it may listen sooner than its supervisor knows.
+    if (message.type === 'left') return whenWritten(() => tell({ type: 'left', id: message.id }));
     if (message.type !== 'start') {
       running?.receive(message);
       if (message.type === 'drain' && running === undefined) process.exit(0);

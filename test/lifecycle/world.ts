@@ -58,7 +58,7 @@ export const worldsOver = (open: typeof openElsewhere): void => {
   openElsewhere = open;
 };
 
-export const createWorld = async (over: { development?: boolean; noted?: boolean; checkReference?: LifecycleDeps['checkReference']; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore } = {}): Promise<World> => {
+export const createWorld = async (over: { development?: boolean; noted?: boolean; checkReference?: LifecycleDeps['checkReference']; config?: object; wrap?: (store: EmbeddedStore) => EmbeddedStore; deciders?: LifecycleDeps['deciders'] } = {}): Promise<World> => {
   const path = mkdtempSync(join(tmpdir(), 'curfew-lifecycle-'));
   const at: World['at'] = { now: T0, trusted: true, policy: await committedPolicy() };
   let monotonic = 0;
@@ -78,6 +78,7 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
     settle: async (ms) => {
       settled.push(ms);
     },
+    deciders: over.deciders,
     ...(over.checkReference === undefined ? {} : { checkReference: over.checkReference }),
     ...(over.noted === true ? { noteRefusal: createNoteRefusal({ store, clock }) } : {}),
   };
@@ -87,7 +88,7 @@ export const createWorld = async (over: { development?: boolean; noted?: boolean
     requests: createRequests(deps),
     delegation: createDelegation(deps),
     directory: createDirectory(deps),
-    inspect: createInspect({ store, clock, policy: () => at.policy }),
+    inspect: createInspect({ store, clock, policy: () => at.policy, deciders: over.deciders }),
     sequence: async () => (await anyStore.facts({ realm: 'default', keys: [] })).position.sequence,
     events: () => store.facts({ realm: 'default', keys: [] }).position.sequence,
     close: async () => {

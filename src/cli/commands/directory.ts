@@ -1,6 +1,6 @@
 /** `curfew person` and `curfew workload`: who people and workloads are. */
 import type { Command } from 'commander';
-import { clientFor, show, type Run } from '../context.ts';
+import { clientFor, show, showEnded, type Run } from '../context.ts';
 import type { Column } from '../print.ts';
 import { wholeNumber, words } from '../terms.ts';
 import { pageText } from './grant.ts';
@@ -31,7 +31,7 @@ export const addDirectoryCommands = (program: Command, run: Run): void => {
     .option('--left', 'the person is gone: what rests on them ends now')
     .option('--idempotency-key <key>', 'repeat a command safely')
     .action(async (id: string, options: { account: string[]; team: string[]; left?: boolean; idempotencyKey?: string }, command: Command) =>
-      show(run, command, await clientFor(run, command).send('PUT', `/people/${encodeURIComponent(id)}`, { accounts: options.account, teams: options.team, active: options.left !== true }, options)));
+      showEnded(run, command, await clientFor(run, command).send('PUT', `/people/${encodeURIComponent(id)}`, { accounts: options.account, teams: options.team, active: options.left !== true }, options)));
   reading(person, run, '/people', PERSONS, 'person');
 
   const workload = program.command('workload').summary('register workloads').description('Workloads: what they are and who answers for them.');
@@ -48,7 +48,7 @@ export const addDirectoryCommands = (program: Command, run: Run): void => {
     .action(async (id: string, options: { owner: string; fallbackOwner: string; kind: string; tier: string; alias: string[]; retired?: boolean; idempotencyKey?: string }, command: Command) => {
       const { owner, fallbackOwner, kind, tier, alias, retired } = options;
       const body = { owner, fallbackOwner, kind, tier, aliases: alias, active: retired !== true };
-      show(run, command, await clientFor(run, command).send('PUT', `/workloads/${encodeURIComponent(id)}`, body, options));
+      showEnded(run, command, await clientFor(run, command).send('PUT', `/workloads/${encodeURIComponent(id)}`, body, options));
     });
   reading(workload, run, '/workloads', WORKLOADS, 'workload');
 };

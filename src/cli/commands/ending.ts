@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { isJsonObject, type JsonValue } from '../../domain/json.ts';
 import { SELECTOR_KINDS } from '../../domain/selector.ts';
 import { Failed } from '../api-client.ts';
-import { clientFor, readInput, show, type Run } from '../context.ts';
+import { clientFor, readInput, show, showEnded, type Run } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 
 const KINDS = SELECTOR_KINDS.join(', ');
@@ -47,7 +47,7 @@ const addEnd = (program: Command, run: Run, name: 'revoke' | 'suspend', path: st
     const named = options.jwt === undefined ? valueOf(value ?? '') : hashOfToken(await readInput(run.deps, options.jwt));
     const body = { selector: { kind, value: named }, reason: options.reason };
     const headers: Readonly<Record<string, string>> = options.wait ? {} : { prefer: 'respond-async' };
-    show(run, self, await clientFor(run, self).send('POST', path, body, { idempotencyKey: options.idempotencyKey, headers }));
+    (options.wait ? showEnded : show)(run, self, await clientFor(run, self).send('POST', path, body, { idempotencyKey: options.idempotencyKey, headers }));
   });
 };
 

@@ -1,7 +1,7 @@
 /** `curfew task`: open, beat, pause, resume, close, list, show. */
 import type { Command } from 'commander';
 import type { JsonObject } from '../../domain/json.ts';
-import { clientFor, show, type Run } from '../context.ts';
+import { clientFor, show, showEnded, type Run } from '../context.ts';
 import type { Column } from '../print.ts';
 import { durationMs, instantText, wholeNumber } from '../terms.ts';
 import { pageText } from './grant.ts';
@@ -43,7 +43,7 @@ export const addTaskCommands = (program: Command, run: Run): void => {
       .argument('<id>', 'id of the task')
       .option('--idempotency-key <key>', 'repeat a command safely')
       .action(async (id: string, options: { idempotencyKey?: string }, command: Command) =>
-        show(run, command, await clientFor(run, command).send('POST', `/tasks/${encodeURIComponent(id)}/${path}`, {}, options)));
+        showEnded(run, command, await clientFor(run, command).send('POST', `/tasks/${encodeURIComponent(id)}/${path}`, {}, options)));
   }
 
   task.command('list')

@@ -14,9 +14,9 @@ export interface SelfCaller {
   readonly traceparent?: string;
 }
 
-/** `value` is the body. A refusal is a problem: `code` for programs, `detail` for people, nothing secret in either. */
+/** `value` is the body; `pending`: what was ended is not known to be enforced yet. A refusal is a problem: `code` for programs, `detail` for people, nothing secret in either. */
 export type SelfAnswer =
-  | { readonly ok: true; readonly value: JsonObject }
+  | { readonly ok: true; readonly value: JsonObject; readonly pending?: boolean }
   | { readonly ok: false; readonly status: 400 | 403 | 404 | 409 | 422 | 503; readonly code: string; readonly detail: string };
 
 export interface SelfService {

@@ -50,7 +50,7 @@ const refusal = (reason: Reason, deps: SelfServiceDeps): Response => {
   return problem(401, code, title, { 'www-authenticate': `Bearer realm="curfew"${error}` });
 };
 
-const answered = (answer: SelfAnswer): Response => (answer.ok ? json(answer.value) : problem(answer.status, answer.code, answer.detail));
+const answered = (answer: SelfAnswer): Response => (answer.ok ? json(answer.value, answer.pending === true ? 202 : 200) : problem(answer.status, answer.code, answer.detail));
 
 const verified = async (incoming: IncomingMessage, deps: SelfServiceDeps): Promise<{ readonly identity: Identity } | { readonly reason: Reason }> => {
   const headers = readHeaders(incoming.rawHeaders);
