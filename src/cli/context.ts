@@ -88,7 +88,7 @@ export const show = (run: Run, command: Command, answer: JsonObject, people: (an
 export const showEnded = (run: Run, command: Command, answer: JsonObject): void => {
   show(run, command, answer);
   const { nodes } = answer;
-  const standing = Array.isArray(nodes) ? nodes.filter(isJsonObject).filter(({ state }) => state === 'pending').map(({ node }) => plain(String(node))) : [];
+  const standing = Array.isArray(nodes) ? nodes.filter(isJsonObject).filter(({ state }) => state === 'pending').map(({ node }) => (typeof node === 'string' ? plain(node) : 'a process')) : [];
   if (standing.length > 0) throw new Failed(EXIT.unavailable, `it is recorded, but not known to be enforced yet: ${standing.join(', ')} stands still`);
 };
 
