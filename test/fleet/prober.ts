@@ -1,5 +1,6 @@
 /** One connection that asks the same question of one node again and again, as cheaply as can be: for very many questions. */
 import { connect } from 'node:net';
+import { openClient, unary } from '../grpc/grpc-js.ts';
 import type { Curfew } from '../runtime/curfew.ts';
 
 export interface Prober {
@@ -51,3 +52,22 @@ export const startProber = (node: Curfew): Promise<Prober> =>
       });
     socket.once('connect', () => connected({ ask, close: () => socket.destroy() }));
   });
+
+const CHECK = '/envoy.service.auth.v3.Authorization/Check';
+const TYPES = ['envoy.service.auth.v3.CheckRequest', 'envoy.service.auth.v3.CheckResponse'] as const;
+
+/** The same question as Envoy asks it, over one HTTP/2 connection. */
+export const startGrpcProber = async (node: Curfew): Promise<Prober> => {
+  const client = openClient(`127.0.0.1:${node.ports.grpc}`);
+  await new Promise<void>((connected, refused) => {
+    client.waitForReady(Date.now() + 60_000, (error) => (error === undefined ? connected() : refused(error)));
+  });
+  return {
+    ask: async (credential) => {
+      const http = { method: 'POST', path: '/deploy/1', host: 'shop.local', scheme: 'http', headers: { authorization: `Bearer ${credential}` } };
+      const { okResponse, deniedResponse } = await unary(client, CHECK, TYPES, { attributes: { request: { http } } });
+      return okResponse === undefined ? Number(String(deniedResponse?.status?.code).replace(/\D/g, '')) : 200;
+    },
+    close: () => client.close(),
+  };
+};

@@ -1,13 +1,13 @@
 /**
- * demand(6), I2: three nodes, strict and leased, and one with two workers on the embedded store, asked without pause; no question that
- * begins after `revoke` returned is allowed. `npm run test:probes` asks a million times after it, of each.
+ * demand(6), I2: three nodes, strict and leased, and one with two workers on the embedded store, asked without pause over
+ * HTTP and gRPC; no question that begins after `revoke` returned is allowed. `npm run test:probes` asks a million times after it, of each.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeWith } from '../parts.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { startFleet, type Fleet } from './fleet.ts';
-import { startProber } from './prober.ts';
+import { startGrpcProber, startProber } from './prober.ts';
 
 const PROBES = Number(process.env['CURFEW_TEST_PROBES'] ?? 600);
 /** After each revocation. */
@@ -31,7 +31,7 @@ describeWith(['redis'], 'probes after revoke', () => {
     afterAll(() => fleet?.stop());
 
     test(`none of ${PROBES} is allowed, and before it all were`, { timeout: 60_000 + PROBES * 50 }, async () => {
-      const probers = await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => startProber(fleet.nodes[index % fleet.nodes.length]!)));
+      const probers = await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => (index % 2 === 0 ? startProber : startGrpcProber)(fleet.nodes[index % fleet.nodes.length]!)));
       // A new one for each revocation: on a busy machine a hundred of them outlast a credential.
       let credential = '';
       const statusOf = (index: number): Promise<number> => probers[index]!.ask(credential);
