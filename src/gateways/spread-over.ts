@@ -1,7 +1,8 @@
 /** Several listeners of one kind, as the spreading of connections sees them. */
 export interface SpreadListener {
   connections(): number;
-  shed(count: number): void;
+  /** Says how many go. */
+  shed(count: number): number;
   accept(wanted: boolean): void;
 }
 
@@ -18,9 +19,7 @@ export const spreadOver = (listeners: readonly SpreadListener[]): SpreadListener
     let left = shed;
     for (const listener of listeners) {
       listener.accept(accept);
-      const part = Math.min(left, listener.connections());
-      listener.shed(part);
-      left -= part;
+      left -= listener.shed(left);
     }
   },
 });

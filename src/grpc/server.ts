@@ -37,8 +37,8 @@ export interface GrpcServer {
   reloadTls(tls: GrpcTls, cut?: boolean): void;
   /** Connections that nobody has asked to be opened anew. */
   connections(): number;
-  /** Asks the peers of so many connections, oldest first, to open new ones; what they ask meanwhile is answered. */
-  shed(count: number): void;
+  /** Asks the peers of so many connections, oldest first, to open new ones; what they ask meanwhile is answered. Says how many it asked. */
+  shed(count: number): number;
   /** Leaves new connections to the other workers that share the port; only where there are some. */
   accept(accepting: boolean): void;
   /** Takes no new connection, has peers open theirs elsewhere, lets open calls end within `drainMs`, then cuts. */
@@ -168,8 +168,9 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     connections: () => [...sessions.values()].filter(({ leaving }) => !leaving).length,
     shed: (count) => {
       // A map keeps its order: those that came first.
-      const staying = [...sessions].filter(([, { leaving, settled }]) => settled && !leaving);
-      for (const [session, connected] of staying.slice(0, count)) leave(session, connected, NOTICE_MS);
+      const going = [...sessions].filter(([, { leaving, settled }]) => settled && !leaving).slice(0, count);
+      for (const [session, connected] of going) leave(session, connected, NOTICE_MS);
+      return going.length;
     },
     accept: accepting.accept,
     close: () => {

@@ -124,7 +124,7 @@ test('HTTP/1.1: kept connections that met in one worker are let go by answers th
     clients = Array.from({ length: 16 }, client);
     await until('one has all', () => counts().includes(16));
   });
-  await until('both have as many', () => counts().length === 2 && counts().every((count) => count === 8));
+  await until('both have as many', () => counts().length === 2 && counts().every((count) => count === 8), 80_000);
   const before = seen.answered;
   await until('they go on', () => seen.answered > before + 40);
   stopped = true;
@@ -160,7 +160,7 @@ describeWith(['nginx'], 'a real nginx', () => {
       await until('one has all', () => Math.min(...counts()) === 0 && Math.max(...counts()) >= 8);
     });
     // It uses the one first that was used last, so some stay unused in the worker that they were opened to.
-    await until('both have some', () => counts().length === 2 && Math.min(...counts()) >= 3);
+    await until('both have some', () => counts().length === 2 && Math.min(...counts()) >= 3, 80_000);
     stopped = true;
     await Promise.all(clients);
     if (!replaced()) expect([...statuses.keys()]).toEqual([200]);

@@ -30,10 +30,10 @@ export interface HttpServer {
   readonly port: number;
   /** New connections use these certificates; open ones stay, unless they are to be cut. */
   reloadTls(tls: HttpTls, cut?: boolean): void;
-  /** Connections that their clients keep. */
+  /** Connections that their clients keep; to be asked regularly. */
   connections(): number;
-  /** Lets so many of them go in all, with the answer to what they ask next. */
-  shed(count: number): void;
+  /** Lets so many go in all, of those that asked since this was asked the time before, with their next answer. Says how many go. */
+  shed(count: number): number;
   /** Leaves new connections to the other workers that share the port; only where there are some. Not on a Unix socket. */
   accept(accepting: boolean): void;
   /** Takes no new connection, lets requests under way end within `drainMs`, then cuts. */
@@ -200,7 +200,7 @@ export const startHttpServer = async (options: {
       if (cut === true) server.closeAllConnections();
     },
     // On a Unix socket they would only come back to whichever worker is first.
-    connections: () => (unix ? 0 : kept.count()),
+    connections: () => (unix ? 0 : kept.look()),
     shed: kept.shed,
     accept: accepting.accept,
     close: () => {

@@ -48,9 +48,8 @@ test('those count that asked more than once, until they are closed', async () =>
 test('so many are let go in all, the oldest first: open until they ask, answered, and closed then; those that stay are not touched', async () => {
   const server = await start();
   const [first, second, third] = await keep(server, 3) as [RawConnection, RawConnection, RawConnection];
-  server.shed(1);
-  server.shed(2);
-  server.shed(2);
+  for (const connection of [third, second, first]) expect(await ask(connection)).toBe('keep-alive');
+  expect([1, 2, 2].map((count) => server.shed(count))).toEqual([1, 2, 2]);
   expect(await ask(third)).toBe('keep-alive');
   // They were not asked since, and still count.
   expect([server.connections(), first.socket.destroyed, second.socket.destroyed]).toEqual([3, false, false]);
@@ -60,10 +59,21 @@ test('so many are let go in all, the oldest first: open until they ask, answered
   expect(await ask(third)).toBe('keep-alive');
 });
 
+test('one that asks nothing is not let go, but one that is younger and asks', async () => {
+  const server = await start();
+  const [idle, asking] = await keep(server, 2) as [RawConnection, RawConnection];
+  // It asked before the look before last.
+  for (let looks = 0; looks < 2; looks += 1) expect(server.connections()).toBe(2);
+  expect(server.shed(2)).toBe(0);
+  expect(await ask(asking)).toBe('keep-alive');
+  expect(server.shed(2)).toBe(1);
+  expect([await ask(asking), await ask(idle)]).toEqual(['close', 'keep-alive']);
+});
+
 test('what was sent behind a question is answered before its connection is closed', async () => {
   const server = await start();
   const [connection] = await keep(server, 1) as [RawConnection];
-  server.shed(1);
+  expect([await ask(connection), server.shed(1)]).toEqual(['keep-alive', 1]);
   let heard = '';
   connection.socket.on('data', (text: string) => { heard += text; }).write(rawGet('/1') + rawGet('/2') + rawGet('/3'));
   await until('it is closed', () => connection.socket.destroyed);
