@@ -1,5 +1,5 @@
 /** One connection that asks the same question of one node again and again, as cheaply as can be: for very many questions. */
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { openClient, unary } from '../grpc/grpc-js.ts';
 import type { Curfew } from '../runtime/curfew.ts';
 
@@ -23,35 +23,53 @@ const statusOf = (text: string): number | undefined => {
   return text.length < head + 4 + length ? undefined : Number(text.slice(9, 12));
 };
 
-export const startProber = (node: Curfew): Promise<Prober> =>
-  new Promise((connected, refused) => {
-    const socket = connect({ port: node.ports.http, host: '127.0.0.1', noDelay: true });
-    let waiting: { readonly resolve: (status: number) => void; readonly reject: (error: Error) => void } | undefined;
-    let text = '';
-    let broken: Error | undefined;
-    const fail = (error: Error): void => {
-      broken ??= error;
-      refused(broken);
-      waiting?.reject(broken);
-    };
-    socket.setEncoding('latin1').on('error', fail).on('close', () => fail(new Error('the node closed the connection')));
-    socket.on('data', (chunk: string) => {
-      text += chunk;
-      const status = statusOf(text);
-      if (status === undefined) return;
-      text = '';
-      const { resolve } = waiting ?? {};
-      waiting = undefined;
-      resolve?.(status);
-    });
-    const ask = (credential: string): Promise<number> =>
-      new Promise((resolve, reject) => {
-        waiting = { resolve, reject };
-        if (broken === undefined) socket.write(requestOf(credential));
-        else reject(broken);
+/** As a gateway does: where an answer says that its connection is to be closed, what comes next is asked over another one. */
+export const startProber = async (node: Curfew): Promise<Prober> => {
+  interface Connection {
+    readonly socket: Socket;
+    readonly ask: (credential: string) => Promise<number>;
+    last: boolean;
+  }
+  const open = (): Promise<Connection> =>
+    new Promise((connected, refused) => {
+      const socket = connect({ port: node.ports.http, host: '127.0.0.1', noDelay: true });
+      let waiting: { readonly resolve: (status: number) => void; readonly reject: (error: Error) => void } | undefined;
+      let text = '';
+      let broken: Error | undefined;
+      const fail = (error: Error): void => {
+        broken ??= error;
+        refused(broken);
+        waiting?.reject(broken);
+      };
+      const ask = (credential: string): Promise<number> =>
+        new Promise((resolve, reject) => {
+          waiting = { resolve, reject };
+          if (broken === undefined) socket.write(requestOf(credential));
+          else reject(broken);
+        });
+      const connection: Connection = { socket, ask, last: false };
+      socket.setEncoding('latin1').on('error', fail).on('close', () => fail(new Error('the node closed the connection')));
+      socket.on('data', (chunk: string) => {
+        text += chunk;
+        const status = statusOf(text);
+        if (status === undefined) return;
+        connection.last = /\r\nconnection: *close\r\n/i.test(text);
+        text = '';
+        const { resolve } = waiting ?? {};
+        waiting = undefined;
+        resolve?.(status);
       });
-    socket.once('connect', () => connected({ ask, close: () => socket.destroy() }));
-  });
+      socket.once('connect', () => connected(connection));
+    });
+  let connection = await open();
+  return {
+    ask: async (credential) => {
+      if (connection.last) connection = await open();
+      return connection.ask(credential);
+    },
+    close: () => connection.socket.destroy(),
+  };
+};
 
 const CHECK = '/envoy.service.auth.v3.Authorization/Check';
 const TYPES = ['envoy.service.auth.v3.CheckRequest', 'envoy.service.auth.v3.CheckResponse'] as const;
