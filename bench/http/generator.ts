@@ -12,6 +12,8 @@ export interface Generator {
   addJob(job: Job): Promise<number>;
   /** Rejects on a wrong answer, a broken connection, a request that was never answered, or too many that were answered too late. */
   run(run: Run): Promise<Ran>;
+  /** Closes its connections and forgets it; it runs no more. */
+  dropJob(job: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -39,6 +41,7 @@ export const startGenerator = (module = join(import.meta.dirname, 'load-generato
       jobs += 1;
       return jobs - 1;
     },
+    dropJob: async (job) => void (await ask({ type: 'drop', job })),
     run: async (run) => {
       const answer = await ask({ type: 'run', run });
       if (answer.type === 'failed') throw new Error(answer.message);

@@ -21,7 +21,7 @@ export interface Run {
   readonly anyLate?: boolean;
 }
 
-export type ToGenerator = { readonly type: 'job'; readonly job: Job } | { readonly type: 'run'; readonly run: Run };
+export type ToGenerator = { readonly type: 'job'; readonly job: Job } | { readonly type: 'run'; readonly run: Run } | { readonly type: 'drop'; readonly job: number };
 
 export interface Ran {
   readonly answered: number;
@@ -33,7 +33,7 @@ export interface Ran {
   readonly wrong: readonly string[];
 }
 
-const jobs: { readonly job: Job; readonly pool: JobConnections }[] = [];
+const jobs: ({ readonly job: Job; readonly pool: JobConnections } | undefined)[] = [];
 const WRONG_MAX = 5;
 /** Requests that found no connection; beyond this the server can't keep up with the rate. */
 const WAITING_MAX = 200_000;
@@ -114,6 +114,12 @@ const runLoad = async ({ requests, allow }: Job, pool: JobConnections, run: Run)
 process.on('message', (message: ToGenerator) => {
   if (message.type === 'job') {
     jobs.push({ job: message.job, pool: connectionsOf(message.job) });
+    process.send?.({ type: 'ready' });
+    return;
+  }
+  if (message.type === 'drop') {
+    jobs[message.job]?.pool.drop();
+    jobs[message.job] = undefined;
     process.send?.({ type: 'ready' });
     return;
   }

@@ -57,8 +57,8 @@ const watched = async <T>(processes: readonly Watched[], run: () => Promise<T>):
   }
 };
 
-/** Open files of all, once they are no more than `most` or no longer become fewer. */
-const idleFiles = async (processes: readonly Watched[], most = 0): Promise<number> => {
+/** Open files of all, once they are no more than `most`, or after a while. */
+const idleFiles = async (processes: readonly Watched[], most: number): Promise<number> => {
   const open = (): number => processes.reduce((sum, { pid }) => sum + filesOf(pid), 0);
   const until = performance.now() + IDLE_MS;
   while (open() > most && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 100));
@@ -79,6 +79,7 @@ export const runSoak = async (options: SoakOptions, say: (text: string) => void,
     const server = await startCurfew({ store, jwks: issuer.jwks, folder, name: 'server', config: { workers: options.workers } });
     stops.push(server.stop);
     const processes: readonly Watched[] = [{ name: 'the supervisor', pid: server.supervisorPid }, ...server.workerPids.map((pid, index) => ({ name: `worker ${index + 1}`, pid }))];
+    const idleBefore = await idleFiles(processes, Number.POSITIVE_INFINITY);
     const generator = startGenerator(generatorModule);
     stops.push(generator.stop);
     let drawn = 0;
@@ -90,7 +91,6 @@ export const runSoak = async (options: SoakOptions, say: (text: string) => void,
       return ((closed.answered / closed.durationMs) * 1_000 * options.loadShare) / 100;
     };
     const rate = Math.max(1, Math.round(options.rate === 0 ? await carried() : options.rate));
-    const idleBefore = await idleFiles(processes);
     say(`at ${perSecond(rate)} a second`);
     const checker = await startChecker(store, server.port, { tokenOf: (workload) => issuer.tokenOf(workload) });
     stops.push(checker.stop);
@@ -103,6 +103,7 @@ export const runSoak = async (options: SoakOptions, say: (text: string) => void,
       if (checkFailed !== undefined) throw new Error('the checker could not go on', checkFailed);
       if (performance.now() - mintedMs > TOKEN_MINUTES * 60_000) {
         issuer = issuer.renewed();
+        await generator.dropJob(job);
         job = await nextJob();
         mintedMs = performance.now();
       }
@@ -112,6 +113,7 @@ export const runSoak = async (options: SoakOptions, say: (text: string) => void,
       samples.push(sample);
       say(`minute ${sample.minute.toFixed(1)}: ${used.map(({ name, megabytes, files }) => `${name} ${megabytes.toFixed(1)} MB ${files} files`).join(', ')}, p99 ${millis(sample.p99)} ms`);
     }
+    await generator.dropJob(job);
     const checked = await checker.stop();
     if (checked.violations.length > 0) throw new Error(`wrong answers:\n${checked.violations.slice(0, 5).join('\n')}`);
     if (checked.revoked === 0 || checked.expired === 0) throw new Error('nothing that was granted was allowed: nothing was shown');

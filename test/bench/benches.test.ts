@@ -20,6 +20,7 @@ import { filledStore } from '../../bench/support/filled-store.ts';
 import { grantOf } from '../../bench/support/fill-store.ts';
 import { buildToolchain } from '../../scripts/toolchain.mjs';
 import { describeWith, repositoryRoot } from '../parts.ts';
+import { until } from '../support/until.ts';
 
 const quiet = (): void => undefined;
 const TINY = { grants: 60, revocations: 60 };
@@ -109,7 +110,7 @@ describe('the load generator', () => {
         closing.closeAllConnections();
         closing.close();
       };
-      return { seen, stop, run: () => generator.run({ job: number, connections: 2, durationMs: 0, atLeast: 50, from: 0 }) };
+      return { seen, stop, drop: () => generator.dropJob(number), run: () => generator.run({ job: number, connections: 2, durationMs: 0, atLeast: 50, from: 0 }) };
     };
 
     test('it asks what comes next over another connection where an answer says so, and loses nothing', async () => {
@@ -129,6 +130,15 @@ describe('the load generator', () => {
       const before = seen.requests;
       const { latencies } = await run();
       expect([seen.requests - before, seen.sockets.length]).toEqual([latencies.length, 4]);
+      stop();
+    });
+
+    test('a job that is dropped has no connection left, and runs no more', async () => {
+      const { seen, stop, drop, run } = await pool(() => 'kept');
+      await run();
+      await drop();
+      await until('its connections are closed', () => seen.sockets.every(({ destroyed }) => destroyed));
+      await expect(run()).rejects.toThrow('no such job');
       stop();
     });
 
