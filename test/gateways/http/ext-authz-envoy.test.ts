@@ -21,7 +21,7 @@ const overHttp = (curfew: number, service: number) => {
   delete filter.encode_raw_headers;
   filter.allowed_headers = { patterns: HEADERS.map((exact) => ({ exact })) };
   filter.http_service = {
-    server_uri: { uri: 'http://curfew', cluster: 'curfew', timeout: '0.2s' },
+    server_uri: { uri: 'http://curfew', cluster: 'curfew', timeout: '20s' },
     path_prefix: '/ext-authz',
     authorization_response: {
       allowed_upstream_headers: { patterns: [{ prefix: 'x-curfew-' }, { prefix: 'x-team' }] },
