@@ -2,7 +2,7 @@
  * I2: on the embedded store, what ends access is answered when every worker has said that what it re-checked before has left it, or has ended:
  * sooner than any fixed time, and not while one stands still.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { processState } from '../../src/supervisor/watchdog/freeze.ts';
@@ -14,7 +14,7 @@ const WHO = 'spiffe://dev.local/ci/left';
 /** So long that nobody takes waiting for it for anything else. */
 const FACTS_AGE_MS = 10_000;
 const LONG = { CURFEW_LIMITS_MAX_FACTS_AGE_MS: String(FACTS_AGE_MS) };
-const STOP_AT_START = new URL('../support/stop-at-start.mjs', import.meta.url).href;
+const STOP_INSIDE = { NODE_OPTIONS: `--import=${new URL('../support/stop-inside.mjs', import.meta.url).href}` };
 
 let shared: Curfew | undefined;
 const open: (() => unknown)[] = [];
@@ -32,7 +32,7 @@ const start = async (options: CurfewOptions = {}): Promise<Curfew> => {
   return curfew;
 };
 const running = async (): Promise<Curfew> => {
-  shared ??= await start({ env: { NODE_OPTIONS: `--import=${STOP_AT_START}` } });
+  shared ??= await start({ env: STOP_INSIDE });
   await ready(shared);
   return shared;
 };
@@ -54,13 +54,13 @@ interface Revoking {
   readonly answer: Promise<{ readonly status: number; readonly body: any }>;
   returned(): boolean;
 }
-const revoke = async (curfew: Curfew): Promise<Revoking> => {
-  const grant: string = (await curfew.grant(WHO)).id;
+const endOf = (curfew: Curfew, grant: string): Revoking => {
   let returned = false;
   const answer = curfew.admin('POST', '/v1/revocations', { selector: { kind: 'grant', value: grant }, reason: 'over' });
   void answer.then(() => { returned = true; }, () => undefined);
   return { grant, answer, returned: () => returned };
 };
+const revoke = async (curfew: Curfew): Promise<Revoking> => endOf(curfew, (await curfew.grant(WHO)).id);
 const found = (curfew: Curfew, grant: string): Promise<any> =>
   until('the commit', async () => (await curfew.admin('GET', '/v1/revocations?limit=200')).body.items.find(({ selector }: any) => selector.value === grant));
 
@@ -118,20 +118,49 @@ test('a task is paused and closed, a person leaves, a suspension is placed: none
   expect(performance.now() - from).toBeLessThan(FACTS_AGE_MS * 3);
 });
 
-describe('a worker that stands still, which may be between its re-check and its write', () => {
-  test('demand(6): revoke is not answered until it goes on, and nothing says that it is enforced', { timeout: 180_000 }, async () => {
+/** Asks a worker to stop itself at that place; resolves to which one it was that did. */
+const stopAt = (curfew: Curfew, place: 'start' | 'write'): (() => Promise<number>) => {
+  const said = join(curfew.directory, `stopped-${place}`);
+  rmSync(said, { force: true });
+  writeFileSync(join(curfew.directory, `stop-${place}`), '');
+  return () => until('a worker that stands', () => {
+    const pid = existsSync(said) ? Number(readFileSync(said, 'utf8')) : 0;
+    return pid > 0 && pid;
+  });
+};
+
+interface Caught extends Awaited<ReturnType<typeof look>> {
+  readonly revoked: { readonly status: number; readonly body: any };
+  /** Of the question whose answer was held up; 0 when its worker was ended before it went on. */
+  readonly asked: number;
+  readonly pid: number;
+}
+/** A worker stops between the re-check of an allow and its write; then its grant is revoked; then the worker goes on, and writes it. */
+const revokeInBetween = async (curfew: Curfew): Promise<Caught> => {
+  const token = await curfew.mint(WHO);
+  const kept = await curfew.grant(WHO);
+  const stopped = stopAt(curfew, 'write');
+  const asking = curfew.ask(token, '/orders/1', { connection: 'close' }).then(({ status }) => status, () => 0);
+  const pid = await stopped();
+  const revoking = endOf(curfew, kept.id);
+  const seen = await look(curfew, revoking, pid);
+  if (isThere(pid)) process.kill(pid, 'SIGCONT');
+  return { ...seen, pid, asked: await asking, revoked: await revoking.answer };
+};
+
+describe('a worker that stands still', () => {
+  test('demand(6), I2: between its re-check and its write: revoke is not answered before that allow is written, and nothing says that it is enforced', { timeout: 180_000 }, async () => {
     const curfew = await running();
-    const [pid] = curfew.workers() as [number];
-    process.kill(pid, 'SIGSTOP');
-    const revoking = await revoke(curfew);
-    const { stoodAt, nodes, ...seen } = await look(curfew, revoking, pid);
-    expect(seen).toEqual({ answered: false, said: false });
-    expect(nodes ?? []).toEqual(stoodAt === 0 ? [] : [{ node: expect.stringMatching(`/${pid}$`), holder: expect.any(String), state: 'pending' }]);
-    if (isThere(pid)) process.kill(pid, 'SIGCONT');
-    const { status, body } = await revoking.answer;
-    expect(status).toBe(201);
-    expect(Date.parse(body.enforcedAt)).toBeGreaterThanOrEqual(stoodAt);
-    expect((await curfew.admin('GET', `/v1/revocations/${body.id}`)).body.enforcedAt).toBeDefined();
+    await until('a round in which it goes on', async () => {
+      const { answered, said, stoodAt, nodes, pid, asked, revoked } = await revokeInBetween(curfew);
+      expect({ answered, said }).toEqual({ answered: false, said: false });
+      expect(revoked.status).toBe(201);
+      expect(Date.parse(revoked.body.enforcedAt)).toBeGreaterThanOrEqual(stoodAt);
+      expect((await curfew.admin('GET', `/v1/revocations/${revoked.body.id}`)).body.enforcedAt).toBeDefined();
+      if (asked !== 200 || stoodAt === 0) return false;
+      expect(nodes).toEqual([{ node: expect.stringMatching(`/${pid}$`), holder: expect.any(String), state: 'pending' }]);
+      return true;
+    }, 120_000);
   });
 
   test('or until its supervisor has ended it; many share the wait', { timeout: 180_000 }, async () => {
@@ -148,11 +177,10 @@ describe('a worker that stands still, which may be between its re-check and its 
   test('while workers are replaced: one that starts, from the moment it has what it decides with, and those that go, until they are gone', { timeout: 180_000 }, async () => {
     const curfew = await running();
     const before = curfew.workers();
-    const said = join(curfew.directory, 'stopped');
-    writeFileSync(join(curfew.directory, 'stop-next'), '');
+    const stopped = stopAt(curfew, 'start');
     for (const pid of before) process.kill(pid, 'SIGSTOP');
     curfew.signal('SIGHUP');
-    const pid = await until('a successor that stands', () => existsSync(said) && Number(readFileSync(said, 'utf8')));
+    const pid = await stopped();
     expect(before).not.toContain(pid);
     const revoking = await revoke(curfew);
     const { stoodAt, nodes: _, ...seen } = await look(curfew, revoking, pid);
@@ -169,16 +197,11 @@ describe('a worker that stands still, which may be between its re-check and its 
       changes: [{ file: 'supervisor/answers-left.js', from: 'const waiting = new Set(all());', to: 'const waiting = new Set();' }],
     });
     open.push(planted.remove);
-    const curfew = await start({ entry: planted.entry });
+    const curfew = await start({ entry: planted.entry, env: STOP_INSIDE });
     // On a busy machine it may be ended before one has looked.
-    await until('it to be answered while a worker stands', async () => {
-      const [pid] = curfew.workers() as [number];
-      process.kill(pid, 'SIGSTOP');
-      try {
-        return (await look(curfew, await revoke(curfew), pid)).answered;
-      } finally {
-        if (isThere(pid)) process.kill(pid, 'SIGCONT');
-      }
+    await until('an allow that is written after revoke was answered', async () => {
+      const { answered, asked } = await revokeInBetween(curfew);
+      return answered && asked === 200;
     }, 120_000);
   });
 });
