@@ -10,12 +10,11 @@ import { isJsonObject, type JsonValue } from '../domain/json.ts';
 import { operatorRef, readOperatorRoles } from '../domain/lifecycle/operator-rules.ts';
 import { isPerson } from '../domain/lifecycle/fields.ts';
 import { accountRef, personRef, readPerson, readTarget } from '../domain/lifecycle/directory.ts';
-import { personOf } from '../lifecycle/directory.ts';
 import { ROLES, type Role } from '../domain/lifecycle/roles.ts';
 import { readEnding } from '../domain/records.ts';
 import { selectorKey } from '../domain/selector.ts';
 import type { Identity } from '../decision/evaluation.ts';
-import { StoreUnavailable, type Store } from '../store/port.ts';
+import { StoreUnavailable, type Store, type StoredRecord } from '../store/port.ts';
 import type { OperatorsConfig } from './config.ts';
 import type { AuthenticateOperator, Principal } from './principal.ts';
 import { holdsToken, type HeldToken } from './token-file.ts';
@@ -51,15 +50,13 @@ export interface OidcOperatorDeps {
   readonly credentialSkewMs: number;
 }
 
-/**
- * Was this credential, its account or its issuer revoked, or its account suspended? A suspended issuer or realm does not lock
- * operators out: someone must be able to lift it.
- */
-const isEnded = async ({ store, credentialSkewMs }: OidcOperatorDeps, realm: string, identity: Identity): Promise<boolean> => {
-  const { issuedAt, expiresAt, maxAgeMs, selectors } = identity.credential;
-  const keys = [...selectors, selectorKey({ kind: 'workload', value: identity.workload }), selectorKey({ kind: 'issuer', value: identity.issuer })];
-  const records = await store.read(realm, keys.map((id) => ({ kind: 'ending', id })));
-  return records.some((record) => {
+/** What names the endings of this credential, its account and its issuer. */
+const endingKeys = ({ workload, issuer, credential: { selectors } }: Identity): readonly string[] =>
+  [...selectors, selectorKey({ kind: 'workload', value: workload }), selectorKey({ kind: 'issuer', value: issuer })];
+
+/** Was one of them revoked, or the account suspended? A suspended issuer or realm does not lock operators out: someone must be able to lift it. */
+const isEnded = ({ credential: { issuedAt, expiresAt, maxAgeMs, selectors } }: Identity, records: readonly (StoredRecord | undefined)[], credentialSkewMs: number): boolean =>
+  records.some((record) => {
     if (record === undefined) return false;
     const ending = readEnding(record.value);
     if (ending === undefined) return true;
@@ -69,10 +66,8 @@ const isEnded = async ({ store, credentialSkewMs }: OidcOperatorDeps, realm: str
     const age = expiresAt === undefined ? undefined : { expiresAt, maxAgeMs: maxAgeMs ?? (0 as DurationMs), ...(issuedAt === undefined ? {} : { issuedAt }) };
     return coversCredential({ ...ending, suspensions, ...(marked === undefined ? {} : { revokedAt: marked.at, revokedSequence: marked.sequence }) }, age, credentialSkewMs) !== undefined;
   });
-};
 
-export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => async (token, realm) => {
-  const { authenticator, config, clock, store } = deps;
+export const oidcOperator = ({ authenticator, config, clock, store, credentialSkewMs }: OidcOperatorDeps): AuthenticateOperator => async (token, realm) => {
   const now = clock.now();
   const result = await authenticator.authenticate({ kind: 'bearer', token }, { realm, now });
   if (!result.ok) return undefined;
@@ -81,25 +76,26 @@ export const oidcOperator = (deps: OidcOperatorDeps): AuthenticateOperator => as
   if (identity.actsFor !== undefined) return undefined;
   if (identity.kind !== 'oidc' || !config.issuers.includes(identity.issuer) || !identity.audience.includes(config.audience)) return undefined;
   if (!(now.latest < (identity.credential.expiresAt ?? 0))) return undefined;
-  if (await isEnded(deps, realm, identity)) return undefined;
-  const known = await personOf(store, realm, identity.workload);
-  if (known === 'unreadable' || known?.active === false) return undefined;
-  const [link] = known === undefined ? await store.read(realm, [accountRef(identity.workload)]) : [];
-  const dropped = link !== undefined && readTarget(link.value) === undefined;
-  const id = known?.id ?? (dropped ? undefined : config.persons[identity.workload]) ?? identity.workload;
+  const { workload } = identity;
+  const configured = config.persons[workload] ?? workload;
+  // At once: of reads that follow one another each waits for the processor again, here and at a server.
+  const [link, ...first] = await store.read(realm, [accountRef(workload), personRef(configured), operatorRef(configured), ...endingKeys(identity).map((id) => ({ kind: 'ending', id }))]);
+  if (isEnded(identity, first.slice(2), credentialSkewMs)) return undefined;
+  const linked = readTarget(link?.value);
+  const dropped = link !== undefined && linked === undefined;
+  const id = linked ?? (dropped ? workload : configured);
+  const [directory, record] = id === configured ? first : await store.read(realm, [personRef(id), operatorRef(id)]);
   // The configuration may name a person of whom the directory knows that it is gone.
-  const [directory] = known === undefined && isPerson(id) ? await store.read(realm, [personRef(id)]) : [];
-  const listed = directory === undefined ? known : readPerson(directory.value);
-  if (directory !== undefined && listed?.active !== true) return undefined;
+  const listed = linked !== undefined || isPerson(id) ? readPerson(directory?.value) : undefined;
+  if ((linked !== undefined || (directory !== undefined && isPerson(id))) && !(listed?.active === true && listed.id === id)) return undefined;
   const groups = dropped ? [] : (listed?.groups ?? groupsOf(identity, config.groupsClaim));
   const given = groups.flatMap((group) => {
     const entry = Object.hasOwn(config.groups, group) ? config.groups[group] : undefined;
     return entry !== undefined && (entry.realms === undefined || entry.realms.includes(realm)) ? [entry] : [];
   });
-  const [record] = await store.read(realm, [operatorRef(id)]);
   const roles = uniqueRoles([...given.flatMap((entry) => entry.roles), ...readOperatorRoles(record?.value)]);
   const accounts = Object.keys(config.persons).filter((account) => config.persons[account] === id);
-  const persons = [...new Set([id, identity.workload, ...accounts, ...(listed?.accounts ?? []), ...(listed?.teams ?? []), ...given.flatMap(({ team }) => team ?? [])])];
+  const persons = [...new Set([id, workload, ...accounts, ...(listed?.accounts ?? []), ...(listed?.teams ?? []), ...given.flatMap(({ team }) => team ?? [])])];
   const principal: Principal = { kind: 'operator', id, roles, groups, persons, ...(now.trusted ? {} : { untimed: true }) };
   return principal;
 };

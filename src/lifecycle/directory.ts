@@ -1,6 +1,6 @@
 /** The directory: people and workloads, set by operators or by a people source. Whoever leaves is answered for when it is enforced everywhere. */
 import type { JsonObject } from '../domain/json.ts';
-import { accountRef, personRef, readPerson, readRegistration, readTarget, workloadRef, type Person } from '../domain/lifecycle/directory.ts';
+import { personRef, readPerson, readRegistration, workloadRef } from '../domain/lifecycle/directory.ts';
 import { setPerson, setWorkload, type SetPerson, type SetWorkload } from '../domain/lifecycle/directory-rules.ts';
 import { formatPosition } from '../domain/position.ts';
 import type { Store, StoredRecord } from '../store/port.ts';
@@ -49,13 +49,4 @@ export const createDirectory = (deps: LifecycleDeps): Directory => {
       return { items: known.map((record) => view(store, record)), ...(next === undefined ? {} : { next }) };
     },
   };
-};
-
-/** The person behind an account, as the directory has it. */
-export const personOf = async (store: Pick<Store, 'read'>, realm: string, account: string): Promise<Person | 'unreadable' | undefined> => {
-  const [link] = await store.read(realm, [accountRef(account)]);
-  const id = readTarget(link?.value);
-  if (id === undefined) return undefined;
-  const [record] = await store.read(realm, [personRef(id)]);
-  return readPerson(record?.value) ?? 'unreadable';
 };

@@ -143,8 +143,8 @@ export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
     }
     const { selector } = canonical;
     const least = enforcedMs();
-    const settleMs = Math.max(least, await leasesMs(store, call.realm));
-    const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs, notes: await unknownNote(call.realm, selector) };
+    const [longestMs, notes] = await Promise.all([leasesMs(store, call.realm), unknownNote(call.realm, selector)]);
+    const command: EndCommand = { id: freshId(), selector, reason: request.reason, settleMs: Math.max(least, longestMs), notes };
     // A replay waits too: the first call may still be waiting, or its process may have ended before it could.
     return enforce({ ...call, command: name }, least, !respondAsync, () => run(call, name, `ending/${selectorKey(selector)}`, rule(command, call.actor), { respondAsync }));
   };

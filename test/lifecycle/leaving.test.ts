@@ -1,7 +1,7 @@
 /** Whoever or whatever is gone is gone under each of its names, also where the directory hears of it for the first time (E12, F6). Each attack beside its control. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/domain/json.ts';
-import { personOf } from '../../src/lifecycle/directory.ts';
+import { accountRef, personRef, readPerson, readTarget } from '../../src/domain/lifecycle/directory.ts';
 import type { Executed } from '../../src/lifecycle/execute.ts';
 import type { Call } from '../../src/lifecycle/lifecycle.ts';
 import { createWorld, terms, type World } from './world.ts';
@@ -27,8 +27,11 @@ const issue = async (over: object = {}): Promise<string> => {
 };
 const state = async (id: string): Promise<unknown> => (await world.inspect.grant('default', id))?.['endedBecause'] ?? (await world.inspect.grant('default', id))?.['state'];
 const behind = async (account: string): Promise<unknown> => {
-  const person = await personOf(world.store, 'default', account);
-  return typeof person === 'object' ? [person.id, person.active] : person;
+  const [link] = await world.store.read('default', [accountRef(account)]);
+  const id = readTarget(link?.value);
+  if (id === undefined) return undefined;
+  const person = readPerson((await world.store.read('default', [personRef(id)]))[0]?.value);
+  return [person?.id, person?.active];
 };
 
 test('an account of somebody who left stays theirs, so that it is no stranger\'s with the roles of its groups; another person can be given it', async () => {
