@@ -36,7 +36,7 @@ export const helpPages = async (help, path = []) => {
 const exitCodes = [
   ['0', 'done'],
   ['1', 'wrong usage, the server refused (4xx), or the configuration is not valid'],
-  ['2', 'the server can not be reached, is not ready, or does not know the outcome (5xx); `serve` and `dev`: it could not start or failed'],
+  ['2', 'the server can not be reached, is not ready, or does not know the outcome (5xx), or whether what ended is enforced yet; `serve` and `dev`: it could not start or failed'],
   ['3', '`explain` says deny'],
   ['4', '`serve` and `dev`: an address to listen on can not be had'],
   ['5', '`serve` and `dev`: another Curfew uses the same store'],

@@ -200,6 +200,17 @@ describe('exit codes', () => {
     expect(complained).toMatch(/can not be reached[^]*--idempotency-key [0-9a-f-]{36}/);
   });
 
+  test('2: what is not known to be enforced is shown, and is no success for a script; unless nobody wanted to wait', async () => {
+    const standing = { nodes: [{ node: 'gw-1/4711', holder: 'h', state: 'pending' }, { node: 'gw-1/4712', holder: 'i', state: 'acknowledged' }] };
+    const over = { fetch: (async () => Response.json({ id: 'r1', ...standing }, { status: 202 })) as typeof fetch };
+    for (const line of [['revoke', 'workload', WORKLOAD, '-r', 'x'], ['suspend', 'workload', WORKLOAD, '-r', 'x'], ['task', 'close', 't1'], ['person', 'set', 'user:gone', '--left']]) {
+      expect(await cli(line, over), line.join(' ')).toBe(2);
+      expect(printed).toContain('gw-1/4711');
+      expect(complained).toContain('not known to be enforced yet: gw-1/4711 stands still');
+    }
+    expect(await cli(['revoke', 'workload', WORKLOAD, '-r', 'x', '--no-wait'], over)).toBe(0);
+  });
+
   test('a repeated command with the same key has one effect', async () => {
     const first = await json([...ISSUE, '--idempotency-key', 'again-1']);
     expect(await json([...ISSUE, '--idempotency-key', 'again-1'])).toEqual(first);
