@@ -65,7 +65,7 @@ const throughput = async (bench: Bench): Promise<Findings> => {
       goals: [
         ratioGoal('strict >= 0.5 x embedded (aim 0.6)', strict, 0.5, 'one call to Redis, shared by the questions of a moment'),
         ratioGoal('leased >= 0.9 x embedded', leased, 0.9, 'the worker\'s own processor time (see the table below): Redis is hardly asked'),
-        { goal: 'strict: added p50 at low load <= 0.3 ms', measured: spread(added, (value) => `${millis(value / 1_000)} ms`), met: added.median <= 300, limit: 'one round trip: the worker, Redis and the worker again are woken' },
+        { goal: 'strict: added p50 at low load <= 0.3 ms', measured: spread(added, (value) => `${millis(value / 1_000)} ms`), met: added.median <= 300, limit: 'one round trip: the worker, Redis and the worker again are woken, which alone takes 0.21 of the 0.29 ms that its call takes (see "Where the time goes")' },
       ],
     };
   } finally {

@@ -38,7 +38,7 @@ ${seenLua}
 ${appliedLua}
 local touched, whole = {}, '1'
 local reached = ARGV[3]
-if reached ~= '' then
+if reached ~= '' and reached ~= found[2] then
   for _, entry in ipairs(redis.call('XRANGE', changes, '(' .. reached .. '-0', '+', 'COUNT', ARGV[4])) do
     if entry[2][2] ~= reached then break end
     reached = string.sub(entry[1], 1, -3)
