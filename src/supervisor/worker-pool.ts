@@ -60,6 +60,7 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
   let stopping = false;
   /** Replacements under way or waiting; they count as present. */
   let coming = 0;
+  let rolling = false;
 
   const add = async (early?: EarlyWorker): Promise<WorkerPorts> => {
     const start = options.start();
@@ -90,7 +91,10 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
     const timer = setTimeout(() => {
       timers.delete(timer);
       add().then(
-        () => { coming -= 1; },
+        () => {
+          coming -= 1;
+          trim();
+        },
         (error: unknown) => {
           coming -= 1;
           if (stopping) return;
@@ -131,6 +135,11 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
     draining.delete(worker);
   };
 
+  /** Whoever ended while all were being replaced has been replaced twice. */
+  const trim = (): void => {
+    if (!rolling) for (const worker of [...live].slice(count)) void drain(worker);
+  };
+
   return {
     start: async (early) => {
       // It takes the ports; the others then share them.
@@ -140,22 +149,28 @@ export const createWorkerPool = (options: WorkerPoolOptions): WorkerPool => {
     },
     roll: async (next) => {
       const old = [...live];
-      await add();
-      ({ count, drainMs } = next);
       const drained: Promise<void>[] = [];
       const retire = (): void => {
         const worker = old.pop();
         if (worker !== undefined) drained.push(drain(worker));
       };
-      retire();
-      for (let started = 1; started < count; started += 1) {
-        await add().catch((error: unknown) => {
-          options.onStartFailed(error, 0);
-          replace(backoff.next(0));
-        });
+      rolling = true;
+      try {
+        await add();
+        ({ count, drainMs } = next);
         retire();
+        for (let started = 1; started < count; started += 1) {
+          await add().catch((error: unknown) => {
+            options.onStartFailed(error, 0);
+            replace(backoff.next(0));
+          });
+          retire();
+        }
+        while (old.length > 0) retire();
+      } finally {
+        rolling = false;
+        trim();
       }
-      while (old.length > 0) retire();
       await Promise.all(drained);
     },
     broadcast: (message) => {

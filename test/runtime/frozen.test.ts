@@ -1,5 +1,5 @@
 /** Workers that stand still as a whole: their own watchdog stands with them, so the supervisor replaces them. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createFreezeJudge, LOOK_MS, processState, SILENT_LOOKS, STOPPED_LOOKS, watchFreeze, type Freeze, type ProcessState } from '../../src/supervisor/watchdog/freeze.ts';
@@ -14,6 +14,7 @@ afterEach(async () => {
   curfew = undefined;
 });
 
+const STOP_INSIDE = new URL('../support/stop-inside.mjs', import.meta.url).href;
 const HANG = new URL('../support/hang.mjs', import.meta.url).href;
 
 const stage = async (workers: number, env: Readonly<Record<string, string>> = {}): Promise<{ readonly running: Curfew; readonly token: string }> => {
@@ -103,6 +104,20 @@ test('a worker ends with its supervisor, even where a thread of it does not end'
   running.signal('SIGKILL');
   await running.exited;
   await until('the worker to be gone', () => !existsSync(`/proc/${worker}`));
+});
+
+test('workers that end while a reload replaces them are replaced once: there are as many afterwards as there should be', { timeout: 180_000 }, async () => {
+  const { running } = await stage(2, { NODE_OPTIONS: `--import=${STOP_INSIDE}` });
+  const before = running.workers();
+  writeFileSync(join(running.directory, 'stop-start'), '');
+  running.signal('SIGHUP');
+  const said = join(running.directory, 'stopped-start');
+  const successor = await until('a successor that stands', () => existsSync(said) && Number(readFileSync(said, 'utf8')));
+  for (const pid of before) process.kill(pid, 'SIGKILL');
+  await until('others in their place', () => running.workers().filter((pid) => !before.includes(pid) && pid !== successor).length === 2);
+  if (existsSync(`/proc/${successor}`)) process.kill(successor, 'SIGCONT');
+  await until('the reload to be over', async () => /^curfew_reloads_total\{.*configuration.*\} 1$/m.test(await running.metrics()));
+  await until('two', async () => running.workers().length === 2 && (await running.metrics()).includes('curfew_workers_ready 2\n'));
 });
 
 describe('ends no innocents', () => {
