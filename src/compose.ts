@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { passes } from './alerts/channel.ts';
+import { longestLimits, type Longest } from './config/longest-limits.ts';
 import type { Config } from './config/schema.ts';
 import { createDecider, type Decider, type FactsStore } from './decision/decide.ts';
 import type { Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './decision/ports.ts';
@@ -34,12 +35,16 @@ export interface CoreOptions {
   readonly developmentDir?: string | undefined;
   /** Of the program, for traces. */
   readonly version?: string;
+  /** What was allowed by earlier configurations of this node. */
+  readonly longest?: Longest | undefined;
 }
 
 /** What every process of one node has. */
 export interface Core {
   readonly config: Config;
   readonly mode: Mode;
+  /** Of all its configurations, one object for all of them. Absent: nothing but `config` has counted. */
+  readonly longest?: Longest;
   readonly clock: AdjustableClock;
   readonly store: NodeStore;
   /** Of the same store; may answer from memory. */
@@ -99,6 +104,7 @@ export const openCore = async (options: CoreOptions): Promise<Core> => {
   const traces = openTraces(options, clock);
   return {
     config, mode, clock, store, authenticator, traces,
+    longest: longestLimits(config.limits, options.longest),
     decidesBy: remembering,
     close: async () => {
       await traces?.close();
@@ -112,6 +118,8 @@ export const openCore = async (options: CoreOptions): Promise<Core> => {
 export const reconfigure = async (core: Core, options: CoreOptions): Promise<Core> => {
   const authenticator = await openAuthenticator(options, core.clock);
   const traces = openTraces(options, core.clock);
+  // Also if it is refused later: some worker may have decided under it.
+  if (core.longest !== undefined) Object.assign(core.longest, longestLimits(options.config.limits, core.longest));
   return {
     ...core, config: options.config, authenticator, traces,
     close: async () => {
@@ -163,12 +171,12 @@ const knownOwners = (config: Config, mode: Mode): NonNullable<LifecycleDeps['kno
   return (realm) => (directory.knownOwners ?? (mode !== 'development' && (directory.file !== undefined || signals.scim.some((feed) => (feed.realm ?? defaultRealm(config)) === realm))) ? named(realm) : undefined);
 };
 
-export const lifecycleDeps = ({ store, clock, config, mode, traces, deciders }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
+export const lifecycleDeps = ({ store, clock, config, mode, traces, deciders, longest = longestLimits(config.limits) }: Core, policy: LifecycleDeps['policy']): LifecycleDeps => ({
   store, clock, policy, deciders, watch: traces?.command,
   config: config.lifecycle,
   development: mode === 'development',
-  enforcementMs: config.limits.maxFactsAgeMs + config.limits.pepCacheMaxMs,
-  pepCacheMs: config.limits.pepCacheMaxMs,
+  get enforcementMs() { return longest.factsAgeMs + longest.pepCacheMs; },
+  get pepCacheMs() { return longest.pepCacheMs; },
   knownOwners: knownOwners(config, mode),
   peps: new Set(config.peps.map(({ id }) => id)),
   noteRefusal: createNoteRefusal({ store, clock }),

@@ -27,10 +27,10 @@ const view = (store: Pick<Store, 'epoch'>, record: StoredRecord): JsonObject => 
 };
 
 export const createDirectory = (deps: LifecycleDeps): Directory => {
-  const { store, clock, config, enforcementMs } = deps;
+  const { store, clock, config } = deps;
   const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
-  const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
-  const enforce = watchEnforced(deps.watch, createEnforce({ store, clock, run, settle: deps.settle ?? createSettle(clock), enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0, deciders: deps.deciders }));
+  const enforcedMs = (): number => deps.enforcementMs + (store.fenceMs?.() ?? 0);
+  const enforce = watchEnforced(deps.watch, createEnforce({ store, clock, run, settle: deps.settle ?? createSettle(clock), enforcedMs, pepCacheMs: () => deps.pepCacheMs ?? 0, deciders: deps.deciders }));
   const setting = (source: string, realm: string) => ({ source, knownOwners: deps.knownOwners?.(realm), newId: () => (deps.newId ?? newId)(clock.now().latest), settleMs: enforcedMs(), onTransfer: config.directory.onTransfer });
   const one = async (realm: string, kind: 'person' | 'workload', id: string): Promise<JsonObject | undefined> => {
     const [record] = await store.read(realm, [kind === 'person' ? personRef(id) : workloadRef(id)]);

@@ -22,7 +22,7 @@ export interface EnforceDeps {
   readonly settle: Settle;
   /** For facts that were read strictly, and PEPs; may grow while a command runs. */
   readonly enforcedMs: () => number;
-  readonly pepCacheMs: number;
+  readonly pepCacheMs: () => number;
   /** Absent: they can't be asked, and it is time that is waited for. */
   readonly deciders?: Deciders | undefined;
 }
@@ -74,12 +74,12 @@ export const createEnforce = ({ store, clock, run, settle, enforcedMs, pepCacheM
     }
     if (deciders !== undefined) {
       const by = await enforcedBy(realm, executed);
-      await settle(pepCacheMs);
+      await settle(pepCacheMs());
       return { ...executed, enforced: { by, tookMs: clock.monotonicMs() - startMs, at: clock.now().latest } };
     }
     const inMemory = async () => {
       const by = await enforcedBy(realm, executed);
-      if (by.length > 0) await settle(pepCacheMs);
+      if (by.length > 0) await settle(pepCacheMs());
       return by;
     };
     // It may have been committed over a connection that is newer than the one that was there.

@@ -39,7 +39,7 @@ export interface LifecycleDeps {
   readonly policy: () => Pick<Policy, 'revision' | 'entitlement' | 'evaluate'> | undefined;
   /** Any operator may lift a suspension; grants need no entitlement, and none needs to be `direct`. */
   readonly development: boolean;
-  /** A command that ends access is enforced everywhere so long after its commit, unless a process stands still: `maxFactsAgeMs + pepCacheMaxMs`. */
+  /** A command that ends access is enforced everywhere so long after its commit, unless a process stands still: `maxFactsAgeMs + pepCacheMaxMs`. Both may grow while it runs. */
   readonly enforcementMs: number;
   /** The part of it for what PEPs keep, which begins when the last answer was written. */
   readonly pepCacheMs?: number;
@@ -99,13 +99,13 @@ export interface Lifecycle extends WatchCommands {
 }
 
 export const createLifecycle = (deps: LifecycleDeps): Lifecycle => {
-  const { store, clock, config, policy, development, enforcementMs } = deps;
+  const { store, clock, config, policy, development } = deps;
   const { caps } = config;
   const kinds: TaskKinds = new Map(Object.entries(config.taskKinds));
   const settle = deps.settle ?? createSettle(clock);
-  const enforcedMs = (): number => enforcementMs + (store.fenceMs?.() ?? 0);
+  const enforcedMs = (): number => deps.enforcementMs + (store.fenceMs?.() ?? 0);
   const run = createRun({ store, clock, idempotencyKeepMs: config.idempotencyKeepMs });
-  const enforce = watchEnforced(deps.watch, createEnforce({ store, clock, run, settle, enforcedMs, pepCacheMs: deps.pepCacheMs ?? 0, deciders: deps.deciders }));
+  const enforce = watchEnforced(deps.watch, createEnforce({ store, clock, run, settle, enforcedMs, pepCacheMs: () => deps.pepCacheMs ?? 0, deciders: deps.deciders }));
   const freshId = (): string => (deps.newId ?? newId)(clock.now().latest);
 
   const taskCommand = (command: string, rule: (task: TaskCommand) => Rule) => (call: Call, id: string, remember?: JsonObject): Promise<Executed> =>

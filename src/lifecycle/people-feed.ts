@@ -93,7 +93,7 @@ export const createPeopleFeed = (deps: Pick<LifecycleDeps, 'store' | 'clock' | '
     personOf: feed.personOf, accountsOf: feed.accountsOf, teamOf: feed.teamOf, adopt: feed.adopt,
   });
   // Nobody waits, and who does not confirm in time is told of.
-  const enforce = createEnforce({ store, clock, run, settle: createSettle(clock), enforcedMs: () => 0, pepCacheMs: 0, deciders: deps.deciders });
+  const enforce = createEnforce({ store, clock, run, settle: createSettle(clock), enforcedMs: () => 0, pepCacheMs: () => 0, deciders: deps.deciders });
   const user = async (id: string, change: (user: FeedUser | undefined) => FeedUserTerms | undefined, ends: boolean) => {
     const command = () => run(call, 'person.set', `feed-user/${id}`, changeFeedUser(id, { change, ends }, actor, setting()));
     return ends ? enforce(realm, 0, false, command) : command();

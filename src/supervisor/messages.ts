@@ -1,4 +1,5 @@
 /** What supervisor and workers say to each other over the IPC channel (structured clones). */
+import type { Longest } from '../config/longest-limits.ts';
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Unconfirmed } from '../lifecycle/deciders.ts';
@@ -27,6 +28,7 @@ export interface WorkerStart {
   readonly bundleUntil: Instant | undefined;
   /** Development: where the key of the identities lies. */
   readonly developmentDir?: string;
+  readonly longest: Longest | undefined;
 }
 
 export interface WorkerPorts {

@@ -139,9 +139,9 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     cleanUps.push(node.stop);
 
     const workerStart = (): WorkerStart => {
-      const { raw, bundle, policy } = holder.active;
+      const { raw, bundle, policy, core: { longest } } = holder.active;
       return {
-        mode, bundle,
+        mode, bundle, longest,
         version: options.version,
         digest: policy.digest,
         rawConfig: withPorts(raw, freePorts),

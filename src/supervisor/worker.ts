@@ -35,7 +35,7 @@ const SINK_CLOSE_MS = 2_000;
 const run = async (start: WorkerStart, log: Log): Promise<RunningWorker> => {
   const config = configSchema.parse(start.rawConfig);
   const left = createLeftAsker(tell);
-  const opened = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir, version: start.version });
+  const opened = await openCore({ config, mode: start.mode, log, clockMark: start.clockMark, developmentDir: start.developmentDir, version: start.version, longest: start.longest });
   const core: Core = config.store.kind === 'embedded' ? { ...opened, deciders: left.deciders } : opened;
   let policy: LoadedPolicy | undefined;
   // For tests of what the watchdog is for; production can't be without it.

@@ -1,0 +1,13 @@
+/** A configuration with shorter limits does not take back what was allowed under longer ones: who ends access waits for the longest that this node ever had. */
+import type { Config } from './schema.ts';
+
+/** How long, in milliseconds, an answer may rest on facts, and how long it may be reused. */
+export interface Longest {
+  readonly factsAgeMs: number;
+  readonly pepCacheMs: number;
+}
+
+export const longestLimits = ({ maxFactsAgeMs, pepCacheMaxMs }: Pick<Config['limits'], 'maxFactsAgeMs' | 'pepCacheMaxMs'>, before?: Longest): Longest => ({
+  factsAgeMs: Math.max(maxFactsAgeMs, before?.factsAgeMs ?? 0),
+  pepCacheMs: Math.max(pepCacheMaxMs, before?.pepCacheMs ?? 0),
+});
