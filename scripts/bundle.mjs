@@ -34,12 +34,18 @@ const ownPlaces = {
   }),
 };
 
+/** zod exports its messages in fifty languages, of which one is used: the rest would be read at every start. */
+const oneLanguage = {
+  name: 'one-language',
+  load: { filter: { id: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, handler: () => "export { default as en } from './en.js';" },
+};
+
 const bundle = await rolldown({
   cwd: root,
   input: Object.fromEntries(ENTRIES.map((name) => [name, join(src, `${name}.ts`)])),
   platform: 'node',
   external: (id) => NOT_BUNDLED.some((name) => id === name || id.startsWith(`${name}/`)),
-  plugins: [ownPlaces],
+  plugins: [ownPlaces, oneLanguage],
 });
 const { output } = await bundle.write({ dir: dist, format: 'esm', entryFileNames: '[name].js', chunkFileNames: `${CHUNKS}/[name].js`, sourcemap: false });
 await bundle.close();
