@@ -20,6 +20,22 @@ sums only as what was measured then). First sights of tokens and warming up are 
 No part is large enough to reach five times an OPA server: without facts, policy and record together a decision still costs more than half. What grows with the store is facts that are not remembered, first
 sights of tokens, and everything else by a third, because more memory is touched.
 
+The same by profile of one worker on a quiet machine (2026-11-29; 434 us a full decision over gRPC and 185 us the bare rule over \`/v1/data\`, sampling included):
+
+| part | full, gRPC | bare rule, HTTP |
+| --- | ---: | ---: |
+| adapter: the question taken apart (protobuf or JSON), the answer made | 21 %, 90 us | 21 %, 39 us |
+| credential, judging, guard, the rest of \`decide\` | 18 %, 78 us | 11 %, 21 us |
+| node's streams, events, timers, and its HTTP/2 or HTTP | 16 %, 71 us | 16 %, 29 us |
+| the policy | 13 %, 56 us | 9 %, 16 us |
+| the record, metrics | 11 %, 49 us | 10 %, 18 us |
+| the write to the socket, other native code, kernel | 6 %, 25 us | 21 %, 41 us |
+| facts | 4 %, 19 us | 2 %, 3 us |
+| garbage, not told apart | 11 %, 46 us | 10 %, 18 us |
+
+So the bare rule costs what a request costs in node (half of it) and its record, which OPA does not write here; the rule itself is a tenth. Over gRPC every part is slower than over HTTP, \`decide\` too, though it is the same
+code: in a loop by themselves reading a question and making its answer take 17 us and not 90. Larger pages for code or for malloc changed nothing (below); why is not known.
+
 In process, 1,000,000 grants and revocations, uniform (what is asked about is mostly not remembered): until the answer, facts take 60 %, the policy 32 %. Of facts, LMDB's five descents are 19 % of
 the whole (the owner's list, and four endings that are not there), the list's checksum, JSON and rows 12 %, taking three grants apart 13 %, checking their shape for the first time 6 %. Of the
 policy, writing its input is 20 %: the same input takes a third of that where the processor's caches hold it. So 60 us are reached at 1,000 (44 to 48) and not at 1,000,000.
@@ -37,6 +53,9 @@ the body read, 0.7 what is looked at before, 0.6 what the rule judges, 2.9 the c
 supervisor's thread waits for a processor 4 ms and Redis 2.5 (run queue, \`/proc/<pid>/schedstat\`). At half load of three nodes the
 supervisor waits 31 to 51 ms for a processor while one revocation is under way, and Redis 40 to 48 (medians of two runs, a machine that others kept busy too): each of the four calls that follow one another is woken behind
 a worker or a generator that has the core.
+
+On the embedded store a revocation waits for its workers 0.3 ms at the median (34 to 56 ms at the 99th percentile at a load of 14 on two cores); the rest of its 12 ms is its way through the supervisor and the commit with its flush to disk,
+beside a worker and a generator that have the two cores. Before, it waited 50 ms ([ADR 0040](../adr/0040-workers-say-that-answers-have-left.md)): p50 58 and p99 71 ms.
 
 A strict question at low load is one call, sent in the turn of the loop that brought it and answered in the one that brings the reply. Round trips to an idle Redis one at a time, 450 of each in turn, p50 on a busy machine: PING 205 us, a
 script that does nothing 214, \`HMGET\` of the realm's state 224, the same in a script 252, with a reply of nine parts 271, the call itself 289. Two thirds of it is two processes woken.
@@ -66,6 +85,11 @@ script that does nothing 214, \`HMGET\` of the realm's state 224, the same in a 
 | an operator's credential judged with one read of the store in place of five, and what is looked at before an ending side by side | the same runs, in turn with the code before: until the operator is known 2.4 ms in place of 3.8, a strict revocation 59.5 ms in place of 62.5 at the median, 5.4 ms of the supervisor's processor time in place of 6.2; kept |
 | the changes of a realm not looked for where its position is the one that is known | 3 to 14 us less of a call's 290 to 304 (p50, three runs of 450 in turn with the code before, least tenth 6 to 8); kept |
 | denials without a stack | 6 us less a denial, kept |
+| gRPC questions decided in the read that brought them, in place of a turn of the loop for each ([ADR 0012](../adr/0012-answers-leave-with-their-re-check.md)) | 559 to 419 us full, 338 to 277 us the bare rule (the same minute of a busy machine); kept |
+| no timer for the receipt of a gRPC message | 3 to 6 % of an echo over gRPC; below 1 % of a decision: not kept |
+| code on large pages (\`--use-largepages\`), malloc on large pages (\`glibc.malloc.hugetlb=1\`) | 0.90 to 1.00 and 0.83 to 0.97 in runs in which the same build beside itself was 0.95 to 1.14: nothing that could be measured; 10 to 25 MB more; not kept |
+| zod's messages in fifty languages left out | 2.54 MB read at a start in place of 2.81; kept |
+| HTTP/1.1 connections that met in one worker let go ([ADR 0038](../adr/0038-connections-are-opened-anew.md)), and the load generator keeps its own as gateways do | p99 at 70 % of our own maximum 6.5 ms in place of 47.9, of the bare rule at OPA's rate 46 in place of 524 (two runs on a quiet machine); kept |
 | a reader of HTTP of our own ([ADR 0026](../adr/0026-http-is-read-by-node.md)) | 0.82 of the time, not kept |
 | new space of 8 MiB in place of 5 | 0.99 of the processor time over HTTP at 1,000 (40 interleaved rounds, busy machine, least tenth), up to 9 MB more; not kept |
 | \`--single-threaded-gc\` | 0.98 (the same run), too little to be told from noise; not kept |
