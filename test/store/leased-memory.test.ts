@@ -148,3 +148,26 @@ test('another credential of the same workload: what its list has for itself is l
   expect(memory.answer(asking(1, 2, 3))).toBeUndefined();
   expect(memory.answer(asking(2, 1))).toBeDefined();
 });
+
+test('a grant that was changed since its list was read, and read again for the sake of another, does not count with the references that it had', () => {
+  const history = createHistory();
+  const memory = createRealmMemory(NAMES, createMemoSpace(1_000_000));
+  const endings = { sequence: 0, hash: '' };
+  memory.apply({ sequence: 0, endings, whole: false, changes: [] });
+  const of = (owner: 'w0' | 'w1'): FactsQuery => queryOf({ keys: [], owner, endsAfter: 9, odd: false, lookBack: 0 });
+  const read = (owner: 'w0' | 'w1'): void => {
+    memory.apply({ sequence: history.head, endings, whole: true, changes: history.changes(memory.position as number, history.head) });
+    memory.keep(memory.life, wide(of(owner)), history.read(wide(of(owner)), history.head));
+  };
+  history.commit('task', 1, []);
+  history.commit('grant', 0, [keyOf('task', 1)]);
+  read('w0');
+  expect(memory.answer(of('w0'))).toBeDefined();
+  history.commit('ending', 3, []);
+  history.commit('grant', 0, [keyOf('task', 1), keyOf('ending', 3)]);
+  // Of the other workload, and rests on the first grant.
+  history.commit('grant', 1, [keyOf('grant', 0)]);
+  read('w1');
+  expect(memory.answer(of('w1'))).toBeDefined();
+  expect(memory.answer(of('w0'))).toBeUndefined();
+});
