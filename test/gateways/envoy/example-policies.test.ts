@@ -12,6 +12,7 @@ import { startCurfew, temporaryDirectory, type Curfew } from '../../runtime/curf
 import { connectionManager, extAuthz, shippedConfiguration, startEnvoy, type RunningEnvoy } from '../../support/envoy.ts';
 import { rawRequest, type RawAnswer } from '../../support/raw-http.ts';
 import { startService, type Service } from '../../support/service.ts';
+import { askingBy, MESH_TOKEN, stockConfig } from './stock-node.ts';
 import { until } from '../../support/until.ts';
 
 const TOKEN_RULES = `
@@ -167,20 +168,8 @@ ${TOKEN_RULES}`,
 };
 const ruleOf = (name: string): string => `examples/${name}/${name === 'controls' ? 'result' : 'allow'}`;
 
-const PEP = 'envoy-token-0123456789';
-const CONFIG = `
-limits: { decisionDeadlineMs: 5000, policyMaySet: ["query:user-role", "query:tags", "query:debug"] }
-peps: [{ id: mesh, token: { env: MESH_TOKEN }, subject: peer, hosts: ["*"] }]
-policy: { bundle: { directory: policy }, entrypoint: examples/path/allow }
-grpc: { policies: [${Object.keys(POLICIES).map(ruleOf).join(', ')}] }
-standing:
-  - id: stock
-    match: { peps: [mesh], scopes: [{ actions: ["*"], resource: { type: http, id: "**" } }] }
-    identity: optional
-    owner: team:mesh
-    reason: policies of the OPA plugin, until they know grants
-    end: 2099-01-01T00:00:00Z
-`;
+const CONFIG = `limits: { decisionDeadlineMs: 5000, policyMaySet: ["query:user-role", "query:tags", "query:debug"] }
+${stockConfig({ entrypoint: 'examples/path/allow', rules: Object.keys(POLICIES).map(ruleOf) })}`;
 
 const jwt = (role: string): string => hmacSigned({ alg: 'HS256', typ: 'JWT' }, { nbf: 1_514_851_139, exp: 4_000_000_000, role, sub: 'YWxpY2U' }, 'secret');
 const key = newKey('RS256', 'k');
@@ -229,10 +218,10 @@ describeWith(['envoy', 'go'], 'example policies', () => {
     writeFileSync(join(policy, '.manifest'), JSON.stringify({ rego_version: 1, file_rego_versions: Object.fromEntries(old.map((name) => [`/${name}.rego`, 0])) }));
     writeFileSync(join(directory.path, 'curfew.yaml'), CONFIG);
     service = await startService();
-    curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'], env: { MESH_TOKEN: PEP } });
+    curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'], env: { MESH_TOKEN } });
     const settings = shippedConfiguration({ curfew: curfew.ports.grpc, service: service.port });
     const filter = extAuthz(settings);
-    filter.grpc_service.initial_metadata = [{ key: 'x-curfew-pep-token', value: PEP }];
+    filter.grpc_service.initial_metadata = [{ key: 'x-curfew-pep-token', value: MESH_TOKEN }];
     filter.with_request_body = { max_request_bytes: 8_192, allow_partial_message: true };
     filter.metadata_context_namespaces = ['envoy.filters.http.jwt_authn'];
     const manager = connectionManager(settings);
@@ -240,7 +229,7 @@ describeWith(['envoy', 'go'], 'example policies', () => {
     const [route] = virtual.routes;
     virtual.routes = Object.keys(POLICIES).map((name) => ({
       ...route, match: { prefix: '/', headers: [{ name: 'x-example', string_match: { exact: name } }] },
-      typed_per_filter_config: { 'envoy.filters.http.ext_authz': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute', check_settings: { context_extensions: { 'curfew.policy': ruleOf(name) } } } },
+      typed_per_filter_config: askingBy(ruleOf(name)),
     }));
     manager.http_filters.unshift({
       name: 'envoy.filters.http.jwt_authn',

@@ -10,6 +10,7 @@ import { connectionManager, extAuthz, shippedConfiguration, startEnvoy, type Run
 import { rawRequest, type RawAnswer } from '../../support/raw-http.ts';
 import { startService, type Service } from '../../support/service.ts';
 import { until } from '../../support/until.ts';
+import { askingBy, MESH_TOKEN, stockConfig } from './stock-node.ts';
 
 /** The shape of the plugin's quick start: people and roles of a token that is the policy's own business; in the first version of Rego, as the plugin's examples are. */
 const QUICK_START = `package envoy.authz
@@ -72,20 +73,6 @@ allow := {
 }
 `;
 
-const TOKEN = 'envoy-token-0123456789';
-const config = (end: string): string => `
-peps: [{ id: mesh, token: { env: MESH_TOKEN }, subject: peer, hosts: ["*"] }]
-policy: { bundle: { directory: policy }, entrypoint: envoy/authz/allow }
-grpc: { policies: [envoy/other/allow] }
-standing:
-  - id: stock
-    match: { peps: [mesh], scopes: [{ actions: ["*"], resource: { type: http, id: "**" } }] }
-    identity: optional
-    owner: team:mesh
-    reason: policies of the OPA plugin, until they know grants
-    end: ${end}
-`;
-
 const jwt = (claims: Record<string, unknown>, secret = 'secret'): string => hmacSigned({ alg: 'HS256', typ: 'JWT' }, { nbf: 1_514_851_139, exp: 4_000_000_000, ...claims }, secret);
 
 describeWith(['envoy', 'go'], 'stock policies', () => {
@@ -102,18 +89,18 @@ describeWith(['envoy', 'go'], 'stock policies', () => {
     writeFileSync(join(directory.path, 'policy/policy.rego'), QUICK_START);
     writeFileSync(join(directory.path, 'policy/other.rego'), OBJECT);
     writeFileSync(join(directory.path, 'policy/.manifest'), JSON.stringify({ rego_version: 0, file_rego_versions: { '/other.rego': 1 } }));
-    writeFileSync(join(directory.path, 'curfew.yaml'), config('2099-01-01T00:00:00Z'));
+    writeFileSync(join(directory.path, 'curfew.yaml'), stockConfig({ entrypoint: 'envoy/authz/allow', rules: ['envoy/other/allow'] }));
     service = await startService();
-    curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'], env: { MESH_TOKEN: TOKEN } });
+    curfew = await startCurfew({ directory: directory.path, args: ['--config', 'curfew.yaml'], env: { MESH_TOKEN } });
     const settings = shippedConfiguration({ curfew: curfew.ports.grpc, service: service.port });
-    extAuthz(settings).grpc_service.initial_metadata = [{ key: 'x-curfew-pep-token', value: TOKEN }];
+    extAuthz(settings).grpc_service.initial_metadata = [{ key: 'x-curfew-pep-token', value: MESH_TOKEN }];
     extAuthz(settings).with_request_body = { max_request_bytes: 8_192, allow_partial_message: true };
     const { virtual_hosts: [virtual] } = connectionManager(settings).route_config;
     const [route] = virtual.routes;
     virtual.routes = [
       {
         ...route, match: { prefix: '/other' },
-        typed_per_filter_config: { 'envoy.filters.http.ext_authz': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute', check_settings: { context_extensions: { 'curfew.policy': 'envoy/other/allow' } } } },
+        typed_per_filter_config: askingBy('envoy/other/allow'),
       },
       ...virtual.routes,
     ];
