@@ -14,7 +14,7 @@ export interface Acceptance {
 /** Where it could not listen. */
 const RETRY_MS = 1_000;
 
-/** Of a server that listens. */
+/** Of a server that listens. From now on its errors are heard: none is told to anybody else. */
 export const acceptance = (server: Server, at: { readonly host: string; readonly port: number } | undefined): Acceptance => {
   let wanted = true;
   let stopped = false;

@@ -150,7 +150,6 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     if (unix) server.listen(listen.path, ready);
     else server.listen(listen.port, listen.host, ready);
   });
-  server.on('error', () => undefined);
   if (unix) chmodSync(listen.path, listen.mode ?? 0o660);
 
   const bound = server.address();

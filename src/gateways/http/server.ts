@@ -186,7 +186,6 @@ export const startHttpServer = async (options: {
     if (unix) server.listen(listen.path, ready);
     else server.listen(listen.port, listen.host, ready);
   });
-  server.on('error', () => undefined);
   if (unix) chmodSync(listen.path, listen.mode);
   const port = unix ? 0 : (server.address() as AddressInfo).port;
   const accepting = acceptance(server, unix ? undefined : { host: listen.host, port });
