@@ -186,7 +186,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
         // From here to the answer nothing waits.
         return allow(conclusion, last.latest);
       }
-      if (last !== undefined && standing?.observe !== true) throw conclusion.relied === undefined ? new Denied('standing.ended') : endedMeanwhile(judge, evaluation, question, progress, last, claimed !== undefined);
+      if (last !== undefined && standing?.observe !== true) throw endedMeanwhile(judge, evaluation, question, progress, last, claimed !== undefined);
       progress.now = last ?? trustedNow(options?.at);
       if (standing !== undefined && !standingHolds(standing, progress.now)) throw new Denied('standing.ended');
     }

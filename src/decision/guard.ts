@@ -57,6 +57,13 @@ export const denialIsWellFormed = (shaping: Shaping): boolean =>
   headersAre(shaping.headers, (name) => !isOwn(name)) &&
   (shaping.httpStatus === undefined || (shaping.httpStatus >= 400 && shaping.httpStatus <= 499));
 
+/** What of an allow's rests has ended. A credential that has says so, whatever ended with it: with a new one the access may still be there. */
+export const endedReason = ({ identity, now }: Pick<Progress, 'identity' | 'now'>, relied: Conclusion['relied']): Reason => {
+  const expiresAt = identity?.credential.expiresAt;
+  if (expiresAt !== undefined && !(now.latest < expiresAt)) return 'credential.expired';
+  return relied === undefined ? 'standing.ended' : 'grant.expired';
+};
+
 /** Condition 4 and the envelope: gives what the allow rests on, or throws `Denied`. */
 export const guard = (evaluation: Evaluation, question: Question, progress: Progress, limits: DecisionLimits, verdict: Verdict): Conclusion => {
   const { live, standing, identity, now } = progress;
@@ -69,7 +76,7 @@ export const guard = (evaluation: Evaluation, question: Question, progress: Prog
   if (question.stream !== undefined && question.stream.maxMs === undefined) throw new Denied('request.stream');
   const ends = [relied?.until, relied === undefined ? standing?.end : undefined, identity?.credential.expiresAt].filter((end) => end !== undefined);
   const validUntil = Math.min(...ends) as Instant;
-  if (!(now.latest < validUntil)) throw new Denied(relied === undefined ? 'standing.ended' : 'grant.expired');
+  if (!(now.latest < validUntil)) throw new Denied(endedReason(progress, relied));
   return {
     validUntil,
     verdict,

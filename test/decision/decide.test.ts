@@ -4,7 +4,7 @@ import type { PolicyOutcome } from '../../src/decision/ports.ts';
 import type { DurationMs, Instant } from '../../src/domain/instant.ts';
 import type { JsonValue } from '../../src/domain/json.ts';
 import { SELECTOR_KINDS, type Selector } from '../../src/domain/selector.ts';
-import { createWorld, DEADLINE_MS, evaluationOf, identityOf, T0, WORKLOAD } from './world.ts';
+import { createWorld, DEADLINE_MS, evaluationOf, grantOf, identityOf, T0, WORKLOAD } from './world.ts';
 
 /** Where what never comes is waited for. */
 const SOON = { decisionDeadlineMs: 150 as DurationMs, maxFactsAgeMs: 50 as DurationMs, credentialSkewMs: 1_000, pepCacheMaxMs: 0, policyMaySet: [] };
@@ -74,6 +74,22 @@ describe('I1: no allow at or after an end', () => {
     world.issue();
     world.state.duringPolicy = () => { world.state.now = T0 + 60_000; };
     expect(await world.reasonOf()).toBe('grant.expired');
+  });
+  test('a credential that ends meanwhile is the reason, not the access that goes on: while the policy runs, and while the credential is checked', async () => {
+    const short = { ok: true, identity: identityOf({ credential: { ...identityOf().credential, expiresAt: (T0 + 1_000) as Instant } }) } as const;
+    const standing = { id: 'health', match: { scopes: grantOf().scopes }, identity: 'required', observe: false, owner: 'team:x', reason: 'probe', end: (T0 + 60_000) as Instant } as const;
+    for (const over of [{}, { standing: [standing] }]) {
+      for (const when of ['while the policy runs', 'while the credential is checked'] as const) {
+        const world = createWorld(over);
+        if (over.standing === undefined) world.issue();
+        world.state.identity = short;
+        expect(await world.reasonOf(), when).toBe('allow');
+        const end = (): void => { world.state.now = T0 + 1_000; };
+        if (when === 'while the policy runs') world.state.duringPolicy = end;
+        else world.state.authenticating = async () => end();
+        expect(await world.reasonOf(evaluationOf({ sentWith: 'read' })), when).toBe('credential.expired');
+      }
+    }
   });
   test('a task that ends while the policy runs is the reason, not the grant that goes on', async () => {
     const world = createWorld();
