@@ -17,6 +17,7 @@ import { recordOf } from './describe.ts';
 import { createWithin } from './within.ts';
 import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
+import { endedReason } from './guard.ts';
 import { createJudge, endedMeanwhile } from './judge.ts';
 import { takeTurn } from './loop-turns.ts';
 import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine, StepWatch } from './ports.ts';
@@ -186,7 +187,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
         // From here to the answer nothing waits.
         return allow(conclusion, last.latest);
       }
-      if (last !== undefined && standing?.observe !== true) throw endedMeanwhile(judge, evaluation, question, progress, last, claimed !== undefined);
+      if (last !== undefined && standing?.observe !== true) throw conclusion.relied === undefined ? new Denied(endedReason({ ...progress, now: last }, undefined)) : endedMeanwhile(judge, evaluation, question, progress, last, claimed !== undefined);
       progress.now = last ?? trustedNow(options?.at);
       if (standing !== undefined && !standingHolds(standing, progress.now)) throw new Denied('standing.ended');
     }
