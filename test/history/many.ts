@@ -73,7 +73,7 @@ export const playMany = async (kind: WorldKind, firstSeed: number, count: number
       failures.push([
         `${kind}, seed ${seed}, ${history.fault}:`, ...found.slice(0, 5).map((line) => `  ${line}`), ...(found.length > 5 ? [`  and ${found.length - 5} more`] : []),
         ...(history.denied ?? []).map(({ node, reason, count, last }) => `  node ${node} denied ${count} x ${reason}, the last ${(last - (history.healed?.at ?? 0)).toFixed(0)} ms after the end of the fault`),
-        `  kept in ${keep(history, found)}; again: npm run test:faults -- --world ${kind} --seed ${seed} --histories 1`,
+        `  kept in ${keep(history, found)}; again: npm run test:faults -- --world ${kind} --seed ${seed} --histories 1${more.fault === undefined ? '' : ` --fault '${more.fault}'`}`,
       ].join('\n'));
     }
   } finally {

@@ -7,6 +7,7 @@ import { holdersOf } from './holders.ts';
 import { historyPrefix, idempotencyField, realmChannel, recordField } from './keys.ts';
 import { encodeBody, PLAIN_FORMAT, putArguments, SHORT_FORMAT, type Writing } from './record.ts';
 import { shorten } from './short-text.ts';
+import type { Seen } from './witness.ts';
 
 const EVENT_BYTES_MAX = 1_000_000;
 /** The server hashes an ending's bytes itself, in about 0.5 us a byte; meanwhile nobody else is served. */
@@ -36,14 +37,13 @@ export interface CommitContext extends Writing {
   readonly now?: Instant;
 }
 
-/** Throws a `TypeError` for what no commit may hold. */
+/** What follows epoch and known endings. Throws a `TypeError` for what no commit may hold. */
 export const commitArguments = (commit: Commit, context: CommitContext): readonly Argument[] => {
   checkCommit(commit);
-  const { epoch, seal, short, now } = context;
+  const { seal, short, now } = context;
   const { realm, idempotency } = commit;
   const events = eventsOf(commit);
   return [
-    epoch,
     short ? SHORT_FORMAT : PLAIN_FORMAT,
     now ?? '',
     commit.before ?? '',
@@ -70,10 +70,16 @@ export const commitArguments = (commit: Commit, context: CommitContext): readonl
 
 const text = (value: unknown): string => (Buffer.isBuffer(value) ? value.toString('utf8') : '');
 
+/** The realm at the server after a commit that happened, now or before; `hashThen`: its hash up to the ending that was asked about. */
+export const seenByCommit = (reply: readonly unknown[]): { readonly seen: Seen; readonly hashThen: string } => {
+  const [, , , , ended, , reached, hash, hashThen] = reply.map(text) as [string, string, string, string, string, string, string, string, string];
+  return { seen: { sequence: Number(reached), endings: { sequence: Number(ended), hash } }, hashThen };
+};
+
 export const commitOutcome = (commit: Commit, reply: readonly unknown[], { epoch, seal }: CommitContext): CommitOutcome => {
   const [what, first, second, third] = reply.map(text) as [string, string, string, string];
   const stamped = () => {
-    const holders = holdersOf(reply.at(-2), reply.at(-1));
+    const holders = holdersOf(reply[4], reply[5]);
     return { position: { epoch, sequence: Number(first) }, at: Number(second) as Instant, ...(holders.all.length === 0 ? {} : { holders }) };
   };
   switch (what) {

@@ -4,6 +4,7 @@ import { recordKeyText, ROWS_MAX, type FactsQuery, type FactsRead, type RowPlace
 import { numberText, ownerPrefix, recordField } from './keys.ts';
 import { decodeRecord, type RecordReply } from './record.ts';
 import type { Seal } from './seal.ts';
+import type { Seen } from './witness.ts';
 
 /** What follows the epoch and the known ending. */
 export const factsArguments = (query: FactsQuery): readonly (string | number)[] => {
@@ -25,6 +26,12 @@ const placeOf = (reply: readonly unknown[]): RowPlace => {
 };
 
 type FactsReply = readonly [what: Buffer, sequence: Buffer, endings: Buffer, hash: Buffer, read: readonly RecordReply[], live: readonly RecordReply[], ended: readonly RecordReply[]];
+
+/** The realm at the server, as the script tells it; `hashThen`: its hash up to the ending that was asked about, '' = not known. */
+export const seenByFacts = (answer: readonly unknown[]): { readonly seen: Seen; readonly hashThen: string } => {
+  const [, sequence, endings, hash] = answer.map(String) as [string, string, string, string];
+  return { seen: { sequence: Number(sequence), endings: { sequence: Number(endings), hash } }, hashThen: String(answer[8]) };
+};
 
 export const factsRead = (query: FactsQuery, answer: readonly unknown[], { epoch, seal }: { readonly epoch: string; readonly seal: Seal }): FactsRead => {
   const [, sequence, endings, hash, read, live, ended] = answer as FactsReply;

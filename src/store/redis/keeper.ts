@@ -53,12 +53,15 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
   const behind = new Set<string>();
   let seenText = '';
   let tailText = '';
+  /** How many endings of each realm are written down. */
+  const writtenEndings = new Map<string, number>();
 
   const write = (): void => {
     // Only what is sure: a process that knows more has nobody to tell it that it was lost.
     const seen = JSON.stringify([...witness.sure()]);
     if (seen !== seenText) writeWitnessFile(path, { epoch, realms: witness.sure() });
     seenText = seen;
+    for (const [realm, { endings }] of witness.sure()) writtenEndings.set(realm, endings.sequence);
     const ends = JSON.stringify([...tails].map(([realm, tail]) => [realm, endOf(tail)]));
     if (ends === tailText) return;
     const next = `${tailPath}.${process.pid}.new`;
@@ -67,7 +70,19 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
     tailText = ends;
   };
 
-  const hashAt = async (realm: string, sequence: number): Promise<string> => (sequence === 0 ? NO_ENDINGS.hash : asItIs.hashAt(realm, sequence));
+  /** Before anybody is told that something has ended: the node's other processes read it before they ask over a new connection. */
+  const noteEnding = (realm: string): void => {
+    const ended = witness.sure().get(realm)?.endings.sequence ?? 0;
+    if (writtenEndings.get(realm) === ended) return;
+    try {
+      writeWitnessFile(path, { epoch, realms: witness.sure() }, false);
+      writtenEndings.set(realm, ended);
+    } catch {
+      // It has happened all the same, and the next look writes it once more.
+    }
+  };
+
+  const hashAt = async (realm: string, sequence: number): Promise<string> => (sequence === 0 ? NO_ENDINGS.hash : (await asItIs.asked(realm, sequence)).hashThen);
   /** Where it begins: a while before the present, so that what ended before its first look, or while it began anew, is kept too. */
   const begin = async (realm: string, position: number, endings: EndingsMark): Promise<RealmTail> => {
     const events = await store.events(realm, { after: Math.max(0, position - EVENTS_MAX), limit: EVENTS_MAX });
@@ -145,6 +160,11 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
   };
   return {
     ...store, regress,
+    commit: async (asked) => {
+      const outcome = await store.commit(asked);
+      noteEnding(asked.realm);
+      return outcome;
+    },
     close: async () => {
       clearInterval(timer);
       await looking;

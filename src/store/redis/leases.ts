@@ -26,6 +26,8 @@ export interface LeaseParts {
   readonly watch: Watch;
   readonly witness: Witness;
   readonly onRealm: OnRealm;
+  /** Fails while the store may not be asked. */
+  readonly ready: () => Promise<void> | undefined;
 }
 
 export interface Rows {
@@ -45,7 +47,7 @@ export const createRows = (parts: LeaseParts): Rows => {
 };
 
 export const createLeases = (parts: LeaseParts, leaseMs: number, listen: (heard: (channel: string, message: string | undefined) => void) => Listener): Leases & { close(): void } => {
-  const { connection, epoch, replicas, timeoutMs, watch, witness, onRealm } = parts;
+  const { connection, epoch, replicas, timeoutMs, witness, onRealm, ready } = parts;
   const acknowledge = acknowledging(parts);
   const holder = randomBytes(12).toString('base64url');
   const node = `${hostname().replaceAll(/[^\w.-]/g, '_').slice(0, 128)}/${process.pid}`;
@@ -53,7 +55,8 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, listen: (heard:
   let listener: Listener | undefined;
 
   const follow = async (realm: string, from: number | undefined, count?: number): Promise<Followed> => {
-    watch.check();
+    const looking = ready();
+    if (looking !== undefined) await looking;
     const { state, endings, changes, holders } = realmKeys(realm);
     const known = witness.known(realm);
     const there = connection.at(state);

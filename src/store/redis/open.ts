@@ -9,6 +9,7 @@ import { connect, listen, type Connection, type ConnectionOptions } from './conn
 import { startFences, type Fences } from './fence.ts';
 import { knowsEndingsOf, refuseUnlessWhole, watchRestored } from '../provenance.ts';
 import { realmKeys } from './keys.ts';
+import { createLearning, type Learning } from './learn.ts';
 import { openMarks, readMeta, type StoreMode } from './marks.ts';
 import { createSeal, replaceable, type Seal } from './seal.ts';
 import { createRedisStore, type RedisStoreParts } from './store.ts';
@@ -121,7 +122,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
   const { connection, seal: firstSeal } = serverOf(config, secrets);
   const seal = replaceable(firstSeal);
   let witness: Witness | undefined;
-  let opened: string | undefined;
+  let learning: Learning | undefined;
   /** What files hold now. One that can't be read just now is no reason to forget what was in it. */
   const renewed = (): ConnectionOptions | undefined => {
     try {
@@ -132,19 +133,9 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       return undefined;
     }
   };
-  /** What the keeper of this node has written down since: a process that was not asked anything knows it too. */
-  const learn = (): void => {
-    if (options.memory === undefined || options.memory.keeper || witness === undefined) return;
-    try {
-      const kept = readWitnessFile(options.memory.path);
-      if (kept !== undefined && kept.epoch === opened) witness.learn(kept.realms);
-    } catch {
-      // The keeper says so.
-    }
-  };
   const [reads, writes] = [connect(connection, renewed), connect(connection, renewed)];
   const { durability, commitTimeoutMs } = config;
-  const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS, onLook: () => { renewed(); learn(); } });
+  const watch = startWatch({ connection: reads, timeoutMs: config.readTimeoutMs, durability, clock, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS, onLook: () => { renewed(); learning?.again(); } });
   const replicas = typeof durability === 'string' ? 0 : durability.replicated;
   let fence: Fences | undefined;
   try {
@@ -157,7 +148,6 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       await fence.ready();
     }
     const { epoch, provenance, short } = await openMarks(writes, commitTimeoutMs, mode);
-    opened = epoch;
     refuseUnlessWhole(provenance, options.realms ?? []);
     const { memory } = options;
     const remembered = memory === undefined ? undefined : readWitnessFile(memory.path);
@@ -166,6 +156,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
     }
     witness = createWitness(remembered?.epoch === epoch ? remembered.realms : undefined, replicas > 0 ? (realm) => writes.at(realmKeys(realm).state).generation() : undefined);
     const restored = provenance.restored !== undefined && options.asRestored !== true;
+    const whole = restored ? watchRestored(async () => (await readMeta(reads, config.readTimeoutMs))?.provenance.restored !== undefined) : undefined;
     const storeParts: RedisStoreParts = {
       reads, writes, epoch, watch, witness, commitTimeoutMs, seal, short,
       readTimeoutMs: config.readTimeoutMs,
@@ -174,11 +165,15 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       ...(config.mode === 'leased' && options.decides === true ? { leasesOver: (heard) => listen(connection, heard, renewed) } : {}),
       ...(config.mode === 'leased' && durability === 'memory' ? { settleMs: sinceConnected(writes, clock, config.leaseMs) } : {}),
       ...(fence === undefined ? {} : { fence }),
-      ...(restored ? { check: watchRestored(async () => (await readMeta(reads, config.readTimeoutMs))?.provenance.restored !== undefined) } : {}),
+      check: () => (whole === undefined ? learning?.ready() : whole().then(() => learning?.ready())),
       ...(options.instant === undefined ? {} : { instant: options.instant }),
     };
     const store = createRedisStore(storeParts);
-    if (memory?.keeper !== true) return store;
+    if (memory === undefined) return store;
+    if (!memory.keeper) {
+      learning = createLearning({ read: () => readWitnessFile(memory.path), epoch, generation: () => reads.generation() + writes.generation(), witness, asked: store.asked });
+      return store;
+    }
     // Whatever it was told before: a loss may also go back behind the start of this process.
     const asItIs = createRedisStore({ ...storeParts, witness: { ...createWitness(), known: () => undefined } });
     // Keys that are another program's are found out now, not by the first question.

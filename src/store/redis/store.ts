@@ -15,10 +15,10 @@ import type { Clock } from '../../decision/ports.ts';
 import { createEnforced } from '../leased/enforce.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
 import { createChanges } from './changes.ts';
-import { commitArguments, commitOutcome } from './commit.ts';
+import { commitArguments, commitOutcome, seenByCommit } from './commit.ts';
 import { createConfirm } from './confirm.ts';
 import { scriptOf, type Connection, type Script } from './connection.ts';
-import { factsArguments, factsRead } from './facts.ts';
+import { factsArguments, factsRead, seenByFacts } from './facts.ts';
 import type { Fences } from './fence.ts';
 import { realmKeys, recordField } from './keys.ts';
 import { createLeases, createRows } from './leases.ts';
@@ -58,15 +58,15 @@ export interface RedisStoreParts {
   readonly leasesOver?: Parameters<typeof createLeases>[2];
   /** How long leases of this server's earlier lives may last, where it forgets them. */
   readonly settleMs?: () => number;
-  /** Rejects while nothing of the store may be believed. */
-  readonly check?: () => Promise<void>;
+  /** Rejects while nothing of the store may be believed; `undefined`: it may. */
+  readonly check?: () => Promise<void> | undefined;
   /** In place of the server's time; for tests. */
   readonly instant?: () => Instant;
 }
 
 export interface RedisStore extends NodeStore {
-  /** The hash after so many endings; '' where there are not so many. */
-  hashAt(realm: string, endings: number): Promise<string>;
+  /** What the server has, whatever was known of it; `hashThen`: its hash after so many endings, '' where there are not so many. */
+  asked(realm: string, endings: number): Promise<{ readonly seen: Seen; readonly hashThen: string }>;
 }
 
 export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
@@ -103,16 +103,15 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
   };
 
   /** The server as it is, whatever was known of it. */
-  const askAsItIs = async (query: FactsQuery, endingsKnown: number): Promise<readonly unknown[]> => {
-    const { state, records, index, endings } = realmKeys(query.realm);
-    return onRealm(reads, readTimeoutMs, FACTS, query.realm, [state, records, index, endings], [epoch, endingsKnown, ...factsArguments(query)]);
+  const askAsItIs = (query: FactsQuery, endingsKnown: number): Promise<readonly unknown[]> => {
+    const keys = realmKeys(query.realm);
+    return onRealm(reads, readTimeoutMs, FACTS, query.realm, [keys.state, keys.records, keys.index, keys.endings], [epoch, endingsKnown, ...factsArguments(query)]);
   };
   /** Has somebody put back everything that the server lost since `known`? */
   const isHealed = async (realm: string, known: Seen): Promise<boolean> => {
     const key = healedRef(known.endings);
     const query = { realm, keys: [key] };
-    const answer = await askAsItIs(query, 0);
-    return factsRead(query, answer, { epoch, seal }).records.get(recordKeyText(key))?.value['version'] === 1;
+    return factsRead(query, await askAsItIs(query, 0), { epoch, seal }).records.get(recordKeyText(key))?.value['version'] === 1;
   };
   const ask = async (query: FactsQuery, args: readonly (string | number)[]): Promise<FactsRead> => {
     const { realm } = query;
@@ -163,12 +162,13 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     // One that was never asked is not connected to yet.
     if (replicas > 0 && Number.isNaN(there.generation())) await there.command(commitTimeoutMs, 'TIME');
     const generation = there.generation();
-    const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), args);
+    const known = witness.known(asked.realm);
+    const answer = await onRealm(writes, commitTimeoutMs, COMMIT, asked.realm, Object.values(realmKeys(asked.realm)), [epoch, known?.endings.sequence ?? 0, ...args]);
     const outcome = commitOutcome(asked, answer, context);
-    if (replicas > 0 && (outcome.outcome === 'committed' || outcome.outcome === 'replayed')) {
-      await confirmed(there, generation, commitTimeoutMs);
-    }
-    if (outcome.outcome === 'committed') witness.committed(asked.realm, outcome.position.sequence);
+    if (outcome.outcome !== 'committed' && outcome.outcome !== 'replayed') return outcome;
+    if (replicas > 0) await confirmed(there, generation, commitTimeoutMs);
+    const { seen, hashThen } = seenByCommit(answer);
+    witness.committed(asked.realm, known, seen, hashThen);
     return outcome;
   };
 
@@ -178,7 +178,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     return new Map([...read.records.values()].map((record) => [recordField(record.key), record]));
   };
 
-  const leaseParts = { connection: replicas > 0 ? writes : reads, epoch, replicas, timeoutMs: Math.min(readTimeoutMs, parts.leaseMs), watch, witness, onRealm };
+  const leaseParts = { connection: replicas > 0 ? writes : reads, epoch, replicas, timeoutMs: Math.min(readTimeoutMs, parts.leaseMs), watch, witness, onRealm, ready };
   const rows = createRows(leaseParts);
   const leases = parts.leasesOver === undefined ? undefined : createLeases(leaseParts, parts.leaseMs, parts.leasesOver);
 
@@ -243,7 +243,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
       await writeClockMark(writes, commitTimeoutMs, instant);
     },
     authority: () => watch.offset(),
-    hashAt: async (realm, count) => String((await askAsItIs({ realm, keys: [] }, count))[8]),
+    asked: async (realm, count) => seenByFacts(await askAsItIs({ realm, keys: [] }, count)),
     takeTurn: (name, holder, ms) => takeTurn(reads, readTimeoutMs, name, holder, ms),
   };
 };

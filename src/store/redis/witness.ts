@@ -17,9 +17,10 @@ export interface Witness {
   known(realm: string): Seen | undefined;
   /** Throws `StoreRegressed` when `seen` can't follow `known`. `hashThen`: the server's hash up to the last ending that was known. */
   see(realm: string, known: Seen | undefined, seen: Seen, hashThen: string): void;
-  committed(realm: string, sequence: number): void;
-  /** What another process of this node surely knows. */
-  learn(known: ReadonlyMap<string, Seen>): void;
+  /** The same of a commit that happened, and that all replicas have; one at a server that lost something tells nothing, and the next question throws. */
+  committed(realm: string, known: Seen | undefined, seen: Seen, hashThen: string): void;
+  /** `mark`: what another process of this node surely knows; known here too from now on where `seen` can't follow it, so that every question throws. */
+  compare(realm: string, mark: Seen, seen: Seen, hashThen: string): void;
   /** What a failover can't lose: of all that is known, as far as every replica has it. Without replicas it is all of it. */
   sure(): ReadonlyMap<string, Seen>;
   /** To be taken before a write is sent that all replicas then confirm. */
@@ -38,6 +39,10 @@ export interface Witness {
 export class StoreRegressed extends StoreUnavailable {
   readonly reason = 'facts.regressed';
 }
+
+/** May a server that knows `seen` be the one that knew `known`? Also where it has gone on since from what it lost. */
+const follows = (known: Seen | undefined, seen: Seen, hashThen: string): boolean =>
+  known === undefined || (known.sequence <= seen.sequence && known.endings.sequence <= seen.endings.sequence && (known.endings.sequence === 0 || hashThen === known.endings.hash));
 
 const TOLD_MAX = 4_096;
 
@@ -69,10 +74,8 @@ export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), gen
   const lives = new Map<string, number>();
   return {
     known: (realm) => realms.get(realm),
-    learn: (known) => {
-      for (const [realm, seen] of known) {
-        for (const held of [realms, surely]) if ((held.get(realm)?.sequence ?? -1) < seen.sequence) held.set(realm, seen);
-      }
+    compare: (realm, mark, seen, hashThen) => {
+      if (!follows(mark, seen, hashThen)) for (const held of [realms, surely]) held.set(realm, mark);
     },
     sure: () => (generation === undefined ? realms : surely),
     turn: () => {
@@ -104,21 +107,15 @@ export const createWitness = (before: ReadonlyMap<string, Seen> = new Map(), gen
     },
     life: (realm) => lives.get(realm) ?? 0,
     see: (realm, known, seen, hashThen) => {
-      if (known !== undefined) {
-        if (seen.sequence < known.sequence || seen.endings.sequence < known.endings.sequence) throw regressed();
-        // Also where it has gone on since from what it lost.
-        if (known.endings.sequence > 0 && hashThen !== known.endings.hash) throw regressed();
-      }
+      if (!follows(known, seen, hashThen)) throw regressed();
       const held = realms.get(realm);
       if (held !== undefined && seen.sequence < held.sequence) return;
       realms.set(realm, seen);
       note(realm, seen);
     },
-    committed: (realm, sequence) => {
-      for (const known of [realms, surely]) {
-        const held = known.get(realm);
-        if (held !== undefined && held.sequence < sequence) known.set(realm, { ...held, sequence });
-      }
+    committed: (realm, known, seen, hashThen) => {
+      if (!follows(known, seen, hashThen)) return;
+      for (const held of [realms, surely]) if ((held.get(realm)?.sequence ?? -1) < seen.sequence) held.set(realm, seen);
     },
   };
 };

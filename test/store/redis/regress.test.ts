@@ -10,6 +10,7 @@ import type { NodeStore } from '../../../src/store/port.ts';
 import { openLeasedStore } from '../../../src/store/leased/open.ts';
 import { redisStoreConfig } from '../../../src/store/redis/config.ts';
 import { openRedisStore } from '../../../src/store/redis/open.ts';
+import { readWitnessFile } from '../../../src/store/redis/witness-file.ts';
 import { createClock } from '../../../src/time/clock.ts';
 import { describeWith } from '../../parts.ts';
 import { FSYNC, MEMORY, startRedis, type RedisServer } from '../../support/redis.ts';
@@ -32,10 +33,10 @@ describeWith(['redis'], 'a server that lost its tail', () => {
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     return folder;
   };
-  const openAt = async (port: number, durability: unknown, path: string, keeper: boolean): Promise<NodeStore> => {
+  const openAt = async (port: number, durability: unknown, path: string, keeper: boolean, lookEveryMs = 20): Promise<NodeStore> => {
     const store = await openRedisStore({
       config: redisStoreConfig.parse({ port, durability, leaseMs: 1_500, readTimeoutMs: 5_000, commitTimeoutMs: 10_000 }),
-      mode: 'production', clock, secrets: { readFile: () => '', env: () => undefined }, lookEveryMs: 20, memory: { path, keeper, realms: ['default'] },
+      mode: 'production', clock, secrets: { readFile: () => '', env: () => undefined }, lookEveryMs, memory: { path, keeper, realms: ['default'] },
     });
     cleanups.push(() => store.close());
     return store;
@@ -177,6 +178,56 @@ describeWith(['redis'], 'a server that lost its tail', () => {
     expect(await menderOf(forgetful).mend()).toBe(0);
     expect(await forgetful.regress?.accept('default')).toBe(false);
     expect(await reasonOf(forgetful)).toBe('facts.regressed');
+  });
+
+  test('I2: what a node has ended, all of its processes know once it is answered, those too that had not read it: a server that is put back, and written to by others, is refused', async () => {
+    const server = await startRedis(MEMORY);
+    cleanups.push(server.stop);
+    const path = join(folderOf(), 'seen.json');
+    // Nobody looks by itself.
+    const [keeper, worker] = [await openAt(server.port, 'memory', path, true, 600_000), await openAt(server.port, 'memory', path, false, 600_000)];
+    const other = await openAt(server.port, 'memory', join(folderOf(), 'seen.json'), true);
+    await revoke(other, 'spiffe://example.org/kept');
+    for (const store of [keeper, worker]) expect(await reasonOf(store)).toBe('no error');
+    await keep(server);
+    await revoke(keeper, 'spiffe://example.org/lost');
+    await lose(server);
+    for (let count = 0; count < 10; count += 1) await other.regress?.asItIs.commit({ realm: 'default', expect: [], puts: [], events: [{ type: 'other', about: [], ending: true, data: { count } }] });
+    // As it is with a server that was away meanwhile.
+    await server.send('CLIENT KILL TYPE normal');
+    for (const store of [keeper, worker]) {
+      await until('it to be refused', async () => {
+        const reason = await reasonOf(store);
+        expect(reason).not.toBe('no error');
+        return reason === 'facts.regressed';
+      });
+    }
+  });
+
+  test('I2: what a process has read it does not forget for what another process of its node, that had read less, wrote down since', async () => {
+    const server = await startRedis(MEMORY);
+    cleanups.push(server.stop);
+    const path = join(folderOf(), 'seen.json');
+    const [keeper, worker] = [await openAt(server.port, 'memory', path, true, 600_000), await openAt(server.port, 'memory', path, false, 600_000)];
+    const other = await openAt(server.port, 'memory', join(folderOf(), 'seen.json'), true);
+    await revoke(other, 'spiffe://example.org/kept');
+    for (const store of [keeper, worker]) expect(await reasonOf(store)).toBe('no error');
+    await keep(server);
+    await revoke(other, 'spiffe://example.org/lost');
+    expect(await reasonOf(worker)).toBe('no error');
+    await lose(server);
+    for (let count = 0; count < 10; count += 1) await other.regress?.asItIs.commit({ realm: 'default', expect: [], puts: [], events: [{ type: 'other', about: [], ending: true, data: { count } }] });
+    await server.send('CLIENT KILL TYPE normal');
+    // It knows nothing that the server lacks, goes on and says how far it is.
+    await until('the keeper to end something', async () => revoke(keeper, 'spiffe://example.org/later').then(() => true, () => false));
+    expect(readWitnessFile(path)?.realms.get('default')?.endings.sequence).toBeGreaterThan(10);
+    await server.send('CLIENT KILL TYPE normal');
+    await until('it to be refused', async () => {
+      const reason = await reasonOf(worker);
+      expect(reason).not.toBe('no error');
+      return reason === 'facts.regressed';
+    });
+    expect(await reasonOf(worker)).toBe('facts.regressed');
   });
 
   test('a node that does not know what was lost puts nothing back and accepts nothing', async () => {

@@ -3,35 +3,35 @@
  * counters, stamps and sequences, and no rule of the domain.
  *
  * KEYS: those of `realmKeys`, in its order. ARGV, read in order (a number before a list is its length):
- *   epoch, format of the records, now ('' = the server's), before ('' = ever), replay field ('' = none), digest, reply, keep ms,
+ *   epoch, number of an ending (0 = none), format of the records, now ('' = the server's), before ('' = ever), replay field ('' = none), digest, reply, keep ms,
  *   number of events,
  *   expect {field, version}, puts {field, body, count, row, its owner packed, mark, refs (-1 = as they are, -2 = packed) {field}},
  *   increments {field, max, body}, drops {field}, events {head, middle, tail, form (1 = an ending, 2 = shortened), about {prefix}}, channel
  *
- * Answers `committed`, sequence, instant, number of endings, rows of the holders (of a commit that ends something, and of a replay); or why not.
+ * Answers `committed`, sequence, instant, nothing, number of endings, rows of the holders (of a commit that ends something, and of a replay), how far the realm is, its hash,
+ * and its hash up to that ending before this commit ('' = not known); `replayed`, with the reply in place of nothing; or why not.
  */
 import { SEQUENCE_CODE } from '../short-text.ts';
 import { SHORT_EVENT, WHOLE_EVENT } from '../stored-event.ts';
-import { CHANGES_KEPT } from './renew.ts';
+import { CHANGES_KEPT, seenLuaWith } from './renew.ts';
 import { sha256Lua } from './sha256.ts';
 import { givenLua, storedLua } from './stored.ts';
 
 export const commitLua = `
 ${sha256Lua}
 local state, records, kinds, index, events, endings, history, replays, replayEnds, changes, holders = unpack(KEYS)
-local taken = 0
+${seenLuaWith('own')}
+local taken = 2
 local function take() taken = taken + 1 return ARGV[taken] end
 local function count() return tonumber(take()) end
 local function text(number) return string.format('%.0f', number) end
 
-local epoch, format, now, before = take(), count(), tonumber(take()), tonumber(take())
+local format, now, before = count(), tonumber(take()), tonumber(take())
 if not now then
   local time = redis.call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
-local found = redis.call('HMGET', state, 'epoch', 'sequence', 'at', 'endings', 'hash', 'own')
-if found[1] ~= epoch then return {'epoch', found[1] or ''} end
-local sequence, at, ended, hash = tonumber(found[2]), math.max(now, tonumber(found[3])), tonumber(found[4]), found[5]
+local sequence, at, ended, hash = tonumber(found[2]), math.max(now, tonumber(found[5])), tonumber(found[3]), found[4]
 local previous, endedBefore = found[2], ended
 
 local replay, digest, reply, keep = take(), take(), take(), count()
@@ -40,7 +40,7 @@ if replay ~= '' then
   kept = kept and cmsgpack.unpack(kept)
   if kept and now < kept[4] then
     if kept[1] ~= digest then return {'key-reused'} end
-    return {'replayed', text(kept[2]), text(kept[3]), kept[5], text(ended), redis.call('HGETALL', holders)}
+    return {'replayed', text(kept[2]), text(kept[3]), kept[5], text(ended), redis.call('HGETALL', holders), found[2], hash, hashThen()}
   end
 end
 if before and not (now < before) then return {'late'} end
@@ -147,5 +147,5 @@ if replay ~= '' then
 end
 -- A hint to who follows; whoever misses it looks by itself.
 redis.pcall('PUBLISH', take(), ended > endedBefore and '1' or '0')
-return {'committed', text(sequence), text(at), text(ended), ended > endedBefore and redis.call('HGETALL', holders) or {}}
+return {'committed', text(sequence), text(at), '', text(ended), ended > endedBefore and redis.call('HGETALL', holders) or {}, text(sequence), hash, hashThen()}
 `;

@@ -11,9 +11,9 @@
 /** Commits of a realm whose changes are kept, more or less. Whoever is further behind reads everything anew. */
 export const CHANGES_KEPT = 4_096;
 
-/** Gives `found` of the realm's state, and `hashThen`, the hash up to the ending in `ARGV[2]`. Uses the local keys `state` and `endings`. */
-export const seenLua = `
-local found = redis.call('HMGET', state, 'epoch', 'sequence', 'endings', 'hash', 'at')
+/** Gives `found` of the realm's state, and `hashThen`, the hash up to the ending in `ARGV[2]`. Uses the local keys `state` and `endings`. `more`: another field of the state. */
+export const seenLuaWith = (more = ''): string => `
+local found = redis.call('HMGET', state, 'epoch', 'sequence', 'endings', 'hash', 'at'${more === '' ? '' : `, '${more}'`})
 if found[1] ~= ARGV[1] then return {'epoch', found[1] or ''} end
 local function hashThen()
   if ARGV[2] == found[3] then return found[4] end
@@ -22,6 +22,7 @@ local function hashThen()
   return entry and entry[2][4] or ''
 end
 `;
+export const seenLua = seenLuaWith();
 
 /** After \`seenLua\`: what a holder has applied, as its row tells it; nothing, if it is of a history that this server does not have. */
 export const appliedLua = `
