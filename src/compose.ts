@@ -73,7 +73,7 @@ const openAuthenticator = async ({ config, mode, log, developmentDir }: CoreOpti
 };
 
 /** Each brings its own library, which is loaded where it is used. */
-const openStore = async ({ config: { store, realms }, mode, clockMark }: CoreOptions, clock: Clock): Promise<NodeStore> => {
+const openStore = async ({ config: { store, realms, limits }, mode, clockMark }: CoreOptions, clock: Clock): Promise<NodeStore> => {
   if (store.kind === 'embedded') {
     const { path, mapSizeBytes, memoBytesMax } = store;
     return (await import('./store/embedded/open.ts')).openEmbeddedStore({ path, mapSizeBytes, memoBytesMax, mode, clock, realms });
@@ -82,6 +82,7 @@ const openStore = async ({ config: { store, realms }, mode, clockMark }: CoreOpt
   return (await import('./store/redis/open.ts')).openRedisStore({
     config: store.redis, mode, clock, secrets, realms,
     decides: clockMark !== undefined,
+    ...(clockMark === undefined ? {} : { limits: longestLimits(limits) }),
     // The supervisor, which is started without a mark, keeps it.
     memory: { path: join(store.path, 'redis-seen.json'), keeper: clockMark === undefined, realms },
   });

@@ -1,11 +1,8 @@
 /** A configuration with shorter limits does not take back what was allowed under longer ones: who ends access waits for the longest that this node ever had. */
+import type { Longest } from '../store/longest.ts';
 import type { Config } from './schema.ts';
 
-/** How long, in milliseconds, an answer may rest on facts, and how long it may be reused. */
-export interface Longest {
-  readonly factsAgeMs: number;
-  readonly pepCacheMs: number;
-}
+export type { Longest };
 
 export const longestLimits = ({ maxFactsAgeMs, pepCacheMaxMs }: Pick<Config['limits'], 'maxFactsAgeMs' | 'pepCacheMaxMs'>, before?: Longest): Longest => ({
   factsAgeMs: Math.max(maxFactsAgeMs, before?.factsAgeMs ?? 0),

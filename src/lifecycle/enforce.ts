@@ -1,5 +1,5 @@
 /**
- * Waits until an ending is enforced everywhere. Where the processes that decide can be asked: until whatever they re-checked before it has left
+ * Waits until an ending is enforced everywhere, whoever answered by whichever limits. Where the processes that decide can be asked: until whatever they re-checked before it has left
  * them. Else until facts that were read before it are too old, leases of replaced primaries are over, and every process that may answer from memory
  * has said that it knows, or may not any more. Then, until nothing of that is left in a PEP's cache. A process that did not say so is told of by
  * an alert, also where nobody waits for the answer; nothing is said to be enforced while it may still write an answer.
@@ -8,7 +8,7 @@ import type { Clock } from '../decision/ports.ts';
 import { raise } from '../domain/alert.ts';
 import { toRfc3339 } from '../domain/instant.ts';
 import { raiseOnce } from '../domain/lifecycle/review-rules.ts';
-import { untilOver } from '../store/leases.ts';
+import { untilOver, type Holders } from '../store/leases.ts';
 import type { Store } from '../store/port.ts';
 import type { Deciders } from './deciders.ts';
 import type { Done, EnforcedBy, Executed } from './execute.ts';
@@ -16,7 +16,7 @@ import type { Run } from './run.ts';
 import type { Settle } from './settle.ts';
 
 export interface EnforceDeps {
-  readonly store: Pick<Store, 'enforced'>;
+  readonly store: Pick<Store, 'enforced' | 'fenceMs'>;
   readonly clock: Pick<Clock, 'monotonicMs' | 'now'>;
   readonly run: Run;
   readonly settle: Settle;
@@ -29,10 +29,14 @@ export interface EnforceDeps {
 
 const ACTOR = { kind: 'system', id: 'system:enforcement' } as const;
 
-/** How long it may take at most, by the leases there are, until nobody answers from memory; 0 where nobody does. No read may keep an ending back. */
-export const leasesMs = async (store: Pick<Store, 'holders'>, realm: string): Promise<number> => {
+/** For answers by the limits that a commit found, from facts that were read strictly. */
+const byLimitsMs = (store: Pick<Store, 'fenceMs'>, longest: Holders['longest']): number => (longest === undefined ? 0 : longest.factsAgeMs + longest.pepCacheMs + (store.fenceMs?.() ?? 0));
+
+/** How long it may take at most, by the leases and limits there are, until nobody may answer otherwise; 0 where nobody says any. No read may keep an ending back. */
+export const leasesMs = async (store: Pick<Store, 'holders' | 'fenceMs'>, realm: string): Promise<number> => {
   try {
-    return Math.max(0, ...((await store.holders?.(realm))?.all ?? []).map(({ leaseMs }) => untilOver(leaseMs)));
+    const { all, longest } = (await store.holders?.(realm)) ?? { all: [] };
+    return Math.max(byLimitsMs(store, longest), ...all.map(({ leaseMs }) => untilOver(leaseMs) + (longest?.pepCacheMs ?? 0)));
   } catch {
     return 0;
   }
@@ -79,11 +83,11 @@ export const createEnforce = ({ store, clock, run, settle, enforcedMs, pepCacheM
     }
     const inMemory = async () => {
       const by = await enforcedBy(realm, executed);
-      if (by.length > 0) await settle(pepCacheMs());
+      if (by.length > 0) await settle(Math.max(pepCacheMs(), executed.holders?.longest?.pepCacheMs ?? 0));
       return by;
     };
     // It may have been committed over a connection that is newer than the one that was there.
-    const [by] = await Promise.all([inMemory(), settle(Math.max(least, enforcedMs()))]);
+    const [by] = await Promise.all([inMemory(), settle(Math.max(least, enforcedMs(), byLimitsMs(store, executed.holders?.longest)))]);
     return store.enforced === undefined ? executed : { ...executed, enforced: { by, tookMs: clock.monotonicMs() - startMs } };
   };
 };

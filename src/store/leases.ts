@@ -3,6 +3,7 @@
  * its lease lasts, which counts from before the renewal was sent, and only once everything that the renewal told is applied.
  */
 import type { DurationMs } from '../domain/instant.ts';
+import type { Longest } from './longest.ts';
 import type { EndingsMark, RecordKey } from './port.ts';
 
 /** One who may answer from memory: one process since its start. */
@@ -23,6 +24,8 @@ export interface Holders {
   /** How many endings there were when they were looked at. */
   readonly endings: number;
   readonly all: readonly Holder[];
+  /** By which answers may be in use, whoever gave them. Absent: nobody says. */
+  readonly longest?: Longest;
 }
 
 /** What became of one holder after an ending. `lapsed`: it did not say that it applied it; its lease is over. */

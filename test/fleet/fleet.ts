@@ -31,8 +31,8 @@ export interface Answer {
 }
 
 export interface FleetOptions {
-  /** More of `limits`, YAML in one line. */
-  readonly limits?: string;
+  /** More of `limits`, YAML in one line; or of each node's, whenever it is started. */
+  readonly limits?: string | ((index: number) => string);
   /** More of the configuration, YAML. */
   readonly more?: string;
   /** More of the configuration of a node, YAML; absent: owners need not be in the directory. A build before that setting refuses it. */
@@ -85,10 +85,14 @@ export const startFleet = async (redis: string, size = 2, options: FleetOptions 
     const entry = typeof options.entry === 'function' ? options.entry(index) : options.entry;
     return entry === undefined ? {} : { entry };
   };
+  const limitsOf = (index: number): string => {
+    const limits = typeof options.limits === 'function' ? options.limits(index) : (options.limits ?? '');
+    return limits === '' ? '' : `, ${limits}`;
+  };
   const start = (index: number): Promise<Curfew> =>
     startCurfew({
       directory: (directories[index] as { readonly path: string }).path,
-      config: configOf(options.store?.(index) ?? `{kind: redis, redis: ${redis}}`, options.limits === undefined ? '' : `, ${options.limits}`, `${options.ofNode?.(index) ?? 'lifecycle: {directory: {required: false}}'}\n${options.more ?? ''}`),
+      config: configOf(options.store?.(index) ?? `{kind: redis, redis: ${redis}}`, limitsOf(index), `${options.ofNode?.(index) ?? 'lifecycle: {directory: {required: false}}'}\n${options.more ?? ''}`),
       ...entryOf(index),
       ...(options.workers === undefined ? {} : { workers: options.workers }),
       ...(options.env === undefined ? {} : { env: options.env(index) }),

@@ -1,7 +1,9 @@
-/** I2: shorter limits do not take back what was allowed under longer ones. */
+/** I2: shorter limits do not take back what was allowed under longer ones, by this node or by another one. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { describeWith } from '../parts.ts';
+import { MEMORY, startRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { startFleet, type Fleet } from './fleet.ts';
 
@@ -24,4 +26,40 @@ test('a reload with a shorter time for which answers may be reused does not shor
   node!.signal('SIGHUP');
   await until('the reload', async () => (await node!.metrics()).includes('curfew_reloads_total{what="configuration",result="done"} 1'));
   expect(await tookMs()).toBeGreaterThanOrEqual(CACHE_MS);
+});
+
+const LONGER = { maxFactsAgeMs: 1_500, pepCacheMaxMs: 700 };
+const AT_LEAST_MS = LONGER.maxFactsAgeMs + LONGER.pepCacheMaxMs;
+
+describeWith(['redis'], 'nodes with limits of their own', () => {
+  test('what one node ends waits for what another one may have allowed by longer limits, also when that one was started anew with shorter ones', { timeout: 180_000 }, async () => {
+    const server = await startRedis(MEMORY);
+    let both: Fleet | undefined;
+    let own = '';
+    try {
+      both = await startFleet(`{port: ${server.port}, durability: memory}`, 2, { limits: (index) => (index === 1 ? own : '') });
+      const { nodes, issue, revoke, ask } = both;
+      const tookMs = async (): Promise<readonly number[]> => {
+        const grant = await issue(nodes[0]!);
+        await until('an allow', async () => (await ask(nodes[1]!)) === 200);
+        const from = performance.now();
+        const { status, body } = await revoke(nodes[0]!, grant);
+        expect(status).toBe(201);
+        return [performance.now() - from, Date.parse(body.enforcedAt) - Date.parse(body.effectiveAt)];
+      };
+      const restarted = async (limits: string): Promise<void> => {
+        await nodes[1]!.stop();
+        own = limits;
+        await both!.restart(1);
+      };
+      for (const took of await tookMs()) expect(took).toBeLessThan(AT_LEAST_MS);
+      await restarted(`maxFactsAgeMs: ${LONGER.maxFactsAgeMs}, pepCacheMaxMs: ${LONGER.pepCacheMaxMs}`);
+      for (const took of await tookMs()) expect(took).toBeGreaterThanOrEqual(AT_LEAST_MS);
+      await restarted('');
+      for (const took of await tookMs()) expect(took).toBeGreaterThanOrEqual(AT_LEAST_MS);
+    } finally {
+      await both?.stop();
+      await server.stop();
+    }
+  });
 });

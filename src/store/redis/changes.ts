@@ -40,10 +40,12 @@ export interface ChangesParts {
   readonly onRealm: OnRealm;
   /** Fails while the store may not be asked. */
   readonly ready: () => Promise<void> | undefined;
+  /** Row of the limits that this process decides by; '': it does not decide. */
+  readonly limits: string;
 }
 
 export const createChanges = (parts: ChangesParts): Changes => {
-  const { connection, epoch, timeoutMs, watch, witness, fence, onRealm, ready } = parts;
+  const { connection, epoch, timeoutMs, watch, witness, fence, onRealm, ready, limits } = parts;
   return {
     nameOf: recordField,
     ownerNameOf: ownerPrefix,
@@ -57,7 +59,7 @@ export const createChanges = (parts: ChangesParts): Changes => {
       const { state, endings, changes, holders } = realmKeys(realm);
       const known = witness.known(realm);
       const keys = [state, endings, changes, holders, ...(fenced === undefined ? [] : [fenced.key])];
-      const answer = await onRealm(connection, timeoutMs, RENEW, realm, keys, [epoch, known?.endings.sequence ?? 0, from ?? '', CHANGES_MAX]);
+      const answer = await onRealm(connection, timeoutMs, RENEW, realm, keys, [epoch, known?.endings.sequence ?? 0, limits, from ?? '', CHANGES_MAX]);
       if (lease !== undefined) fenced?.check(lease, String(answer[8]));
       return followedOf({ watch, witness }, realm, known, answer);
     },

@@ -79,8 +79,8 @@ export const seenByCommit = (reply: readonly unknown[]): { readonly seen: Seen; 
 export const commitOutcome = (commit: Commit, reply: readonly unknown[], { epoch, seal }: CommitContext): CommitOutcome => {
   const [what, first, second, third] = reply.map(text) as [string, string, string, string];
   const stamped = () => {
-    const holders = holdersOf(reply[4], reply[5]);
-    return { position: { epoch, sequence: Number(first) }, at: Number(second) as Instant, ...(holders.all.length === 0 ? {} : { holders }) };
+    const holders = holdersOf(reply[4], reply[5], reply[9]);
+    return { position: { epoch, sequence: Number(first) }, at: Number(second) as Instant, ...(holders.all.length === 0 && holders.longest === undefined ? {} : { holders }) };
   };
   switch (what) {
     case 'committed':

@@ -10,6 +10,9 @@ const secret = (what: string) =>
     z.strictObject({ env: z.string().min(1).max(128).describe(`Environment variable that holds ${what}`) }),
   ]);
 
+/** No node of any fleet has a longer lease. */
+export const LEASE_MS_MAX = 60_000;
+
 export const redisStoreConfig = z
   .strictObject({
     host: host.default('127.0.0.1').describe('The primary; not read where `sentinels` or `cluster` is given'),
@@ -39,7 +42,7 @@ export const redisStoreConfig = z
       .default('fsync')
       .describe('How durable a confirmed commit is. `fsync`: on the disk of the primary. `replicated: n`: besides, at n replicas, which must be all. `memory`: lost with the server. The server must be set up so: a weaker one is refused at the start and denies later'),
     mode: z.enum(['strict', 'leased']).default('strict').describe('`strict`: every decision reads its facts from the primary. `leased`: a node answers from what it has read while it holds a lease; `revoke` waits until every such node has said that it knows, or its lease is over'),
-    leaseMs: z.int().min(100).max(60_000).default(1_000).describe('How long a lease lasts: the right to answer from memory (`mode: leased`), and to read from a primary that replicas follow. The same on every node. `revoke` waits so long for a node that does not say that it knows, and after a change of primary'),
+    leaseMs: z.int().min(100).max(LEASE_MS_MAX).default(1_000).describe('How long a lease lasts: the right to answer from memory (`mode: leased`), and to read from a primary that replicas follow. The same on every node. `revoke` waits so long for a node that does not say that it knows, and after a change of primary'),
     memoBytesMax: z.int().min(1_048_576).max(2 ** 34).default(16 * 2 ** 20).describe('How much one worker remembers of what it has read, about. With `mode: strict` it asks before every answer whether that is still so'),
     readTimeoutMs: z.int().min(10).max(60_000).default(1_000).describe('A read not answered by then fails. Decisions end at limits.decisionDeadlineMs in any case'),
     commitTimeoutMs: z.int().min(10).max(60_000).default(5_000).describe('A commit not answered by then has an unknown outcome'),

@@ -15,6 +15,7 @@ import { readMeta, writeProvenance } from './marks.ts';
 import { eventBytesOf, type StreamEntry } from './stored-event.ts';
 import { decodeRecord } from './record.ts';
 import { copyBeginLua, copyPageLua, copyReplaysLua, copyRestLua, placeLua } from './scripts/copy.ts';
+import { LIMITS_PREFIX } from './scripts/limits.ts';
 import type { Seal } from './seal.ts';
 
 const [BEGIN_SCRIPT, PAGE_SCRIPT, REST_SCRIPT, REPLAYS_SCRIPT, PLACE_SCRIPT] = [scriptOf(copyBeginLua), scriptOf(copyPageLua), scriptOf(copyRestLua), scriptOf(copyReplaysLua), scriptOf(placeLua)];
@@ -153,9 +154,10 @@ export const openRedisSource = async ({ connection, timeoutMs, seal, places, clo
       await writeProvenance(connection, timeoutMs, { ...now, provenance: { ...now.provenance, moved: { ...now.provenance.moved, [realm]: to } } });
       // Every node that still runs is refused from here on.
       if ((await epochOf(realm)) === epoch) await run(PLACE_SCRIPT, [realmKeys(realm).state], [epoch, 'epoch', `${MOVED}${epoch}`]);
-      // Except who answers from memory, until its lease is over; it gets no other.
-      const { all } = holdersOf(0, await connection.command(timeoutMs, 'HGETALL', realmKeys(realm).holders));
-      const lastMs = Math.max(0, ...all.map(({ leaseMs }) => untilOver(leaseMs)));
+      // Except who answers from memory, until its lease is over; it gets no other. What was allowed until then may be in use, of which the other store knows nothing.
+      const [rows, state] = (await Promise.all([connection.command(timeoutMs, 'HGETALL', realmKeys(realm).holders), connection.command(timeoutMs, 'HGETALL', realmKeys(realm).state)])) as readonly (readonly unknown[])[];
+      const { all, longest } = holdersOf(0, rows, state?.map(String).filter((text) => text.startsWith(LIMITS_PREFIX)));
+      const lastMs = Math.max(0, ...all.map(({ leaseMs }) => untilOver(leaseMs))) + (longest === undefined ? 0 : untilOver(longest.factsAgeMs + longest.pepCacheMs));
       await new Promise((resolve) => { setTimeout(resolve, lastMs); });
     },
     reinstate: async (realm) => {

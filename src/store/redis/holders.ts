@@ -2,11 +2,12 @@
 import type { DurationMs } from '../../domain/instant.ts';
 import type { Holder, Holders } from '../leases.ts';
 import { StoreUnavailable } from '../port.ts';
+import { longestOfRows } from './limits.ts';
 
 const ROW = /^(\d{1,15}) (\d{1,15}) (\d{1,15}) (\d{1,15}) (.*)$/;
 
-/** From the number of endings and an answer to `HGETALL`. A row that can't be understood is one that can't be waited for: it throws. */
-export const holdersOf = (endings: unknown, reply: unknown): Holders => {
+/** From the number of endings, an answer to `HGETALL`, and names of rows of limits. A row that can't be understood is one that can't be waited for: it throws. */
+export const holdersOf = (endings: unknown, reply: unknown, limits: unknown): Holders => {
   const flat = (Array.isArray(reply) ? reply : []).map(String);
   const all = flat.flatMap((text, index): readonly Holder[] => {
     if (index % 2 === 0) return [];
@@ -14,5 +15,6 @@ export const holdersOf = (endings: unknown, reply: unknown): Holders => {
     if (node === undefined) throw new StoreUnavailable('the row of a lease is damaged: it is not known how long it lasts');
     return [{ holder: flat[index - 1] as string, node, leaseMs: Number(leaseMs) as DurationMs, count: Number(count), applied: Number(applied), appliedEndings: Number(appliedEndings) }];
   });
-  return { endings: Number(String(endings)), all };
+  const longest = longestOfRows(Array.isArray(limits) ? limits.map(String) : []);
+  return { endings: Number(String(endings)), all, ...(longest === undefined ? {} : { longest }) };
 };

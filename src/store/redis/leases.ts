@@ -28,6 +28,8 @@ export interface LeaseParts {
   readonly onRealm: OnRealm;
   /** Fails while the store may not be asked. */
   readonly ready: () => Promise<void> | undefined;
+  /** As in `ChangesParts`. */
+  readonly limits: string;
 }
 
 export interface Rows {
@@ -38,7 +40,7 @@ export interface Rows {
 const acknowledging = ({ connection, epoch, timeoutMs, onRealm }: LeaseParts) => async (realm: string, args: readonly (string | number)[]): Promise<Holders> => {
   const { state, endings, holders } = realmKeys(realm);
   const answer = await onRealm(connection, timeoutMs, ACKNOWLEDGE, realm, [state, endings, holders], [epoch, ...args]);
-  return holdersOf(answer[1], answer[2]);
+  return holdersOf(answer[1], answer[2], answer[3]);
 };
 
 export const createRows = (parts: LeaseParts): Rows => {
@@ -47,7 +49,7 @@ export const createRows = (parts: LeaseParts): Rows => {
 };
 
 export const createLeases = (parts: LeaseParts, leaseMs: number, listen: (heard: (channel: string, message: string | undefined) => void) => Listener): Leases & { close(): void } => {
-  const { connection, epoch, replicas, timeoutMs, witness, onRealm, ready } = parts;
+  const { connection, epoch, replicas, timeoutMs, witness, onRealm, ready, limits } = parts;
   const acknowledge = acknowledging(parts);
   const holder = randomBytes(12).toString('base64url');
   const node = `${hostname().replaceAll(/[^\w.-]/g, '_').slice(0, 128)}/${process.pid}`;
@@ -62,7 +64,7 @@ export const createLeases = (parts: LeaseParts, leaseMs: number, listen: (heard:
     const there = connection.at(state);
     const generation = there.generation();
     const own = count === undefined ? [] : [holder, count, leaseMs, node, HOLDERS_MAX, known?.endings.hash ?? ''];
-    const answer = await onRealm(connection, timeoutMs, RENEW, realm, [state, endings, changes, holders], [epoch, known?.endings.sequence ?? 0, from ?? '', CHANGES_MAX, ...own]);
+    const answer = await onRealm(connection, timeoutMs, RENEW, realm, [state, endings, changes, holders], [epoch, known?.endings.sequence ?? 0, limits, from ?? '', CHANGES_MAX, ...own]);
     if (String(answer[0]) === 'full') throw new StoreUnavailable(`redis: ${HOLDERS_MAX} processes hold leases already`);
     if (count !== undefined && replicas > 0) {
       const reached = await there.command(timeoutMs, 'WAIT', replicas, leaseMs);

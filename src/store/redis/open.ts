@@ -2,6 +2,7 @@
 import type { Clock } from '../../decision/ports.ts';
 import type { Instant } from '../../domain/instant.ts';
 import { untilOver } from '../leases.ts';
+import type { Longest } from '../longest.ts';
 import { StoreUnavailable, type NodeStore } from '../port.ts';
 import { redisConfigFault } from './config-fault.ts';
 import type { RedisStoreConfig } from './config.ts';
@@ -10,6 +11,7 @@ import { startFences, type Fences } from './fence.ts';
 import { knowsEndingsOf, refuseUnlessWhole, watchRestored } from '../provenance.ts';
 import { realmKeys } from './keys.ts';
 import { createLearning, type Learning } from './learn.ts';
+import { createRetireLimits, retireLimits } from './limits.ts';
 import { openMarks, readMeta, type StoreMode } from './marks.ts';
 import { createSeal, replaceable, type Seal } from './seal.ts';
 import { createRedisStore, type RedisStoreParts } from './store.ts';
@@ -29,6 +31,8 @@ export interface RedisStoreOptions {
   readonly lookEveryMs?: number;
   /** This process decides, and may answer from memory where `mode: leased` says so. */
   readonly decides?: boolean;
+  /** Of every answer that it gives. */
+  readonly limits?: Longest;
   /** Those that will be asked about; a store from which one of them was moved is refused. */
   readonly realms?: readonly string[];
   /** For the operator who says what has ended since the backup: the store answers all the same. */
@@ -166,6 +170,7 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
       ...(config.mode === 'leased' && durability === 'memory' ? { settleMs: sinceConnected(writes, clock, config.leaseMs) } : {}),
       ...(fence === undefined ? {} : { fence }),
       check: () => (whole === undefined ? learning?.ready() : whole().then(() => learning?.ready())),
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...(options.instant === undefined ? {} : { instant: options.instant }),
     };
     const store = createRedisStore(storeParts);
@@ -178,7 +183,9 @@ export const openRedisStore = async (options: RedisStoreOptions): Promise<NodeSt
     const asItIs = createRedisStore({ ...storeParts, witness: { ...createWitness(), known: () => undefined } });
     // Keys that are another program's are found out now, not by the first question.
     if (!restored) for (const realm of memory.realms) await asItIs.facts({ realm, keys: [] });
-    return keeping({ store, asItIs, witness, memory, replicated: replicas > 0, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });
+    const stop = retireLimits(createRetireLimits({ connection: writes, epoch, replicas, timeoutMs: commitTimeoutMs }, clock), memory.realms);
+    const kept = keeping({ store, asItIs, witness, memory, replicated: replicas > 0, everyMs: options.lookEveryMs ?? LOOK_EVERY_MS });
+    return { ...kept, close: async () => { await stop(); await kept.close(); } };
   } catch (error) {
     watch.stop();
     fence?.stop();

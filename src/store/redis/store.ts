@@ -13,16 +13,18 @@
 import { isInstant, type Instant } from '../../domain/instant.ts';
 import type { Clock } from '../../decision/ports.ts';
 import { createEnforced } from '../leased/enforce.ts';
+import type { Longest } from '../longest.ts';
 import { recordKeyText, StoreUnavailable, type Commit, type EndingsMark, type FactsQuery, type FactsRead, type NodeStore } from '../port.ts';
 import { createChanges } from './changes.ts';
 import { commitArguments, commitOutcome, seenByCommit } from './commit.ts';
 import { createConfirm } from './confirm.ts';
-import { scriptOf, type Connection, type Script } from './connection.ts';
+import { scriptOf, type Connection } from './connection.ts';
 import { factsArguments, factsRead, seenByFacts } from './facts.ts';
 import type { Fences } from './fence.ts';
 import { realmKeys, recordField } from './keys.ts';
 import { createLeases, createRows } from './leases.ts';
-import { makeRealm } from './marks.ts';
+import { createOpenLimits, limitsRow } from './limits.ts';
+import { createOnRealm } from './on-realm.ts';
 import { eventsAfter, fieldsOfKind, rowsOfOwner } from './pages.ts';
 import type { Seal } from './seal.ts';
 import { commitLua } from './scripts/commit.ts';
@@ -58,6 +60,8 @@ export interface RedisStoreParts {
   readonly leasesOver?: Parameters<typeof createLeases>[2];
   /** How long leases of this server's earlier lives may last, where it forgets them. */
   readonly settleMs?: () => number;
+  /** By which this process decides. Absent: it does not. */
+  readonly limits?: Longest;
   /** Rejects while nothing of the store may be believed; `undefined`: it may. */
   readonly check?: () => Promise<void> | undefined;
   /** In place of the server's time; for tests. */
@@ -86,26 +90,13 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     return parts.check?.();
   };
 
-  /** Runs a script that answers `epoch` where the realm is not of this store; a realm that never was is made. */
-  const onRealm = async (connection: Connection, timeoutMs: number, script: Script, realm: string, keys: readonly string[], args: readonly (string | number)[]): Promise<readonly unknown[]> => {
-    // Where there are replicas, never elsewhere than who is waited for.
-    const there = replicas > 0 ? connection.at(realmKeys(realm).state) : connection;
-    const call = () => there.script(timeoutMs, script, keys, args);
-    const isOther = (answer: readonly unknown[]): boolean => String(answer[0]) === 'epoch';
-    const first = await call();
-    if (!isOther(first)) return first;
-    let why: Error | undefined;
-    if (String(first[1]) === '') await makeRealm(connection, timeoutMs, realm, epoch).catch((error: unknown) => { why = error instanceof Error ? error : new StoreUnavailable('the realm could not be made', { cause: error }); });
-    const second = await call();
-    if (!isOther(second)) return second;
-    if (String(first[1]).startsWith('moved:')) throw new StoreUnavailable('this realm was moved to another store: point this node there');
-    throw why ?? new StoreUnavailable('the store was replaced under the running program by one of another epoch: what had ended may no longer be known. Restore the right one, or restart');
-  };
+  const onRealm = createOnRealm(epoch, replicas, parts.limits && createOpenLimits({ connection: writes, epoch, replicas, timeoutMs: commitTimeoutMs }, parts.limits));
+  const limits = parts.limits === undefined ? '' : limitsRow(parts.limits);
 
   /** The server as it is, whatever was known of it. */
   const askAsItIs = (query: FactsQuery, endingsKnown: number): Promise<readonly unknown[]> => {
     const keys = realmKeys(query.realm);
-    return onRealm(reads, readTimeoutMs, FACTS, query.realm, [keys.state, keys.records, keys.index, keys.endings], [epoch, endingsKnown, ...factsArguments(query)]);
+    return onRealm(reads, readTimeoutMs, FACTS, query.realm, [keys.state, keys.records, keys.index, keys.endings], [epoch, endingsKnown, '', ...factsArguments(query)]);
   };
   /** Has somebody put back everything that the server lost since `known`? */
   const isHealed = async (realm: string, known: Seen): Promise<boolean> => {
@@ -132,7 +123,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     }
   };
 
-  /** `args`: what follows epoch and known endings. */
+  /** `args`: what follows epoch, known endings and limits. */
   const askOnce = async (query: FactsQuery, args: readonly (string | number)[]): Promise<FactsRead> => {
     const looking = ready();
     if (looking !== undefined) await looking;
@@ -142,7 +133,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     const { state, records, index, endings } = realmKeys(realm);
     const known = witness.known(realm);
     const keys = [state, records, index, endings, ...(fenced === undefined ? [] : [fenced.key])];
-    const answer = await onRealm(reads, readTimeoutMs, FACTS, realm, keys, [epoch, known?.endings.sequence ?? 0, ...args]);
+    const answer = await onRealm(reads, readTimeoutMs, FACTS, realm, keys, [epoch, known?.endings.sequence ?? 0, limits, ...args]);
     if (lease !== undefined) fenced?.check(lease, String(answer[9]));
     const read = factsRead(query, answer, { epoch, seal });
     watch.reached(Number(answer[7]) as Instant);
@@ -178,7 +169,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     return new Map([...read.records.values()].map((record) => [recordField(record.key), record]));
   };
 
-  const leaseParts = { connection: replicas > 0 ? writes : reads, epoch, replicas, timeoutMs: Math.min(readTimeoutMs, parts.leaseMs), watch, witness, onRealm, ready };
+  const leaseParts = { connection: replicas > 0 ? writes : reads, epoch, replicas, timeoutMs: Math.min(readTimeoutMs, parts.leaseMs), watch, witness, onRealm, ready, limits };
   const rows = createRows(leaseParts);
   const leases = parts.leasesOver === undefined ? undefined : createLeases(leaseParts, parts.leaseMs, parts.leasesOver);
 
@@ -186,7 +177,7 @@ export const createRedisStore = (parts: RedisStoreParts): RedisStore => {
     epoch,
     confirmsBy: 'age',
     fenceMs: () => (fence?.settleMs() ?? 0) + (parts.settleMs?.() ?? 0),
-    changes: createChanges({ connection: reads, epoch, timeoutMs: readTimeoutMs, watch, witness, ...(fence === undefined ? {} : { fence }), onRealm, ready }),
+    changes: createChanges({ connection: reads, epoch, timeoutMs: readTimeoutMs, watch, witness, ...(fence === undefined ? {} : { fence }), onRealm, ready, limits }),
     ...(leases === undefined ? {} : { leases }),
     holders: (realm) => rows.read(realm),
     enforced: createEnforced({ holders: rows.read, clock: parts.clock, leaseMs: parts.leaseMs }),

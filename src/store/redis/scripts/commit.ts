@@ -9,18 +9,20 @@
  *   increments {field, max, body}, drops {field}, events {head, middle, tail, form (1 = an ending, 2 = shortened), about {prefix}}, channel
  *
  * Answers `committed`, sequence, instant, nothing, number of endings, rows of the holders (of a commit that ends something, and of a replay), how far the realm is, its hash,
- * and its hash up to that ending before this commit ('' = not known); `replayed`, with the reply in place of nothing; or why not.
+ * its hash up to that ending before this commit ('' = not known), and names of the rows of limits (as those of holders); `replayed`, with the reply in place of nothing; or why not.
  */
 import { SEQUENCE_CODE } from '../short-text.ts';
 import { SHORT_EVENT, WHOLE_EVENT } from '../stored-event.ts';
+import { limitsLua } from './limits.ts';
 import { CHANGES_KEPT, seenLuaWith } from './renew.ts';
 import { sha256Lua } from './sha256.ts';
 import { givenLua, storedLua } from './stored.ts';
 
 export const commitLua = `
 ${sha256Lua}
+${limitsLua}
 local state, records, kinds, index, events, endings, history, replays, replayEnds, changes, holders = unpack(KEYS)
-${seenLuaWith('own')}
+${seenLuaWith(`, 'own'`)}
 local taken = 2
 local function take() taken = taken + 1 return ARGV[taken] end
 local function count() return tonumber(take()) end
@@ -40,7 +42,7 @@ if replay ~= '' then
   kept = kept and cmsgpack.unpack(kept)
   if kept and now < kept[4] then
     if kept[1] ~= digest then return {'key-reused'} end
-    return {'replayed', text(kept[2]), text(kept[3]), kept[5], text(ended), redis.call('HGETALL', holders), found[2], hash, hashThen()}
+    return {'replayed', text(kept[2]), text(kept[3]), kept[5], text(ended), redis.call('HGETALL', holders), found[2], hash, hashThen(), limitsOf(state)}
   end
 end
 if before and not (now < before) then return {'late'} end
@@ -147,5 +149,6 @@ if replay ~= '' then
 end
 -- A hint to who follows; whoever misses it looks by itself.
 redis.pcall('PUBLISH', take(), ended > endedBefore and '1' or '0')
-return {'committed', text(sequence), text(at), '', text(ended), ended > endedBefore and redis.call('HGETALL', holders) or {}, text(sequence), hash, hashThen()}
+local ends = ended > endedBefore
+return {'committed', text(sequence), text(at), '', text(ended), ends and redis.call('HGETALL', holders) or {}, text(sequence), hash, hashThen(), ends and limitsOf(state) or {}}
 `;

@@ -1,18 +1,18 @@
 /**
  * The `facts` script: one atomic read for one decision.
  *
- * KEYS: state, records, index, endings, and this process's lease if it needs one. ARGV: epoch, sequence of an ending (0 = none), number of fields, the fields, and of the time index (absent: not read) the length of
+ * KEYS: state, records, index, endings, and this process's lease if it needs one. ARGV: epoch, sequence of an ending (0 = none), row of the limits that the asker decides by ('' = it does not), number of fields, the fields, and of the time index (absent: not read) the length of
  * the owner's prefix, the bounds of its live rows (upper, lower), how many are read, the bounds of its ended rows, how many, and
  * `1` if each row is to be followed by its end and refs.
  * Answers position, endings, records (`RecordReply`) of fields and refs, live rows, ended rows, instant of the
  * last commit, hash up to the ending asked about ('' = not known), number of the lease.
  */
-import { seenLua } from './renew.ts';
+import { seenByLimitsLua } from './renew.ts';
 import { storedLua } from './stored.ts';
 
 export const factsLua = `
 local state, records, index, endings, lease = unpack(KEYS)
-${seenLua}
+${seenByLimitsLua}
 ${storedLua}
 local function shown(field, r) return {field, r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9]} end
 local read, seen = {}, {}
@@ -23,10 +23,10 @@ local function bring(field)
   if record then read[#read + 1] = shown(field, record) end
 end
 
-local many = tonumber(ARGV[3])
-for i = 4, 3 + many do bring(ARGV[i]) end
+local many = tonumber(ARGV[4])
+for i = 5, 4 + many do bring(ARGV[i]) end
 local live, ended = {}, {}
-local prefix, upper, lower, most, endedUpper, endedLower, back, places = unpack(ARGV, 4 + many)
+local prefix, upper, lower, most, endedUpper, endedLower, back, places = unpack(ARGV, 5 + many)
 if prefix then
   local fieldAt = tonumber(prefix) + 16
   local function placed(row, field, record)
