@@ -10,6 +10,7 @@ import type { Builtin } from './builtins/builtin.ts';
 import { builtinNamed, isRefused, whyNotServed } from './builtins/registry.ts';
 import { createDocuments } from './documents.ts';
 import { createEngine, type Engine, type EngineLimits } from './engine/engine.ts';
+import { compileModule } from './engine/module.ts';
 import { loadOpaBuiltins, type LoadedOpaBuiltins, type OpaBuiltins } from './toolchain/opa-builtins.ts';
 
 export interface LoadPolicyOptions {
@@ -79,12 +80,12 @@ const loadForBundle = async (names: readonly string[], { monotonicMs, opaWaitMsM
 
 const startEngine = async (wasm: Uint8Array, dataText: string, limits: EngineLimits, options: LoadPolicyOptions): Promise<Started> => {
   try {
-    const module = await WebAssembly.compile(wasm);
+    const compiled = await compileModule(wasm);
     const missing = new Set<string>();
     const start = (opa?: OpaBuiltins): Engine =>
       createEngine(
         {
-          module,
+          ...compiled,
           dataText,
           resolveBuiltins: (needed) => {
             for (const name of needed) if (builtinNamed(name) === undefined) missing.add(name);

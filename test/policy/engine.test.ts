@@ -8,6 +8,7 @@ import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import { BundleRefused } from '../../src/policy/bundle/bundle-refused.ts';
 import { readBundle } from '../../src/policy/bundle/read-bundle.ts';
 import { createEngine, outcomeOf, type Engine } from '../../src/policy/engine/engine.ts';
+import { compileModule } from '../../src/policy/engine/module.ts';
 import { ENGINE_LIMITS, loadPolicy, type LoadedPolicy } from '../../src/policy/load-policy.ts';
 import { builtinNamed } from '../../src/policy/builtins/registry.ts';
 
@@ -241,7 +242,6 @@ describe('loading', () => {
 
 const engineOf = async (name: string): Promise<Engine> => {
   const bundle = await readBundle(fixture(name));
-  const module = await WebAssembly.compile(bundle.wasm);
   const resolveBuiltins = (needed: readonly string[]) => new Map(needed.map((builtin) => [builtin, builtinNamed(builtin) ?? (() => undefined)]));
-  return createEngine({ module, dataText: bundle.dataText, resolveBuiltins }, ENGINE_LIMITS);
+  return createEngine({ ...(await compileModule(bundle.wasm)), dataText: bundle.dataText, resolveBuiltins }, ENGINE_LIMITS);
 };

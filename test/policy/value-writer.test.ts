@@ -8,6 +8,7 @@ import { BUNDLE_LIMITS } from '../../src/policy/bundle/limits.ts';
 import { readBundle } from '../../src/policy/bundle/read-bundle.ts';
 import { createEngine, type Engine } from '../../src/policy/engine/engine.ts';
 import { createInstance } from '../../src/policy/engine/instance.ts';
+import { compileModule } from '../../src/policy/engine/module.ts';
 import { LAYOUT_SAMPLE, sameValues } from '../../src/policy/engine/samples-match.ts';
 import { createValueWriter, type ValueWriter } from '../../src/policy/engine/value-writer.ts';
 import { ENGINE_LIMITS, resolveBuiltins } from '../../src/policy/load-policy.ts';
@@ -119,7 +120,7 @@ describe('inputs are written into the module as its own parser would make them',
   test('the committed modules take values', async () => {
     for (const path of [join(import.meta.dirname, '..', '..', 'bundles', 'curfew.tar.gz'), join(import.meta.dirname, 'fixtures', 'engine.tar.gz')]) {
       const { wasm, dataText } = await readBundle(readFileSync(path), BUNDLE_LIMITS);
-      const instance = createInstance({ ...ENGINE_LIMITS, module: await WebAssembly.compile(wasm), dataText, resolveBuiltins: (needed) => resolveBuiltins(needed) });
+      const instance = createInstance({ ...ENGINE_LIMITS, ...(await compileModule(wasm)), dataText, resolveBuiltins: (needed) => resolveBuiltins(needed) });
       expect(instance.takesValues, path).toBe(true);
     }
   });
@@ -150,7 +151,7 @@ describe('what the writer does not take', () => {
 
 describe('an engine whose inputs are written', () => {
   const engineOf = async (limits: Partial<typeof ENGINE_LIMITS> = {}): Promise<Engine> =>
-    createEngine({ module: compiled, dataText: (await bundle()).dataText, resolveBuiltins: (needed) => resolveBuiltins(needed) }, { ...ENGINE_LIMITS, ...limits });
+    createEngine({ ...(await compileModule((await bundle()).wasm)), dataText: (await bundle()).dataText, resolveBuiltins: (needed) => resolveBuiltins(needed) }, { ...ENGINE_LIMITS, ...limits });
   const echo = (engine: Engine, input: JsonValue) => engine.evaluate('fixture/engine/echo', input, now);
 
   test('any number of names that never come again: right answers, one instance, no more memory', async () => {

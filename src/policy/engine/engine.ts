@@ -85,7 +85,7 @@ export const outcomeOf = (text: string): PolicyOutcome => {
 };
 
 /** Throws when the module, its builtins or its data don't fit. */
-export const createEngine = (options: Pick<InstanceOptions, 'module' | 'dataText' | 'resolveBuiltins'>, limits: EngineLimits): Engine => {
+export const createEngine = (options: Pick<InstanceOptions, 'module' | 'memoryPages' | 'dataText' | 'resolveBuiltins'>, limits: EngineLimits): Engine => {
   const { memoryBytesMax, inputBytesMax, inputDepthMax } = limits;
   const make = (): PolicyInstance => createInstance({ ...options, memoryBytesMax, inputBytesMax, inputDepthMax });
   let current: PolicyInstance | undefined = make();

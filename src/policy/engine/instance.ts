@@ -11,6 +11,7 @@ import type { JsonValue } from '../../domain/json.ts';
 import type { Builtin, BuiltinContext } from '../builtins/builtin.ts';
 import { NotServed, notServed } from '../rego/not-served.ts';
 import { readRegoValue, writeRegoValue } from '../rego/value.ts';
+import type { PolicyModule } from './module.ts';
 import { hideMarkers, isTrap } from './planted.ts';
 import { LAYOUT_SAMPLE, sameValues } from './samples-match.ts';
 import { createValueWriter, type ValueWriter, type WriterLimits } from './value-writer.ts';
@@ -62,8 +63,7 @@ export interface PolicyInstance {
   readonly takesValues: boolean;
 }
 
-export interface InstanceOptions extends WriterLimits {
-  readonly module: WebAssembly.Module;
+export interface InstanceOptions extends WriterLimits, PolicyModule {
   readonly dataText: string;
   readonly memoryBytesMax: number;
   /** Answers for every name the module needs; throws for those that aren't served. */
@@ -71,8 +71,10 @@ export interface InstanceOptions extends WriterLimits {
 }
 
 /** Makes an instance and loads its data; throws when the module, its builtins or its data don't fit. */
-export const createInstance = ({ module, dataText, memoryBytesMax, resolveBuiltins, ...writerLimits }: InstanceOptions): PolicyInstance => {
-  const memory = new WebAssembly.Memory({ initial: 5, maximum: Math.floor(memoryBytesMax / PAGE_BYTES) });
+export const createInstance = ({ module, memoryPages, dataText, memoryBytesMax, resolveBuiltins, ...writerLimits }: InstanceOptions): PolicyInstance => {
+  const maximum = Math.floor(memoryBytesMax / PAGE_BYTES);
+  if (memoryPages > maximum) throw new Error(`begins with ${memoryPages * PAGE_BYTES} bytes of memory, more than ${memoryBytesMax}`);
+  const memory = new WebAssembly.Memory({ initial: memoryPages, maximum });
   let bytes = Buffer.from(memory.buffer);
   // Growth replaces the buffer and leaves an old view empty.
   const view = (): Buffer => (bytes.length === 0 ? (bytes = Buffer.from(memory.buffer)) : bytes);
