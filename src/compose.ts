@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { passes } from './alerts/channel.ts';
+import { keepLimits, type KeptLimits } from './config/kept-limits.ts';
 import { longestLimits, type Longest } from './config/longest-limits.ts';
 import type { Config } from './config/schema.ts';
 import { createDecider, type Decider, type FactsStore } from './decision/decide.ts';
@@ -45,6 +46,8 @@ export interface Core {
   readonly mode: Mode;
   /** Of all its configurations, one object for all of them. Absent: nothing but `config` has counted. */
   readonly longest?: Longest;
+  /** What keeps them across restarts. Only in the process that workers are started by, and where no store knows. */
+  readonly keptLimits?: KeptLimits | undefined;
   readonly clock: AdjustableClock;
   readonly store: NodeStore;
   /** Of the same store; may answer from memory. */
@@ -103,11 +106,14 @@ export const openCore = async (options: CoreOptions): Promise<Core> => {
   const authenticator = await openAuthenticator(options, clock);
   const remembering = store.changes === undefined ? store : (await import('./store/leased/remembering.ts')).openRememberingStore(store, { clock, bytesMax: config.store.redis.memoBytesMax });
   const traces = openTraces(options, clock);
+  // Before any worker decides by them.
+  const keptLimits = clockMark === undefined && config.store.kind === 'embedded' ? keepLimits(join(config.store.path, 'limits.json'), config.limits) : undefined;
   return {
-    config, mode, clock, store, authenticator, traces,
-    longest: longestLimits(config.limits, options.longest),
+    config, mode, clock, store, authenticator, traces, keptLimits,
+    longest: keptLimits?.longest ?? longestLimits(config.limits, options.longest),
     decidesBy: remembering,
     close: async () => {
+      keptLimits?.close();
       await traces?.close();
       authenticator.close();
       await remembering.close();
@@ -120,10 +126,12 @@ export const reconfigure = async (core: Core, options: CoreOptions): Promise<Cor
   const authenticator = await openAuthenticator(options, core.clock);
   const traces = openTraces(options, core.clock);
   // Also if it is refused later: some worker may have decided under it.
-  if (core.longest !== undefined) Object.assign(core.longest, longestLimits(options.config.limits, core.longest));
+  if (core.keptLimits !== undefined) core.keptLimits.note(options.config.limits);
+  else if (core.longest !== undefined) Object.assign(core.longest, longestLimits(options.config.limits, core.longest));
   return {
     ...core, config: options.config, authenticator, traces,
     close: async () => {
+      core.keptLimits?.close();
       await traces?.close();
       authenticator.close();
       await core.store.close();

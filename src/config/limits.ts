@@ -6,7 +6,7 @@ export const limitsConfig = z
     questionsMax: z.int().min(1).max(1_000_000).default(1_000).describe('Questions that one worker has under way at once. More are refused at once (`curfew_shed_total`): they could not be answered in time.'),
     evaluationBudgetMs: z.int().min(10).max(10_000).default(100).describe('Processor time that one evaluation of the policy may take. A worker that stands still longer is replaced, and what stopped it is denied from then on.'),
     maxFactsAgeMs: z.int().min(1).max(10_000).default(50).describe('Facts from Redis that are older than this at the last check are read once more, and what ends access is answered no sooner than this after its commit. On the embedded store workers say themselves that what they re-checked before has left them.'),
-    pepCacheMaxMs: z.int().min(0).max(60_000).default(0).describe('How long an enforcement point may reuse an allow. Revocations wait that long, and after a reload for the longest since the node was started; 0: not at all. A restart with a shorter time forgets the longer one: begin it that much later.'),
+    pepCacheMaxMs: z.int().min(0).max(60_000).default(0).describe('How long an enforcement point may reuse an allow. Revocations wait that long, also for a longer one from before a reload or a restart; 0: not at all'),
     maxClockStepMs: z.int().min(10).max(3_600_000).default(2_000).describe('A step of the wall clock beyond this is not believed: everything is denied until the clock agrees again or an operator resets it.'),
     credentialSkewMs: z.int().min(0).max(600_000).default(2_000).describe("How far issuers' clocks may differ from ours: a revocation also covers credentials issued up to this long after it."),
     policyMaySet: z

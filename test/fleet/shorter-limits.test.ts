@@ -28,6 +28,29 @@ test('a reload with a shorter time for which answers may be reused does not shor
   expect(await tookMs()).toBeGreaterThanOrEqual(CACHE_MS);
 });
 
+test('nor does a restart on a store of its own, until nothing from before it can be in use', { timeout: 180_000 }, async () => {
+  let own = 'pepCacheMaxMs: 60000';
+  const single = await startFleet('', 1, { store: () => '{kind: embedded}', limits: () => own });
+  try {
+    // Told ahead: nobody waits for it here.
+    const toldMs = async (): Promise<number> => {
+      const { status, body } = await single.revoke(single.nodes[0]!, await single.issue(single.nodes[0]!), { prefer: 'respond-async' });
+      expect(status).toBe(202);
+      const later = await single.read(single.nodes[0]!, `/revocations/${body.id}`);
+      return Date.parse(later.body.enforcedAt) - Date.parse(later.body.effectiveAt);
+    };
+    expect(await toldMs()).toBeGreaterThanOrEqual(60_000);
+    for (const again of ['pepCacheMaxMs: 0', 'pepCacheMaxMs: 10']) {
+      await single.nodes[0]!.stop();
+      own = again;
+      await single.restart(0);
+      expect(await toldMs()).toBeGreaterThanOrEqual(60_000);
+    }
+  } finally {
+    await single.stop();
+  }
+});
+
 const LONGER = { maxFactsAgeMs: 1_500, pepCacheMaxMs: 700 };
 const AT_LEAST_MS = LONGER.maxFactsAgeMs + LONGER.pepCacheMaxMs;
 
