@@ -8,7 +8,7 @@ const wanted = (process.env['CURFEW_TEST_WORLDS'] ?? WORLDS.join(',')).split(','
 const total = Number(process.env['CURFEW_TEST_HISTORIES'] ?? 200);
 const seed = Number(process.env['CURFEW_TEST_SEED'] ?? anySeed());
 /** Histories behind Sentinels and on a cluster take many seconds each. */
-const SHARE: Readonly<Record<WorldKind, number>> = { strict: 10, leased: 10, embedded: 6, sentinels: 1, 'leased-sentinels': 1, cluster: 1, moved: 1 };
+const SHARE: Readonly<Record<WorldKind, number>> = { strict: 10, leased: 10, embedded: 6, sentinels: 1, 'leased-sentinels': 1, cluster: 1, 'leased-cluster': 1, moved: 1 };
 const shares = wanted.reduce((sum, kind) => sum + SHARE[kind], 0);
 
 describeWith(['redis', 'cc'], 'many histories', () => {

@@ -7,7 +7,7 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 import { createWall, type Wall } from './wall.ts';
 
-export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels', 'cluster', 'moved'] as const;
+export const WORLDS = ['strict', 'leased', 'embedded', 'sentinels', 'leased-sentinels', 'cluster', 'leased-cluster', 'moved'] as const;
 export type WorldKind = (typeof WORLDS)[number];
 
 /** Servers behind addresses that an operator moves; who is what changes. */
@@ -78,10 +78,10 @@ export const startWorld = async (kind: WorldKind, more: Pick<FleetOptions, 'entr
     const size = kind === 'embedded' ? 1 : NODES;
     const workers = kind === 'embedded' ? 2 : 1;
     const behindSentinels = kind === 'sentinels' || kind === 'leased-sentinels';
-    const leased = kind === 'leased' || kind === 'leased-sentinels';
+    const leased = kind.startsWith('leased');
     const serverWall = kind === 'strict' || kind === 'leased' ? createWall() : undefined;
     if (serverWall !== undefined) cleanups.push(serverWall.remove);
-    const cluster = kind === 'cluster' ? await startCluster({ replicasEach: 1, args: REPLICATED }, ({ stop }) => cleanups.push(stop)) : undefined;
+    const cluster = kind === 'cluster' || kind === 'leased-cluster' ? await startCluster({ replicasEach: 1, args: REPLICATED }, ({ stop }) => cleanups.push(stop)) : undefined;
     const shard = await cluster?.shardOf('cf:{default}:state');
     const server = kind === 'embedded' ? undefined : shard !== undefined ? shard.primary : await startRedis(behindSentinels || kind === 'moved' ? REPLICATED : FSYNC, undefined, undefined, serverWall?.env);
     if (server !== undefined && cluster === undefined) cleanups.push(server.stop);
