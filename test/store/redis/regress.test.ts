@@ -180,53 +180,47 @@ describeWith(['redis'], 'a server that lost its tail', () => {
     expect(await reasonOf(forgetful)).toBe('facts.regressed');
   });
 
-  test('I2: what a node has ended, all of its processes know once it is answered, those too that had not read it: a server that is put back, and written to by others, is refused', async () => {
+  /** A node of two processes that look at nothing by themselves, and another node: all know one ending, and the server is kept as it is then. */
+  const nodeAndOther = async () => {
     const server = await startRedis(MEMORY);
     cleanups.push(server.stop);
     const path = join(folderOf(), 'seen.json');
-    // Nobody looks by itself.
     const [keeper, worker] = [await openAt(server.port, 'memory', path, true, 600_000), await openAt(server.port, 'memory', path, false, 600_000)];
     const other = await openAt(server.port, 'memory', join(folderOf(), 'seen.json'), true);
     await revoke(other, 'spiffe://example.org/kept');
     for (const store of [keeper, worker]) expect(await reasonOf(store)).toBe('no error');
     await keep(server);
-    await revoke(keeper, 'spiffe://example.org/lost');
+    return { server, path, keeper, worker, other };
+  };
+  /** As it is with a server that was away, came back as it was kept, and that others wrote to meanwhile. */
+  const putBack = async (server: RedisServer, other: NodeStore): Promise<void> => {
     await lose(server);
     for (let count = 0; count < 10; count += 1) await other.regress?.asItIs.commit({ realm: 'default', expect: [], puts: [], events: [{ type: 'other', about: [], ending: true, data: { count } }] });
-    // As it is with a server that was away meanwhile.
     await server.send('CLIENT KILL TYPE normal');
-    for (const store of [keeper, worker]) {
-      await until('it to be refused', async () => {
-        const reason = await reasonOf(store);
-        expect(reason).not.toBe('no error');
-        return reason === 'facts.regressed';
-      });
-    }
+  };
+  const refused = (store: NodeStore) => until('it to be refused', async () => {
+    const reason = await reasonOf(store);
+    expect(reason).not.toBe('no error');
+    return reason === 'facts.regressed';
+  });
+
+  test('I2: what a node has ended, all of its processes know once it is answered, those too that had not read it: a server that is put back, and written to by others, is refused', async () => {
+    const { server, keeper, worker, other } = await nodeAndOther();
+    await revoke(keeper, 'spiffe://example.org/lost');
+    await putBack(server, other);
+    for (const store of [keeper, worker]) await refused(store);
   });
 
   test('I2: what a process has read it does not forget for what another process of its node, that had read less, wrote down since', async () => {
-    const server = await startRedis(MEMORY);
-    cleanups.push(server.stop);
-    const path = join(folderOf(), 'seen.json');
-    const [keeper, worker] = [await openAt(server.port, 'memory', path, true, 600_000), await openAt(server.port, 'memory', path, false, 600_000)];
-    const other = await openAt(server.port, 'memory', join(folderOf(), 'seen.json'), true);
-    await revoke(other, 'spiffe://example.org/kept');
-    for (const store of [keeper, worker]) expect(await reasonOf(store)).toBe('no error');
-    await keep(server);
+    const { server, path, keeper, worker, other } = await nodeAndOther();
     await revoke(other, 'spiffe://example.org/lost');
     expect(await reasonOf(worker)).toBe('no error');
-    await lose(server);
-    for (let count = 0; count < 10; count += 1) await other.regress?.asItIs.commit({ realm: 'default', expect: [], puts: [], events: [{ type: 'other', about: [], ending: true, data: { count } }] });
-    await server.send('CLIENT KILL TYPE normal');
+    await putBack(server, other);
     // It knows nothing that the server lacks, goes on and says how far it is.
     await until('the keeper to end something', async () => revoke(keeper, 'spiffe://example.org/later').then(() => true, () => false));
     expect(readWitnessFile(path)?.realms.get('default')?.endings.sequence).toBeGreaterThan(10);
     await server.send('CLIENT KILL TYPE normal');
-    await until('it to be refused', async () => {
-      const reason = await reasonOf(worker);
-      expect(reason).not.toBe('no error');
-      return reason === 'facts.regressed';
-    });
+    await refused(worker);
     expect(await reasonOf(worker)).toBe('facts.regressed');
   });
 
