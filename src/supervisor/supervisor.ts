@@ -21,7 +21,7 @@ import type { AdministrationParts } from './administration.ts';
 import { watchBundleAge } from './bundle-age.ts';
 import { createChanges, showBundle } from './changes.ts';
 import { startClockMark } from './clock-mark.ts';
-import { findFreePorts, withPorts } from './free-ports.ts';
+import { findFreePorts, onFreePorts, withPorts, type FreePorts } from './free-ports.ts';
 import type { Mode, WorkerPorts, WorkerStart } from './messages.ts';
 import { openListenersTls } from './listener-tls.ts';
 import { tellExpositions } from './exposition.ts';
@@ -38,7 +38,7 @@ import { createQuarantineBook } from './watchdog/quarantine.ts';
 import { watchNode } from './status.ts';
 import { adminTlsFiles, tlsFiles, watchFiles } from './watch-files.ts';
 import { createWorkerPool } from './worker-pool.ts';
-import type { EarlyWorker, WorkerExit, WorkerProcess } from './worker-process.ts';
+import { WorkerFailed, type EarlyWorker, type WorkerExit, type WorkerProcess } from './worker-process.ts';
 
 export interface SupervisorOptions {
   readonly mode: Mode;
@@ -89,7 +89,7 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     const mark = await startClockMark(clock, (instant) => store.writeClockMark(instant), (error) => log.error('the clock mark can not be written', { detail: errorText(error) }));
     cleanUps.push(mark.stop);
     const record = await openRecord(core);
-    const freePorts = await findFreePorts(loaded.config);
+    let freePorts: FreePorts = { http: undefined, grpc: undefined };
     const operatorToken = await openOperatorToken(core, options.developmentDir, log);
 
     const notices = (): readonly string[] => {
@@ -188,7 +188,11 @@ export const startSupervisor = async (options: SupervisorOptions): Promise<Runni
     // Workers share these sockets, so what a dead process left behind is cleared here, once.
     for (const { unix } of [loaded.config.http, loaded.config.grpc]) if (unix !== undefined) await clearStaleSocket(unix.path);
     cleanUps.push(tellLeft(pool.deciders), pool.stop);
-    const ports = await pool.start(options.early);
+    let early: EarlyWorker | undefined = options.early;
+    const ports = await onFreePorts(() => findFreePorts(loaded.config), (found) => {
+      freePorts = found;
+      return pool.start(early).finally(() => { early = undefined; });
+    }, (error) => error instanceof WorkerFailed && error.kind === 'port-in-use');
 
     const { host, port } = loaded.config.admin;
     const { drainMs } = loaded.config.limits;

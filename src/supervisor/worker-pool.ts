@@ -30,8 +30,8 @@ export interface WorkerPoolOptions {
 }
 
 export interface WorkerPool {
-  /** Resolves when the first one decides; rejects, with nothing left running, when it can't start. The others follow. */
-  start(early: EarlyWorker): Promise<WorkerPorts>;
+  /** Resolves when the first one decides; rejects, with nothing left running, when it can't start, and may be asked again then. The others follow. */
+  start(early?: EarlyWorker): Promise<WorkerPorts>;
   /** Replaces all. Rejects, with the old ones still deciding, when the first new one can't start. */
   roll(next: { readonly count: number; readonly drainMs: number }): Promise<void>;
   broadcast(message: ToWorker): void;
