@@ -2,10 +2,11 @@
  * The longest limits of a node whose store is its own, across restarts: what an enforcement point keeps from before a restart is usable for as long as it was told then, and who ends access
  * waits for it. On Redis the store itself says by which limits anybody decides ([ADR 0041](../../docs/adr/0041-nodes-say-by-which-limits-they-decide.md)).
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Longest } from '../store/longest.ts';
+import { writeWhole } from '../store/write-whole.ts';
 import { longestLimits } from './longest-limits.ts';
 import type { Config } from './schema.ts';
 
@@ -52,9 +53,7 @@ export const keepLimits = (path: string, limits: Limits): KeptLimits => {
     const text = `${JSON.stringify(longest)}\n`;
     if (text === kept) return;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const next = `${path}.new`;
-    writeFileSync(next, text, { mode: 0o600, flush: true });
-    renameSync(next, path);
+    writeWhole(path, text);
     kept = text;
   };
   write();

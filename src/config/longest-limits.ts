@@ -2,8 +2,6 @@
 import type { Longest } from '../store/longest.ts';
 import type { Config } from './schema.ts';
 
-export type { Longest };
-
 export const longestLimits = ({ maxFactsAgeMs, pepCacheMaxMs }: Pick<Config['limits'], 'maxFactsAgeMs' | 'pepCacheMaxMs'>, before?: Longest): Longest => ({
   factsAgeMs: Math.max(maxFactsAgeMs, before?.factsAgeMs ?? 0),
   pepCacheMs: Math.max(pepCacheMaxMs, before?.pepCacheMs ?? 0),

@@ -1,5 +1,5 @@
 /** What supervisor and workers say to each other over the IPC channel (structured clones). */
-import type { Longest } from '../config/longest-limits.ts';
+import type { Longest } from '../store/longest.ts';
 import type { Instant } from '../domain/instant.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Unconfirmed } from '../lifecycle/deciders.ts';

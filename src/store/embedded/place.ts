@@ -7,11 +7,12 @@
  * - Another kernel (or an earlier boot of this one): a file system on a local device can't be mounted by two kernels, so the
  *   other is gone. On a network file system nothing proves that, and the store is not opened.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, readlinkSync, renameSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, readlinkSync, statfsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { StoreUnavailable } from '../port.ts';
+import { writeWhole } from '../write-whole.ts';
 
 export interface Place {
   /** The kernel's id of this boot; the same in every container on it. */
@@ -76,9 +77,7 @@ const syncDirectory = (path: string): void => {
 /** Replaces the file whole, and makes it and the data file's name durable: a reader sees the old one or the new one. */
 export const writePlaceFile = (path: string, place: Place, epoch: string): void => {
   const { boot, pidNamespace, host } = place;
-  const next = join(path, `${FILE}.${process.pid}.new`);
-  writeFileSync(next, `${JSON.stringify({ boot, pidNamespace, host, epoch })}\n`, { mode: 0o600, flush: true });
-  renameSync(next, join(path, FILE));
+  writeWhole(join(path, FILE), `${JSON.stringify({ boot, pidNamespace, host, epoch })}\n`);
   syncDirectory(path);
   syncDirectory(dirname(path));
 };

@@ -2,11 +2,12 @@
  * The process of a node that keeps what the node knows of the server: looks at every realm now and then, writes down how far it had
  * come, and keeps its last endings, so that they can be put back when the server loses them.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { NO_ENDINGS } from '../event.ts';
 import type { Regress } from '../lost.ts';
 import type { EndingsMark, NodeStore } from '../port.ts';
+import { writeWhole } from '../write-whole.ts';
 import { findLost, sayHealed, type RegressParts } from './regress.ts';
 import type { RedisStore } from './store.ts';
 import { followTail, readTail, writtenTail, type RealmTail } from './tail.ts';
@@ -64,9 +65,7 @@ export const keeping = ({ store, asItIs, witness, memory: { path, realms }, repl
     for (const [realm, { endings }] of witness.sure()) writtenEndings.set(realm, endings.sequence);
     const ends = JSON.stringify([...tails].map(([realm, tail]) => [realm, endOf(tail)]));
     if (ends === tailText) return;
-    const next = `${tailPath}.${process.pid}.new`;
-    writeFileSync(next, JSON.stringify({ epoch, realms: Object.fromEntries([...tails].map(([realm, tail]) => [realm, writtenTail(tail)])) }), { mode: 0o600, flush: true });
-    renameSync(next, tailPath);
+    writeWhole(tailPath, JSON.stringify({ epoch, realms: Object.fromEntries([...tails].map(([realm, tail]) => [realm, writtenTail(tail)])) }));
     tailText = ends;
   };
 

@@ -2,10 +2,11 @@
  * What a node knows of the server, kept across restarts in a file of its own: how far each realm had come, with the hash of its
  * endings. Written whole or not at all. What this node ended is in it before anybody is told; what others ended, it lacks for some seconds, and running nodes know.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { StoreUnavailable } from '../port.ts';
+import { writeWhole } from '../write-whole.ts';
 import type { Seen } from './witness.ts';
 
 const FORMAT = 1;
@@ -37,11 +38,9 @@ export const readWitnessFile = (path: string): Remembered | undefined => {
   }
 };
 
-/** `flush`: so that it outlives the machine, too, which takes some milliseconds. */
+/** `flush`: as of `writeWhole`. */
 export const writeWitnessFile = (path: string, { epoch, realms }: Remembered, flush = true): void => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const next = `${path}.${process.pid}.new`;
   const listed = [...realms].map(([realm, { sequence: reached, endings }]) => ({ realm, sequence: reached, endings }));
-  writeFileSync(next, `${JSON.stringify({ format: FORMAT, epoch, realms: listed })}\n`, { mode: 0o600, flush });
-  renameSync(next, path);
+  writeWhole(path, `${JSON.stringify({ format: FORMAT, epoch, realms: listed })}\n`, flush);
 };

@@ -57,7 +57,7 @@ describeWith(['redis'], 'limits of a fleet', () => {
     expect(await longestAt(short, 'three')).toEqual(LONG);
   });
 
-  test('revoke waits by another node\'s longer limits, and says so in what it answers', async () => {
+  test('revoke waits by another node\'s longer limits', async () => {
     const { port } = await serverWith(MEMORY);
     const [short, long] = [await openWith(port, SHORT), await openWith(port, LONG)];
     await facts(long);
