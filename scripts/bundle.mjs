@@ -40,6 +40,9 @@ const oneLanguage = {
   load: { filter: { id: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, handler: () => "export { default as en } from './en.js';" },
 };
 
+/** Small modules that every process loads, and that load nothing but each other: one file in place of one each. */
+const SMALL = /[\\/]src[\\/](domain[\\/](grant|instant|invisible|json|loopback|selector|spiffe-id)|store[\\/](commit-checks|event|leases|port|write-whole))\.ts$/;
+
 const bundle = await rolldown({
   cwd: root,
   input: Object.fromEntries(ENTRIES.map((name) => [name, join(src, `${name}.ts`)])),
@@ -47,7 +50,10 @@ const bundle = await rolldown({
   external: (id) => NOT_BUNDLED.some((name) => id === name || id.startsWith(`${name}/`)),
   plugins: [ownPlaces, oneLanguage],
 });
-const { output } = await bundle.write({ dir: dist, format: 'esm', entryFileNames: '[name].js', chunkFileNames: `${CHUNKS}/[name].js`, sourcemap: false });
+const { output } = await bundle.write({
+  dir: dist, format: 'esm', entryFileNames: '[name].js', chunkFileNames: `${CHUNKS}/[name].js`, sourcemap: false,
+  codeSplitting: { groups: [{ name: 'words', test: SMALL }] },
+});
 await bundle.close();
 // Afterwards, so that whoever starts meanwhile finds what it needs.
 const made = new Set(output.map(({ fileName }) => fileName));
