@@ -77,9 +77,13 @@ export const PLANTED: readonly Planted[] = [
     ],
   },
   {
-    // Beyond one turn of the loop lmdb-js resets it by itself: what is wrong are the later ones of many questions that are read at once.
-    name: 'the read transaction is not reset before a read', world: 'embedded', faults: ['nothing'], play: { lines: 16 },
-    changes: [{ file: 'store/embedded/store.js', from: 'root.resetReadTxn();', to: '' }],
+    // Wrong are only the later questions of a turn: lmdb-js resets it by a timer. That every worker is asked in a turn of its own whether its answers have left (ADR 0040) hides it from
+    // whoever ends something, so this build does not ask them. That change by itself is not found within a minute: it is the transaction that lets old answers through.
+    name: 'the read transaction is not reset before a read', world: 'embedded', faults: ['workers are frozen again and again'], play: { ...PROMPTLY, lines: 16 },
+    changes: [
+      { file: 'store/embedded/store.js', from: 'root.resetReadTxn();', to: '' },
+      { file: 'supervisor/answers-left.js', from: 'new Set(all())', to: 'new Set()' },
+    ],
   },
   {
     name: 'an approval that waited does not see what was revoked before', world: 'embedded', faults: ['nothing'], play: { queued: 2 },

@@ -23,7 +23,7 @@ export interface PlayOptions {
   readonly endsFromMs?: number;
   /** Grants that end soon, one after another. */
   readonly shorts?: number;
-  /** So many clients more of each node send many questions at once. */
+  /** So many clients more of each node send many questions without waiting for answers. */
   readonly lines?: number;
   /** Requests whose workload is revoked before they are approved. */
   readonly queued?: number;
@@ -35,7 +35,7 @@ const LOOK_FOR_MS = BACK_WITHIN_MS + 2_000;
 /** Before anything is wrong; no guarantee is judged by it. */
 const ISSUED_WITHIN_MS = 30_000;
 const LIVES_MS = 600_000;
-/** Questions that a client sends at once; the server takes fewer than twice as many of one connection. */
+/** Questions that a client sends without waiting; the server takes fewer than twice as many of one connection. */
 const A_LINE = 30;
 const ENDINGS: readonly Ending[] = ['revoke', 'suspend', 'close', 'pause', 'revoke'];
 
@@ -98,9 +98,8 @@ export const play = async (world: World, seed: number, options: PlayOptions = {}
     return answer?.status ?? 0;
   };
   const askMany = async (node: number, grant: string): Promise<void> => {
-    const started = instant();
     const answers = await askInLine(world.node(node), fleet.credential(others.get(grant) ?? workload), `/deploy/${grant}`, A_LINE);
-    asks.push(...answers.map(({ status, decision }) => ({ node, grant, started, ended: instant(), status, decision })));
+    asks.push(...answers.map((answer) => ({ node, grant, ended: instant(), ...answer })));
   };
   const BY: Readonly<Record<Command['what'], OperatorRole>> = { issue: 'issuer', close: 'issuer', pause: 'issuer', approve: 'approver', revoke: 'responder', suspend: 'responder' };
   const command = async (what: Command['what'], node: number, grant: string, method: string, path: string, body: unknown): Promise<any> => {
