@@ -311,6 +311,15 @@ export const storeContract = (harness: StoreHarness): void => {
       expect(grown.records.get('ending/gone')?.value).toEqual({ gone: 1 });
     });
 
+    test('any number of records is read at once, in the order in which they were asked for', async () => {
+      const { store } = await opened();
+      const many = Array.from({ length: 9_000 }, (_, index) => key('thing', `${index}`));
+      await store.commit(commitOf({ puts: [put('0'), put('1000'), put('8999')] }));
+      const read = await store.read('default', many);
+      expect(read.flatMap((record, index) => (record === undefined ? [] : [[index, record.key.id]]))).toEqual([[0, '0'], [1_000, '1000'], [8_999, '8999']]);
+      expect([...(await store.facts({ realm: 'default', keys: many })).records.keys()].sort()).toEqual(['thing/0', 'thing/1000', 'thing/8999']);
+    });
+
     test('B8: of an owner with too many rows those that end last are read, and it says so', async () => {
       const { store } = await opened();
       const puts = Array.from({ length: ROWS_MAX + 20 }, (_, index) => row(`r${index}`, 'w', START + 1 + index));

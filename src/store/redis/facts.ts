@@ -2,6 +2,7 @@
 import type { Instant } from '../../domain/instant.ts';
 import { recordKeyText, ROWS_MAX, type FactsQuery, type FactsRead, type RowPlace, type StoredRecord } from '../port.ts';
 import { numberText, ownerPrefix, recordField } from './keys.ts';
+import { unpackNames } from './packed-names.ts';
 import { decodeRecord, type RecordReply } from './record.ts';
 import type { Seal } from './seal.ts';
 import type { Seen } from './witness.ts';
@@ -18,11 +19,11 @@ export const factsArguments = (query: FactsQuery): readonly (string | number)[] 
 };
 
 /** Follows the reply of a row whose place was asked for. */
-type PlaceReply = readonly [end: Buffer, refs: readonly Buffer[]];
+type PlaceReply = readonly [body: Buffer, end: Buffer, refs: readonly Buffer[] | Buffer];
 
 const placeOf = (reply: readonly unknown[]): RowPlace => {
-  const [end, refs] = reply.slice(-2) as unknown as PlaceReply;
-  return { end: Number(end.toString('latin1')) as Instant, refs: refs.map((ref) => ref.toString('utf8')) };
+  const [body, end, refs] = reply.slice(-3) as unknown as PlaceReply;
+  return { end: Number(end.toString('latin1')) as Instant, refs: Buffer.isBuffer(refs) ? unpackNames(refs, body) : refs.map((ref) => ref.toString('utf8')) };
 };
 
 type FactsReply = readonly [what: Buffer, sequence: Buffer, endings: Buffer, hash: Buffer, read: readonly RecordReply[], live: readonly RecordReply[], ended: readonly RecordReply[]];

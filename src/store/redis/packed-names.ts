@@ -2,9 +2,11 @@
  * Names of records that a record refers to, as they are kept on the server: most are a usual beginning and a text that stands in the
  * record's own body, so place and length there say them. The scripts read them back (`stored.ts`) without understanding the body.
  *
- * A name is `code offset(2) length(1)`, or `! length(2) bytes`. Numbers are digits of base 64 from `0`. The list of beginnings is part of the
+ * A name is `code offset(2) length(1)`, or `! length(2) bytes`. Numbers are digits of base 64 from `0`; lengths and places count bytes. The list of beginnings is part of the
  * store's format: entries are only ever added at its end, 70 at most.
  */
+import { StoreUnavailable } from '../port.ts';
+
 export const BEGINNINGS = [
   '', 'spiffe://', 'ending/.grant:', 'ending/.task:', 'ending/.entitlement:', 'ending/.owner:', 'ending/.owner:user:', 'ending/.owner:team:', 'ending/.approver:', 'ending/.approver:user:',
   'ending/.bundle-revision:', 'task/.', 'grant/.', 'uses/.', 'review/.', 'recertification/.', 'ending/.workload:', 'ending/.workload:spiffe://', 'ending/.workload-prefix:', 'ending/.workload-prefix:spiffe://',
@@ -45,4 +47,21 @@ export const packNames = (names: readonly string[], body: string): string | unde
     packed += known ?? `${LITERAL}${two(length)}${name}`;
   }
   return packed;
+};
+
+/** What `packNames` packed, by the same body. Throws `StoreUnavailable` for what this version does not know. */
+export const unpackNames = (packed: Buffer, body: Buffer): readonly string[] => {
+  const digitAt = (at: number): number => (packed[at] ?? Number.NaN) - ZERO;
+  const names: string[] = [];
+  for (let at = 0; at < packed.length; ) {
+    const place = digitAt(at + 1) * BASE + digitAt(at + 2);
+    const code = String.fromCharCode(packed[at] as number);
+    const beginning = BEGINNINGS[digitAt(at)];
+    const [from, length, text] = code === LITERAL ? [at + 3, place, packed] : [place, digitAt(at + 3), body];
+    const end = from + length;
+    if ((code !== LITERAL && beginning === undefined) || !(end <= text.length)) throw new StoreUnavailable('what a record refers to is damaged, forged or not of a known format; restore the store from a backup');
+    names.push(`${code === LITERAL ? '' : beginning}${text.toString('utf8', from, end)}`);
+    at = code === LITERAL ? end : at + 4;
+  }
+  return names;
 };

@@ -7,6 +7,7 @@ import { grantRefs } from '../../../src/domain/grant-refs.ts';
 import { createClock } from '../../../src/time/clock.ts';
 import type { NodeStore, Put } from '../../../src/store/port.ts';
 import { recordField } from '../../../src/store/redis/keys.ts';
+import { packNames, unpackNames } from '../../../src/store/redis/packed-names.ts';
 import { decodeRecord, putArguments } from '../../../src/store/redis/record.ts';
 import { createSeal } from '../../../src/store/redis/seal.ts';
 import { expand, shorten } from '../../../src/store/redis/short-text.ts';
@@ -38,6 +39,17 @@ test('a body without its seal, of another place, or of a later version is damage
   expect(read(field, body).value).toEqual({ n: 1 });
   for (const [of, text] of [['thing/.b', body], [field, body.slice(0, -1)], [field, `${body} `], [field, seal.close('record r', field, 'v{}\u0001\u007f')], [field, seal.close('record r', field, 'x{}')], ['thing/#abc', seal.close('record r', 'thing/#abc', 'v{}')]] as const) {
     expect(() => read(of, text), text).toThrow(/damaged, forged/);
+  }
+});
+
+test('names are what they were before they were packed; those of a later version, or that are cut short, are refused', () => {
+  const body = 'v{"task":"t-1","owner":"user:é"}';
+  const names = ['task/.t-1', 'ending/.owner:user:é', 'grant/.elsewhere', ''];
+  const packed = Buffer.from(packNames(names, body) as string);
+  expect(unpackNames(packed, Buffer.from(body))).toEqual(names);
+  expect(unpackNames(Buffer.from(''), Buffer.from(body))).toEqual([]);
+  for (const bad of [packed.subarray(0, 3), packed.subarray(0, -1), Buffer.from('~000'), Buffer.from('0~~9'), Buffer.from('!0'), Buffer.from('é')]) {
+    expect(() => unpackNames(bad, Buffer.from(body)), bad.toString()).toThrow(/not of a known format/);
   }
 });
 

@@ -10,8 +10,7 @@ import { PLAIN_FORMAT, SHORT_FORMAT } from '../record.ts';
 
 export const storedLua = `
 local BEGINNINGS = {${BEGINNINGS.map((beginning) => `'${beginning}'`).join(', ')}}
-local function stored(field)
-  local bytes = redis.call('HGET', records, field)
+local function recordOf(bytes)
   if not bytes then return nil end
   local record = cmsgpack.unpack(bytes)
   if record[1] == ${SHORT_FORMAT} then
@@ -19,19 +18,21 @@ local function stored(field)
   elseif record[1] ~= ${PLAIN_FORMAT} then error('CURFEW a record of another format') end
   return record
 end
+local function stored(field) return recordOf(redis.call('HGET', records, field)) end
+local byte, sub = string.byte, string.sub
 local function unpackNames(packed, body)
-  local names, at, many = {}, 1, 0
-  local function two(first) return (string.byte(packed, first) - ${ZERO}) * ${BASE} + string.byte(packed, first + 1) - ${ZERO} end
-  while at <= #packed do
-    local code, place = string.byte(packed, at), two(at + 1)
+  local names, at, many, size = {}, 1, 0, #packed
+  while at <= size do
+    local code, high, low, length = byte(packed, at, at + 3)
+    local place = (high - ${ZERO}) * ${BASE} + low - ${ZERO}
     many = many + 1
     if code == ${LITERAL.charCodeAt(0)} then
-      names[many] = string.sub(packed, at + 3, at + 2 + place)
+      names[many] = sub(packed, at + 3, at + 2 + place)
       at = at + 3 + place
     else
       local beginning = BEGINNINGS[code - ${ZERO - 1}]
       if not beginning then error('CURFEW a record of another format') end
-      names[many] = beginning .. string.sub(body, place + 1, place + string.byte(packed, at + 3) - ${ZERO})
+      names[many] = beginning .. sub(body, place + 1, place + length - ${ZERO})
       at = at + 4
     end
   end
