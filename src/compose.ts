@@ -6,6 +6,7 @@ import { keepLimits, type KeptLimits } from './config/kept-limits.ts';
 import { longestLimits } from './config/longest-limits.ts';
 import type { Config } from './config/schema.ts';
 import { createDecider, type Decider, type FactsStore } from './decision/decide.ts';
+import { together } from './decision/loop-turns.ts';
 import type { Clock, DecisionLimits, DecisionSink, Policy, Quarantine } from './decision/ports.ts';
 import { recorded } from './decision/recorded.ts';
 import { alertSeverity } from './domain/alert.ts';
@@ -171,6 +172,7 @@ export const composeDecider = (core: Core, parts: { readonly policy: () => Polic
     realms: new Set(core.config.realms),
     standing: core.config.standing,
     watch: core.traces?.decision,
+    together,
   }));
 
 /** Where it is said who there is, names that the configuration uses are known too. */

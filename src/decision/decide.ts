@@ -9,6 +9,7 @@
  */
 import type { Instant, TimeInterval } from '../domain/instant.ts';
 import { allowing, denying } from './answer.ts';
+import { createAuthenticate } from './authenticate.ts';
 import { claimFault, claimFor, firstUseTaken, type ClaimCommit, type ClaimOutcome } from './claim.ts';
 import { unchanged, youngEnough } from './confirm.ts';
 import { coverFault, coveringRefs } from './cover.ts';
@@ -19,7 +20,7 @@ import type { Decision, Evaluation, Identity, Question } from './evaluation.ts';
 import { factsRequest, readFacts, type FactsAnswer, type FactsRequest } from './gather.ts';
 import { endedReason } from './guard.ts';
 import { createJudge, endedMeanwhile } from './judge.ts';
-import { takeTurn } from './loop-turns.ts';
+import { anotherTurn, answersInTurn, breathIsOver } from './loop-turns.ts';
 import type { Authenticator, Clock, DecisionLimits, DecisionSink, Policy, Quarantine, StepWatch } from './ports.ts';
 import type { Conclusion, Progress } from './progress.ts';
 import type { DecisionRecord } from './record.ts';
@@ -49,6 +50,8 @@ export interface DecideDeps {
   readonly standing: readonly StandingEntry[];
   /** Which decisions are watched step by step; absent: none. */
   readonly watch?: ((evaluation: Evaluation) => StepWatch | undefined) | undefined;
+  /** For answers that leave when they are written: resolves when they are to be decided. Absent: at once. */
+  readonly together?: (() => Promise<void>) | undefined;
 }
 
 export interface ExplainOptions {
@@ -82,6 +85,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
   const judge = createJudge(deps);
 
   const within = createWithin(clock, limits.decisionDeadlineMs);
+  const authenticate = createAuthenticate(deps.authenticator, within);
 
   const readStore = async <T>(read: () => T | Promise<T>, startedMs: number): Promise<T> => {
     try {
@@ -99,19 +103,9 @@ export const createDecider = (deps: DecideDeps): Decider => {
     return now;
   };
 
-  const authenticate = async (evaluation: Evaluation, progress: Progress, startedMs: number): Promise<Identity | undefined> => {
-    const optional = progress.standing?.identity === 'optional';
-    if (evaluation.presented.kind === 'none' && optional) return undefined;
-    const answer = deps.authenticator.authenticate(evaluation.presented, { realm: evaluation.realm, now: progress.now });
-    if (answer instanceof Promise) progress.waited = true;
-    const authenticated = answer instanceof Promise ? await within(answer, startedMs, 'credential.keys_unavailable') : answer;
-    if (!authenticated.ok) throw new Denied(authenticated.reason);
-    const { identity } = authenticated;
-    const { expiresAt, notBefore } = identity.credential;
-    if (expiresAt === undefined && identity.kind !== 'x509' && identity.kind !== 'asserted') throw new Denied('credential.claims');
-    if (expiresAt !== undefined && !(progress.now.latest < expiresAt)) throw new Denied('credential.expired');
-    if (notBefore !== undefined && !(notBefore <= progress.now.earliest)) throw new Denied('credential.not_yet');
-    return identity;
+  const inAnotherTurn = async (): Promise<TimeInterval> => {
+    await anotherTurn();
+    return trustedNow(undefined);
   };
 
   const gather = async (evaluation: Evaluation, question: Question, progress: Progress, startedMs: number): Promise<void> => {
@@ -146,15 +140,13 @@ export const createDecider = (deps: DecideDeps): Decider => {
     if (standing !== undefined && !standingHolds(standing, progress.now)) throw new Denied('standing.ended');
     let claimed: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const turn = options === undefined ? takeTurn(evaluation.sentWith === 'turn' || (evaluation.sentWith === 'read' && (attempt > 0 || progress.waited === true))) : undefined;
-      if (turn !== undefined) {
-        await turn;
-        progress.now = trustedNow(undefined);
-      }
+      const leavesWithTurn = options === undefined && evaluation.sentWith !== undefined;
+      if (leavesWithTurn && (evaluation.sentWith === 'another' || attempt > 0 || progress.waited === true)) progress.now = await inAnotherTurn();
       const tooLate = deadlineFault(startedMs, clock.monotonicMs());
       if (tooLate !== undefined) throw tooLate;
       progress.watch?.step('gather');
       await gather(evaluation, question, progress, startedMs);
+      while (leavesWithTurn && breathIsOver(clock.monotonicMs())) progress.now = await inAnotherTurn();
       // Time went by, and what was read may tell of a later one.
       if (store.confirmsBy === 'age') progress.now = trustedNow(options?.at);
       let conclusion = judge(evaluation, question, progress, claimed !== undefined);
@@ -184,6 +176,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
         const late = deadlineFault(startedMs, lastMs);
         if (late !== undefined) throw late;
         progress.checkedMs = lastMs;
+        if (leavesWithTurn) answersInTurn(lastMs);
         // From here to the answer nothing waits.
         return allow(conclusion, last.latest);
       }
@@ -227,6 +220,7 @@ export const createDecider = (deps: DecideDeps): Decider => {
     };
     try {
       startedMs = evaluation.arrivedMs ?? clock.monotonicMs();
+      if (deps.together !== undefined && options === undefined && evaluation.sentWith === undefined) await deps.together();
       progress.now = options?.at ?? clock.now();
       await pipeline(evaluation, progress, startedMs, options, (conclusion, at) => void tell(allowing(evaluation, progress, conclusion, at, limits)));
     } catch (error) {

@@ -3,6 +3,7 @@ import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { DurationMs, Instant } from '../domain/instant.ts';
 import type { Reason } from '../domain/reasons.ts';
 import type { ResourceRef } from '../domain/scope.ts';
+import type { Turn } from './loop-turns.ts';
 
 export type Protocol = 'forward-auth' | 'ext-authz-http' | 'ext-authz-grpc' | 'self-service' | 'explain' | 'authzen' | 'opa' | 'kubernetes';
 
@@ -78,10 +79,10 @@ export interface Evaluation {
   /** What the protocol can't carry to the gateway; an allow that asks for it is denied with `obligation.unsupported`. */
   readonly unable?: Unable;
   /**
-   * When the transport sends what is written. Absent: at once. `turn`: no sooner than the event loop's turn ends; so no other evaluation is made in the rest of it.
-   * `read`: at the end of the read that brought the question, as long as nothing was waited for; after a wait like `turn`.
+   * When the transport sends what is written. Absent: at once. `turn`: with the event loop's turn, which is this question's; `another`: the same, and it has none yet.
+   * `read`: at the end of the read that brought the question, as long as nothing was waited for; after a wait like `another`.
    */
-  readonly sentWith?: 'read' | 'turn';
+  readonly sentWith?: Turn | 'another';
   /** On the decision's monotonic clock, where the question had to wait before it was taken apart. */
   readonly arrivedMs?: number;
 }

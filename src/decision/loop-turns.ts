@@ -1,103 +1,84 @@
 /**
- * When answers leave. HTTP/2 in node does not send at once: what is written while it takes in a read leaves at the end of that read, all else no sooner than
- * the event loop's turn ends. So that no other work lies between a re-check and the moment its answer leaves, a decision for such a transport is made in its
- * read, for as long as that breath lasts; what comes later stands in line for turns of the loop of its own, as many to a turn as fit in a breath, and other
- * decisions wait meanwhile. Without such transports nobody waits. One loop, so one line for the whole process.
+ * In which turn of the event loop a decision is made, and with what others.
+ *
+ * Together: decisions that come in one turn are made at its end, stage by stage: all their credentials, then all their facts, and so on. One by one each would find
+ * the processor's caches full of what lies between two decisions, and take up to twice as long (`docs/reference/performance.md`).
+ *
+ * When answers leave: over HTTP/1.1 when they are written. HTTP/2 in node does not send at once: what is written while it takes in a read leaves at the end of
+ * that read, all else with the next turn, before the callbacks of `setImmediate`. So that little work lies between a re-check and the moment its answer leaves, decisions for
+ * such a transport stand in line for turns of the loop, a few to a turn, after whatever else was waiting, and none of them begins to judge once the first answer has waited for a breath.
+ * While questions come one by one, each is decided in its read. One loop, so one line for the whole process.
  */
 /** How long the first of several answers that leave together may wait for the last of them to begin, milliseconds. */
 export const BREATH_MS = 1;
+/** Of those whose answers leave when they are written, and of those whose answers leave with the turn: more at once share little more. */
+export const TOGETHER_MAX = 16;
+export const IN_A_TURN_MAX = 8;
 
-/** What a decision was given to be made in. */
-export interface Turn {
-  /** `read`: what it writes leaves with the read that it came with, if nothing is waited for; `turn`: with the loop's turn. */
-  readonly sentWith: 'read' | 'turn';
-  /** Its answer is written: the next one in line may follow in the same breath. */
-  end(): void;
-}
+/** What a decision was given to be made in. `read`: what it writes leaves with the read that it came with, if nothing is waited for; `turn`: with the loop's turn. */
+export type Turn = 'read' | 'turn';
 
-/** For a turn of their own, in order; and those that only wait for the present turn to end. */
+const begun: (() => void)[] = [];
 const owners: (() => void)[] = [];
-let others: (() => void)[] = [];
-/** `granted`: to a decision that has not begun its evaluation yet. */
-let turn: 'free' | 'granted' | 'taken' = 'free';
+const others: (() => void)[] = [];
 let scheduled = false;
-/** Which grant is the present one: who ends an older turn ends nothing. */
-let grants = 0;
-let turnBeganMs: number | undefined;
-/** When each connection's first decision in this turn of the loop began. */
-const reads = new Map<object, number>();
+/** Questions that may be decided in their read, in this turn and in the one before. */
+let asked = 0;
+let askedBefore = 0;
+/** When the first answer was re-checked that leaves with this turn. */
+let firstAnswerMs: number | undefined;
 
 const schedule = (): void => {
   if (scheduled) return;
   scheduled = true;
-  setImmediate(next);
+  // The others first: nothing comes between the owners' answers and the end of the turn.
+  setImmediate(release);
+  setImmediate(grant);
+};
+
+const release = (): void => {
+  // Whatever was written in the turn before has left.
+  firstAnswerMs = undefined;
+  askedBefore = asked;
+  asked = 0;
+  for (const go of others.splice(0, TOGETHER_MAX)) go();
 };
 
 const grant = (): void => {
-  const owner = owners.shift();
-  if (owner === undefined) return;
-  turn = 'granted';
-  grants += 1;
-  schedule();
-  owner();
-};
-
-const next = (): void => {
   scheduled = false;
-  turn = 'free';
-  turnBeganMs = undefined;
-  reads.clear();
-  // Before the owner: nothing comes between its answer and the end of the turn. A long line of owners holds up nobody else.
-  const released = others;
-  others = [];
-  for (const go of released) go();
-  grant();
+  const next = begun.splice(0, IN_A_TURN_MAX);
+  next.push(...owners.splice(0, IN_A_TURN_MAX - next.length));
+  for (const go of next) go();
+  if (begun.length > 0 || owners.length > 0 || others.length > 0) schedule();
 };
 
-const wait = (line: (() => void)[]): Promise<void> =>
+/** For who sends when it writes: resolves at the end of this turn, with others. */
+export const together = (): Promise<void> =>
   new Promise((go) => {
-    line.push(go);
+    others.push(go);
     schedule();
   });
 
-const IN_READ: Turn = { sentWith: 'read', end: () => undefined };
-
-const inRead = (connection: object, nowMs: number): boolean => {
-  if (turn !== 'free' || owners.length > 0) return false;
-  let beganMs = reads.get(connection);
-  if (beganMs === undefined) {
-    reads.set(connection, (beganMs = nowMs));
-    schedule();
-  }
-  return nowMs - beganMs < BREATH_MS;
+/** Before a question is taken apart whose answer leaves with a read or a turn. A promise: it resolves in a turn of the loop. */
+export const ownTurn = (): Turn | Promise<Turn> => {
+  asked += 1;
+  schedule();
+  if (asked === 1 && askedBefore < 2 && begun.length === 0 && owners.length === 0 && firstAnswerMs === undefined) return 'read';
+  return new Promise((go) => owners.push(() => go('turn')));
 };
 
-/** Before a question of such a transport is taken apart, while its connection is being read. A promise: it resolves in a turn of the loop. */
-export const ownTurn = (connection: object, monotonicMs: () => number): Turn | Promise<Turn> => {
-  if (inRead(connection, monotonicMs())) return IN_READ;
-  return wait(owners).then(() => {
-    const mine = grants;
-    turnBeganMs ??= monotonicMs();
-    return {
-      sentWith: 'turn',
-      end: () => {
-        if (mine === grants && turn !== 'free' && turnBeganMs !== undefined && monotonicMs() - turnBeganMs < BREATH_MS) grant();
-      },
-    };
+/** For who has begun, and whose read or turn is over: before those who have not. */
+export const anotherTurn = (): Promise<void> =>
+  new Promise((go) => {
+    begun.push(go);
+    schedule();
   });
-};
 
-/** Before facts are gathered. `undefined`: at once. `sentWithTurn`: the answer leaves when the turn ends. */
-export const takeTurn = (sentWithTurn: boolean): Promise<void> | undefined => {
-  if (turn === 'free' && !sentWithTurn) return undefined;
-  if (turn === 'granted' && sentWithTurn) {
-    turn = 'taken';
-    return undefined;
-  }
-  if (turn === 'free' && owners.length === 0) {
-    turn = 'taken';
-    schedule();
-    return undefined;
-  }
-  return wait(sentWithTurn ? owners : others);
+/** Has the first answer that leaves with this turn waited for so long that no other one may begin? */
+export const breathIsOver = (nowMs: number): boolean => firstAnswerMs !== undefined && !(nowMs - firstAnswerMs < BREATH_MS);
+
+/** An allow was re-checked at this time, and leaves with this turn. */
+export const answersInTurn = (nowMs: number): void => {
+  firstAnswerMs ??= nowMs;
+  schedule();
 };

@@ -13,7 +13,7 @@ export const recorded = (sink: DecisionSink, clock: Pick<Clock, 'monotonicMs'>, 
       if (coming === undefined) return decider.decide(evaluation, write);
       // The time in line counts.
       const arrivedMs = evaluation.arrivedMs ?? clock.monotonicMs();
-      const late: Evaluation = evaluation.sentWith === undefined ? { ...evaluation, arrivedMs } : { ...evaluation, arrivedMs, sentWith: 'turn' };
+      const late: Evaluation = evaluation.sentWith === undefined ? { ...evaluation, arrivedMs } : { ...evaluation, arrivedMs, sentWith: 'another' };
       return coming.then((got) => decider.decide(got ? late : { ...late, refused: 'decision.unrecorded' }, write));
     },
   };

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { Evaluation } from '../../src/decision/evaluation.ts';
 import type { DecisionSink } from '../../src/decision/ports.ts';
 import { recorded } from '../../src/decision/recorded.ts';
-import { BREATH_MS, ownTurn, takeTurn, type Turn } from '../../src/decision/loop-turns.ts';
+import { anotherTurn, answersInTurn, BREATH_MS, breathIsOver, IN_A_TURN_MAX, ownTurn, together, TOGETHER_MAX } from '../../src/decision/loop-turns.ts';
 import { createEnvoyGateway } from '../../src/gateways/envoy/gateway.ts';
 import { envoyGatewayConfig } from '../../src/gateways/envoy/config.ts';
 import { createPepAuthenticator } from '../../src/gateways/pep.ts';
@@ -12,113 +12,134 @@ import { createWorld, evaluationOf } from '../decision/world.ts';
 import { denied } from '../gateways/envoy/harness.ts';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-afterEach(async () => {
-  while (takeTurn(false) !== undefined) await nextTurn();
-});
+/** What came before is forgotten: two turns in which nobody asked. */
+const quiet = async (): Promise<void> => {
+  await together();
+  await together();
+  await nextTurn();
+};
+afterEach(quiet);
 
-/** Without a clock nothing is known to fit in a breath: all stand in line, one to a turn. */
-const NO_CLOCK = (): number => Number.NaN;
+/** Turns of the loop that end while `work` is under way. */
+const turnsDuring = async (work: (turns: () => number) => Promise<unknown>): Promise<void> => {
+  let [turns, over] = [0, false];
+  const count = (): void => {
+    turns += 1;
+    if (!over) setImmediate(count);
+  };
+  setImmediate(count);
+  await work(() => turns);
+  over = true;
+  await nextTurn();
+};
 
 test('I12: a decision over another transport waits for one turn of the loop at most, however long the line is', async () => {
   const served: string[] = [];
   const line = Array.from({ length: 200 }, async (_, index) => {
-    await ownTurn({}, NO_CLOCK);
+    await ownTurn();
     served.push(`own ${index}`);
-    void takeTurn(true);
   });
-  await nextTurn();
-  await takeTurn(false);
+  await together();
   expect(served.length).toBeLessThan(5);
   await Promise.all(line);
   // In order, and none left behind.
   expect(served).toEqual(Array.from({ length: 200 }, (_, index) => `own ${index}`));
 });
 
-test('I1: of those in line one is served a turn, until it says that it is done', async () => {
-  let served = 0;
-  const line = Array.from({ length: 20 }, async () => {
-    await ownTurn({}, NO_CLOCK);
-    served += 1;
-    void takeTurn(true);
+test('I1, I12: of those in line a few are served a turn, and of those that send at once a few more', async () => {
+  await turnsDuring(async (turns) => {
+    const [own, sent]: [number[], number[]] = [[], []];
+    await Promise.all([
+      ...Array.from({ length: 100 }, () => Promise.resolve(ownTurn()).then(() => own.push(turns()))),
+      ...Array.from({ length: 100 }, () => together().then(() => sent.push(turns()))),
+    ]);
+    const most = (served: readonly number[]): number => Math.max(...served.map((turn) => served.filter((other) => other === turn).length));
+    expect(most(own)).toBe(IN_A_TURN_MAX);
+    expect(most(sent)).toBe(TOGETHER_MAX);
+    expect(own.toSorted((a, b) => a - b)).toEqual(own);
   });
-  for (let turn = 1; turn <= 20; turn += 1) {
-    await nextTurn();
-    expect(served).toBeLessThanOrEqual(turn);
-  }
-  await Promise.all(line);
 });
 
-/** Decisions of `tookMs` each, all on one connection, as they come in one read; gives how many were made in it, and in each turn after it. */
-const served = async (count: number, tookMs: number, take = takeTurn): Promise<readonly number[]> => {
-  let now = 0;
-  const turns: number[] = [0];
-  const connection = {};
-  const all = Array.from({ length: count }, async () => {
-    const given = ownTurn(connection, () => now);
-    const held = given instanceof Promise ? await given : given;
-    void take(held.sentWith === 'turn');
-    now += tookMs;
-    turns[turns.length - 1] = (turns.at(-1) ?? 0) + 1;
-    await Promise.resolve();
-    held.end();
-  });
-  while (turns.reduce((sum, made) => sum + made) < count) {
-    turns.push(0);
+test('I1: while questions come one by one each is decided in its read; when several come in one turn the others wait, and in the next turn the first one, too', async () => {
+  for (let round = 0; round < 3; round += 1) {
+    expect(ownTurn()).toBe('read');
     await nextTurn();
   }
-  await Promise.all(all);
-  return turns.filter((made) => made > 0);
+  const several = [ownTurn(), ownTurn(), ownTurn()];
+  expect(several.map((given) => given instanceof Promise)).toEqual([false, true, true]);
+  await Promise.all(several);
+  const next = ownTurn();
+  expect(next).toBeInstanceOf(Promise);
+  expect(await next).toBe('turn');
+  expect(ownTurn()).toBe('read');
+});
+
+test('I1: a decision in a read waits for what was written and has not left, and who has begun goes before who has not', async () => {
+  answersInTurn(0);
+  const order: string[] = [];
+  const given = ownTurn();
+  expect(given).toBeInstanceOf(Promise);
+  void Promise.resolve(given).then((turn) => order.push(turn));
+  void anotherTurn().then(() => order.push('begun'));
+  await nextTurn();
+  await nextTurn();
+  expect(order).toEqual(['begun', 'turn']);
+});
+
+/** Decisions that take `tookMs` each to be judged, as they come in one read; gives how many began to be in each turn. */
+const served = async (count: number, tookMs: number): Promise<readonly number[]> => {
+  let now = 0;
+  const began: number[] = [];
+  await turnsDuring((turns) => Promise.all(Array.from({ length: count }, async () => {
+    await ownTurn();
+    while (breathIsOver(now)) await anotherTurn();
+    began[turns()] = (began[turns()] ?? 0) + 1;
+    now += tookMs;
+    answersInTurn(now);
+  })));
+  return began.filter((made) => made > 0);
 };
 
-test('I1: in the read of a connection decisions are made for one breath, and so in each turn after it; what began in it is ended', async () => {
-  expect(await served(10, BREATH_MS * 0.4)).toEqual([3, 3, 3, 1]);
-  expect(await served(4, BREATH_MS)).toEqual([1, 1, 1, 1]);
-  expect(await served(20, 0)).toEqual([20]);
+test('I1: none begins to be judged once the first answer has waited for a breath; what began is ended', async () => {
+  expect(await served(10, BREATH_MS * 0.4)).toEqual([1, 4, 4, 1]);
+  await quiet();
+  expect(await served(4, BREATH_MS * 2)).toEqual([1, 2, 1]);
+  await quiet();
+  expect(await served(1 + IN_A_TURN_MAX, 0)).toEqual([1, IN_A_TURN_MAX]);
 });
 
-test('I1: a decision in a read waits for what another turn has written, and a long line is not passed by', async () => {
-  void takeTurn(true);
-  const seen: string[] = [];
-  const given = ownTurn({}, () => 0);
-  expect(given).toBeInstanceOf(Promise);
-  void (given as Promise<Turn>).then(({ sentWith }) => seen.push(sentWith));
-  await nextTurn();
-  expect(seen).toEqual(['turn']);
-});
-
-test('I1: who held a turn that is over lets nobody into the next one', async () => {
-  const [first, second, third] = [{}, {}, {}].map((connection) => ownTurn(connection, NO_CLOCK)) as [Promise<Turn>, Promise<Turn>, Promise<Turn>];
-  const order: string[] = [];
-  for (const [name, promise] of Object.entries({ second, third })) void promise.then(() => order.push(name));
-  const held = await first;
-  await nextTurn();
-  expect(order).toEqual(['second']);
-  held.end();
-  await Promise.resolve();
-  expect(order).toEqual(['second']);
-  await third;
-});
-
-test.each<[string, boolean, 'read' | 'turn' | undefined, (world: ReturnType<typeof createWorld>) => void]>([
-  ['in its read, when nothing was waited for, none', false, 'read', () => undefined],
-  ['in its read, after a credential was waited for, its own', true, 'read', (world) => { world.state.authenticating = () => nextTurn(); }],
-  ['otherwise its own', true, 'turn', () => undefined],
-  ['over a transport that sends at once none', false, undefined, (world) => { world.state.authenticating = () => nextTurn(); }],
-])('I1: a turn of the loop that is decided %s', async (_name, own, sentWith, prepare) => {
+test.each<[string, number, 'read' | 'turn' | 'another' | undefined, (world: ReturnType<typeof createWorld>) => void]>([
+  ['in its read, when nothing was waited for, none', 0, 'read', () => undefined],
+  ['in its read, after a credential was waited for, another', 2, 'read', (world) => { world.state.authenticating = () => nextTurn(); }],
+  ['in its turn none', 0, 'turn', () => undefined],
+  ['when it has none yet, another', 1, 'another', () => undefined],
+  ['over a transport that sends at once none', 1, undefined, (world) => { world.state.authenticating = () => nextTurn(); }],
+])('I1: a turn of the loop that is decided %s', async (_name, expected, sentWith, prepare) => {
   const world = createWorld();
   world.issue();
   prepare(world);
-  let taken: boolean | undefined;
-  // Another decision would have to wait: the turn is somebody's.
-  await world.decide(evaluationOf(sentWith === undefined ? {} : { sentWith }), () => { taken = takeTurn(false) !== undefined; });
-  expect(taken).toBe(own);
+  let taken: number | undefined;
+  await turnsDuring((turns) => world.decide(evaluationOf(sentWith === undefined ? {} : { sentWith }), () => { taken = turns(); }));
+  expect(taken).toBe(expected);
+});
+
+test('I1: an allow that leaves with a turn makes the next ones wait once it has waited for a breath, a denial does not', async () => {
+  const world = createWorld();
+  const over = (): boolean => breathIsOver(world.state.monotonic + BREATH_MS);
+  await world.decide(evaluationOf({ sentWith: 'turn' }));
+  expect(over()).toBe(false);
+  world.issue();
+  await world.decide(evaluationOf());
+  expect(over()).toBe(false);
+  await world.decide(evaluationOf({ sentWith: 'turn' }));
+  expect(over()).toBe(true);
 });
 
 test('I1: who had to wait for a place in the decision log decides in a turn of its own', async () => {
   let seen: Evaluation | undefined;
   const decider = { decide: async (evaluation: Evaluation) => { seen = evaluation; return denied(evaluation, 'grant.none'); }, explain: () => { throw new Error('not asked'); } };
   const sink = (place: () => Promise<boolean> | undefined): DecisionSink => ({ write: () => undefined, place });
-  for (const [place, sentWith] of [[() => undefined, 'read'], [() => Promise.resolve(true), 'turn'], [() => Promise.resolve(false), 'turn']] as const) {
+  for (const [place, sentWith] of [[() => undefined, 'read'], [() => Promise.resolve(true), 'another'], [() => Promise.resolve(false), 'another']] as const) {
     await recorded(sink(place), { monotonicMs: () => 0 }, decider).decide(evaluationOf({ sentWith: 'read' }));
     expect(seen?.sentWith).toBe(sentWith);
   }
@@ -136,7 +157,7 @@ const ask = async (waitedMs: number): Promise<Evaluation | undefined> => {
     pep: createPepAuthenticator([], { readFile: () => '', env: () => undefined }),
     rulesFor: () => ({ routes: [], hosts: 'any' }),
     patience: { monotonicMs: () => now, deadlineMs: 150 },
-    turn: async () => { now += waitedMs; return { sentWith: 'turn', end: () => undefined }; },
+    turn: async () => { now += waitedMs; return 'turn' as const; },
   });
   const check = gateway.methods[0]?.[1] as UnaryMethod;
   await check.handle(Buffer.from('not a message'), { path: '', metadata: {}, peer: { transport: 'plain', address: '127.0.0.1', certificate: undefined }, timeoutMs: undefined, over: () => false }, () => true);

@@ -108,7 +108,7 @@ const envoyGateway = (admission: ReturnType<typeof admissionOf>, decide: (evalua
   const made = createEnvoyGateway({
     admission, config: envoyGatewayConfig.parse({}), fineReasons: true, pep: createPepAuthenticator([], { readFile: () => '', env: () => undefined }),
     rulesFor: () => ({ routes: [], hosts: 'any' }), patience: { monotonicMs: () => now, deadlineMs: 150 },
-    decide: async (evaluation) => decide(evaluation), turn: async () => { now += waitedMs; return { sentWith: 'turn', end: () => undefined }; },
+    decide: async (evaluation) => decide(evaluation), turn: async () => { now += waitedMs; return 'turn' as const; },
   });
   return made.methods[0]?.[1] as UnaryMethod;
 };

@@ -1,5 +1,6 @@
 /** CheckRequest to evaluation. Total: whatever can't be read or understood becomes an evaluation that is refused, with its reason. */
 import type { Evaluation, Peer, Presented } from '../../decision/evaluation.ts';
+import type { Turn } from '../../decision/loop-turns.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { PepConfig } from '../config.ts';
@@ -28,7 +29,7 @@ export interface AskContext {
   readonly rulesFor: (pep: PepConfig | undefined) => HttpQuestionRules;
   /** Describes messages of gRPC, where it is configured. */
   readonly grpcBodies?: GrpcBodies | undefined;
-  readonly sentWith: 'read' | 'turn';
+  readonly sentWith: Turn;
 }
 
 const NOBODY = { id: undefined, obligations: [] } as const;

@@ -38,7 +38,7 @@ export interface EnvoyGatewayDeps {
   /** Is there room for one more question? Absent: always. */
   readonly admission?: Admission | undefined;
   /** For tests: how a question gets its turn of the loop. */
-  readonly turn?: (connection: object, monotonicMs: () => number) => Turn | Promise<Turn>;
+  readonly turn?: () => Turn | Promise<Turn>;
 }
 
 export interface EnvoyGateway {
@@ -52,9 +52,6 @@ const PROTOCOL = 'ext-authz-grpc';
 
 /** Without a limit, or a clock to tell how long it was, nothing has passed. */
 const hasPassed = (limitMs: number | undefined, waitedMs: number | undefined): boolean => limitMs !== undefined && waitedMs !== undefined && !(waitedMs < limitMs);
-
-/** Who does not know how long it took does not answer in the read. */
-const NO_CLOCK = (): number => Number.NaN;
 
 export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, fineReasons, patience, grpcBodies, admission = ADMITS_ALL, turn = ownTurn }: EnvoyGatewayDeps): EnvoyGateway => {
   const certificates = new WeakMap<GrpcPeer, PepCertificate>();
@@ -82,18 +79,17 @@ export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, 
   const answer = async (call: GrpcCall, send: Send, ask: (context: AskContext) => Asked): Promise<Uint8Array> => {
     const id = randomUUID();
     if (!admission.enter(PROTOCOL)) return shedDenial(id);
-    let held: Turn | undefined;
     try {
       const arrivedMs = patience?.monotonicMs();
-      const given = turn(call.peer, patience?.monotonicMs ?? NO_CLOCK);
-      held = given instanceof Promise ? await given : given;
+      const given = turn();
+      const sentWith = given instanceof Promise ? await given : given;
       const waitedMs = patience === undefined || arrivedMs === undefined ? undefined : patience.monotonicMs() - arrivedMs;
       // Its own timer may be late, on a loop with much to do.
       if (hasPassed(call.timeoutMs, waitedMs) || call.over()) {
         admission.expired(PROTOCOL);
         throw new GrpcFault(GRPC_STATUS.DEADLINE_EXCEEDED, 'the deadline has passed');
       }
-      const { evaluation: asked, ownHeaders } = (hasPassed(patience?.deadlineMs, waitedMs) ? refusing('decision.deadline') : ask)({ id, pep: identify(call), config, rulesFor, grpcBodies, sentWith: held.sentWith });
+      const { evaluation: asked, ownHeaders } = (hasPassed(patience?.deadlineMs, waitedMs) ? refusing('decision.deadline') : ask)({ id, pep: identify(call), config, rulesFor, grpcBodies, sentWith });
       const evaluation = arrivedMs === undefined ? asked : { ...asked, arrivedMs };
       const options: AnswerOptions = { fineReasons, ownHeaders, stream: evaluation.question?.stream !== undefined };
       let sent: Uint8Array | undefined;
@@ -107,7 +103,6 @@ export const createEnvoyGateway = ({ decide, notEmitted, config, pep, rulesFor, 
       if (error instanceof GrpcFault) throw error;
       return bareDenial(id);
     } finally {
-      held?.end();
       admission.leave();
     }
   };
