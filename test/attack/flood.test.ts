@@ -67,7 +67,7 @@ test('I1: while questions come one by one each is decided in its read; when seve
   }
   const several = [ownTurn(), ownTurn(), ownTurn()];
   expect(several.map((given) => given instanceof Promise)).toEqual([false, true, true]);
-  await Promise.all(several);
+  await Promise.all(several.map((given) => Promise.resolve(given)));
   const next = ownTurn();
   expect(next).toBeInstanceOf(Promise);
   expect(await next).toBe('turn');

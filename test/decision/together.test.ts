@@ -1,6 +1,5 @@
 /** Decisions of one turn of the loop are made together, stage by stage; each answer is still written in the breath of its re-check. */
 import { describe, expect, test } from 'vitest';
-import type { Instant } from '../../src/domain/instant.ts';
 import { together } from '../../src/decision/loop-turns.ts';
 import { createWorld, DEADLINE_MS, evaluationOf, T0 } from './world.ts';
 
@@ -59,6 +58,6 @@ describe('decisions that come in one turn', () => {
 
   test('explain waits for nobody', async () => {
     const { world } = watched(() => new Promise(() => undefined));
-    expect((await world.explain(evaluationOf(), { at: { earliest: T0, latest: T0 as Instant } })).decision.allow).toBe(true);
+    expect((await world.explain(evaluationOf(), { at: { earliest: T0, latest: T0 } })).decision.allow).toBe(true);
   });
 });
