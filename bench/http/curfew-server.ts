@@ -41,8 +41,12 @@ export interface CurfewServerOptions {
 
 /** Once all of them decide; the first answers already. */
 const workersOf = async (supervisorPid: number, adminPort: number, workers: number): Promise<readonly number[]> => {
-  const ready = async (): Promise<boolean> => (await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()).includes(`curfew_workers_ready ${workers}\n`);
-  while (workers > 1 && !(await ready())) await new Promise((resolve) => setTimeout(resolve, 50));
+  // The supervisor may listen after its first worker answers.
+  const ready = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${adminPort}/metrics`).then((response) => response.text(), () => '')).includes(`curfew_workers_ready ${workers}\n`);
+  for (const until = performance.now() + READY_MS; workers > 1 && !(await ready());) {
+    if (performance.now() > until) throw new Error(`${workers} workers were not ready in time`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
   return childrenOf(supervisorPid);
 };
 
