@@ -52,16 +52,23 @@ export const packNames = (names: readonly string[], body: string): string | unde
 /** What `packNames` packed, by the same body. Throws `StoreUnavailable` for what this version does not know. */
 export const unpackNames = (packed: Buffer, body: Buffer): readonly string[] => {
   const digitAt = (at: number): number => (packed[at] ?? Number.NaN) - ZERO;
+  const unknown = (): StoreUnavailable => new StoreUnavailable('what a record refers to is damaged, forged or not of a known format; restore the store from a backup');
+  const part = (of: Buffer, from: number, length: number): string => {
+    if (!(from >= 0 && length >= 0 && from + length <= of.length)) throw unknown();
+    return of.toString('utf8', from, from + length);
+  };
   const names: string[] = [];
   for (let at = 0; at < packed.length; ) {
     const place = digitAt(at + 1) * BASE + digitAt(at + 2);
-    const code = String.fromCharCode(packed[at] as number);
-    const beginning = BEGINNINGS[digitAt(at)];
-    const [from, length, text] = code === LITERAL ? [at + 3, place, packed] : [place, digitAt(at + 3), body];
-    const end = from + length;
-    if ((code !== LITERAL && beginning === undefined) || !(end <= text.length)) throw new StoreUnavailable('what a record refers to is damaged, forged or not of a known format; restore the store from a backup');
-    names.push(`${code === LITERAL ? '' : beginning}${text.toString('utf8', from, end)}`);
-    at = code === LITERAL ? end : at + 4;
+    if (packed[at] === LITERAL.charCodeAt(0)) {
+      names.push(part(packed, at + 3, place));
+      at += 3 + place;
+    } else {
+      const beginning = BEGINNINGS[digitAt(at)];
+      if (beginning === undefined) throw unknown();
+      names.push(`${beginning}${part(body, place, digitAt(at + 3))}`);
+      at += 4;
+    }
   }
   return names;
 };

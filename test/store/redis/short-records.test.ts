@@ -48,7 +48,7 @@ test('names are what they were before they were packed; those of a later version
   const packed = Buffer.from(packNames(names, body) as string);
   expect(unpackNames(packed, Buffer.from(body))).toEqual(names);
   expect(unpackNames(Buffer.from(''), Buffer.from(body))).toEqual([]);
-  for (const bad of [packed.subarray(0, 3), packed.subarray(0, -1), Buffer.from('~000'), Buffer.from('0~~9'), Buffer.from('!0'), Buffer.from('é')]) {
+  for (const bad of [packed.subarray(0, 3), packed.subarray(0, -1), Buffer.from('~000'), Buffer.from('0~~9'), Buffer.from('!0'), Buffer.from('é'), Buffer.from('!0-'), Buffer.from('00-1'), Buffer.from('000-')]) {
     expect(() => unpackNames(bad, Buffer.from(body)), bad.toString()).toThrow(/not of a known format/);
   }
 });

@@ -25,6 +25,7 @@ local function unpackNames(packed, body)
   while at <= size do
     local code, high, low, length = byte(packed, at, at + 3)
     local place = (high - ${ZERO}) * ${BASE} + low - ${ZERO}
+    if place < 0 then error('CURFEW a record of another format') end
     many = many + 1
     if code == ${LITERAL.charCodeAt(0)} then
       names[many] = sub(packed, at + 3, at + 2 + place)
