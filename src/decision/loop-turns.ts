@@ -18,6 +18,7 @@ export const IN_A_TURN_MAX = 8;
 /** What a decision was given to be made in. `read`: what it writes leaves with the read that it came with, if nothing is waited for; `turn`: with the loop's turn. */
 export type Turn = 'read' | 'turn';
 
+/** Lines of those who wait for a turn and have begun, of those who have not, and of those who only wait for the present turn to end. */
 const begun: (() => void)[] = [];
 const owners: (() => void)[] = [];
 const others: (() => void)[] = [];
@@ -52,27 +53,25 @@ const grant = (): void => {
   if (begun.length > 0 || owners.length > 0 || others.length > 0) schedule();
 };
 
-/** For who sends when it writes: resolves at the end of this turn, with others. */
-export const together = (): Promise<void> =>
+const wait = (line: (() => void)[]): Promise<void> =>
   new Promise((go) => {
-    others.push(go);
+    line.push(go);
     schedule();
   });
+
+/** For who sends when it writes: resolves at the end of this turn, with others. */
+export const together = (): Promise<void> => wait(others);
 
 /** Before a question is taken apart whose answer leaves with a read or a turn. A promise: it resolves in a turn of the loop. */
 export const ownTurn = (): Turn | Promise<Turn> => {
   asked += 1;
   schedule();
   if (asked === 1 && askedBefore < 2 && begun.length === 0 && owners.length === 0 && firstAnswerMs === undefined) return 'read';
-  return new Promise((go) => owners.push(() => go('turn')));
+  return wait(owners).then(() => 'turn');
 };
 
 /** For who has begun, and whose read or turn is over: before those who have not. */
-export const anotherTurn = (): Promise<void> =>
-  new Promise((go) => {
-    begun.push(go);
-    schedule();
-  });
+export const anotherTurn = (): Promise<void> => wait(begun);
 
 /** Has the first answer that leaves with this turn waited for so long that no other one may begin? */
 export const breathIsOver = (nowMs: number): boolean => firstAnswerMs !== undefined && !(nowMs - firstAnswerMs < BREATH_MS);
